@@ -1,0 +1,607 @@
+"""The command: everything a mail customer does, without writing Python."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import json
+import logging
+import os
+import re
+import shutil
+import sys
+import unicodedata
+import warnings
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, fields
+from datetime import date
+from decimal import Decimal, InvalidOperation
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from . import __version__
+from .client import ENDPOINT, Client, changes, takes_session
+from .errors import (
+    AuthenticationError,
+    LossyTextWarning,
+    OutcomeUnknown,
+    SoapMailError,
+    TransportError,
+)
+from .models import Invoice, MailService, Prepay
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    Command = Callable[[Client, argparse.Namespace], int]
+
+OK, REFUSED, USAGE, AUTHENTICATION, NETWORK, UNKNOWN, INTERRUPTED = 0, 1, 2, 3, 4, 5, 130
+_CODES = """\
+exit codes:
+  0    done
+  1    the server refused, answered wrongly, or has no such thing
+  2    wrong usage, missing credentials included
+  3    the server does not accept username and password
+  4    no usable answer from the network
+  5    it may or may not have happened: check before repeating
+  130  interrupted
+
+Username and password come from SOAPMAIL_USERNAME and SOAPMAIL_PASSWORD, --username,
+--password-stdin, or a prompt on a terminal. SOAPMAIL_ENDPOINT is another endpoint."""
+# Not of the parser: a subcommand, which has these options too, would set them back.
+_DEFAULTS = {
+    "sandbox": False,
+    "username": None,
+    "password_stdin": False,
+    "endpoint": None,
+    "timeout": 60.0,
+    "verbose": False,
+}
+_PARAMETER = re.compile(r"([^=:]+)(?::(int|float|bool))?=(.*)", re.DOTALL)
+
+
+class UsageError(Exception):
+    """What the caller asked for cannot be done as asked."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    try:
+        with _output(), _messages() as log:
+            args = _parser().parse_args(arguments, argparse.Namespace(**_DEFAULTS))
+            if args.verbose:
+                log.setLevel(logging.DEBUG)
+            return _run(args)
+    except SystemExit as stop:  # of argparse, after --help, --version and wrong usage
+        return int(stop.code or OK)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever reads has enough; nothing more may go there, not even at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OK
+    except (SoapMailError, LossyTextWarning, UsageError, ValueError, OSError) as error:
+        print(f"soapmail: {' '.join(str(error).split())}", file=sys.stderr)
+        return _code(error)
+
+
+def _code(error: Exception) -> int:
+    if isinstance(error, OutcomeUnknown):
+        return UNKNOWN
+    if isinstance(error, TransportError):
+        return NETWORK
+    if isinstance(error, AuthenticationError):
+        return AUTHENTICATION
+    return REFUSED if isinstance(error, SoapMailError) else USAGE
+
+
+@contextmanager
+def _output() -> Iterator[None]:
+    """Write UTF-8 with the line ends as they are given, and all of it before the end."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8", newline="")
+    yield
+    sys.stdout.flush()
+
+
+@contextmanager
+def _messages() -> Iterator[logging.Logger]:
+    """Show log records and warnings as plain lines on stderr."""
+    log = logging.getLogger("soapmail")
+    level = log.level
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("soapmail: %(message)s"))
+    log.addHandler(handler)
+    try:
+        with warnings.catch_warnings():
+            warnings.showwarning = lambda message, *rest: print(
+                f"soapmail: warning: {message}", file=sys.stderr
+            )
+            yield log
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(level)
+
+
+# --- arguments -------------------------------------------------------------------------------
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(USAGE, f"soapmail: {message} (see {self.prog} --help)\n")
+
+
+def _number(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 20 and int(text)):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number")
+    return int(text)
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 6 and int(text) < 65536):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port")
+    return int(text)
+
+
+def _date(text: str) -> date:
+    try:
+        if len(text) == len("2021-02-24"):
+            return date.fromisoformat(text)
+    except ValueError:
+        pass
+    raise argparse.ArgumentTypeError(f"{text!r} is not a date of the form YYYY-MM-DD")
+
+
+def _amount(text: str) -> Decimal:
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        raise argparse.ArgumentTypeError(f"{text!r} is not an amount") from None
+
+
+def _parameter(text: str) -> tuple[str, str | int | float | bool]:
+    found = _PARAMETER.fullmatch(text)
+    if not found:
+        raise argparse.ArgumentTypeError(f"{text!r} is not name=value or name:int=value")
+    name, kind, value = found.groups()
+    try:
+        if kind == "int":
+            return name, int(value)
+        if kind == "float":
+            return name, float(value)
+        if kind == "bool":
+            return name, {"true": True, "1": True, "false": False, "0": False}[value.lower()]
+    except (ValueError, KeyError):
+        raise argparse.ArgumentTypeError(f"{value!r} is not of the type {kind}") from None
+    return name, value
+
+
+def _common() -> argparse.ArgumentParser:
+    """Make the options that stand before or after the command."""
+    options = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
+    options.add_argument("--sandbox", action="store_true", help="use a server with example data")
+    options.add_argument("--username", help="instead of SOAPMAIL_USERNAME")
+    options.add_argument(
+        "--password-stdin", action="store_true", help="read the password from the first line"
+    )
+    options.add_argument("--endpoint", help=f"default: SOAPMAIL_ENDPOINT or {ENDPOINT}")
+    options.add_argument(
+        "--timeout", type=float, metavar="SECONDS", help="limit of each call in all (default: 60)"
+    )
+    options.add_argument("-v", "--verbose", action="store_true", help="log each exchange on stderr")
+    return options
+
+
+def _parser() -> argparse.ArgumentParser:
+    common = _common()
+    parser = _Parser(
+        prog="soapmail",
+        description="Work with the mail services of an InterServer account.",
+        epilog=_CODES,
+        parents=[common],
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"soapmail {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    def add(name: str, command: Command, about: str, example: str, **more: Any) -> _Parser:
+        group = more.pop("group", commands)
+        made: _Parser = group.add_parser(
+            name,
+            help=about,
+            description=about,
+            epilog=f"example:\n  soapmail --sandbox {example}",
+            parents=[common],
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        made.set_defaults(command=command, **{"anonymous": False, **more})
+        return made
+
+    one = add("invoices", _invoices, "list the invoices", "invoices --open --since 2021-03-01")
+    one.add_argument("--unpaid", action="store_true", help="those the server lists as unpaid")
+    one.add_argument("--open", action="store_true", help="charges neither paid nor deleted")
+    one.add_argument("--since", type=_date, metavar="DATE", help="dated on this day or later")
+    one.add_argument("--until", type=_date, metavar="DATE", help="dated on this day or earlier")
+    one.add_argument("--service", type=_number, metavar="ID", help="of this service only")
+    one.add_argument("--services", action="store_true", help="show the status of their services")
+    _add_format(one)
+    _add_format(add("services", _services, "list the mail services", "services --format csv"))
+    one = add("service", _service, "show a mail service", "service 8556")
+    one.add_argument("id", type=_number)
+    _add_format(one)
+    one = add("cancel", _cancel, "cancel a mail service", "cancel 8556 --yes")
+    one.add_argument("id", type=_number)
+    _add_yes(one)
+    one = add("buy", _buy, "order a mail service", "buy --yes")
+    one.add_argument("--coupon", default="")
+    _add_yes(one)
+    one = add(
+        "send",
+        _send,
+        "send a mail; its body comes from stdin",
+        "send --to a@example.com --from b@example.com --subject Hello --yes",
+    )
+    one.add_argument("--to", required=True)
+    one.add_argument("--from", required=True, dest="from_")
+    one.add_argument("--subject", required=True)
+    one.add_argument("--body-file", metavar="FILE", help="read the body from this file (UTF-8)")
+    _add_yes(one)
+    one = add("pay", _pay, "pay an invoice from the account's funds", "pay 7514880 --yes")
+    one.add_argument("invoice", type=_number)
+    _add_yes(one)
+    one = add(
+        "pay-url", _pay_url, "print a PayPal URL for an invoice", "pay-url 7514880", anonymous=True
+    )
+    one.add_argument("invoice", type=_number)
+    one = add("login-url", _login_url, "print a login URL of a mail service", "login-url 8556")
+    one.add_argument("id", type=_number)
+
+    prepays = commands.add_parser("prepay", help="prepaid balances")
+    group = prepays.add_subparsers(metavar="COMMAND", required=True)
+    one = add("list", _prepay_list, "list the prepaid balances", "prepay list", group=group)
+    _add_format(one)
+    one = add("remaining", _prepay_remaining, "print what is left", "prepay remaining", group=group)
+    one.add_argument("--module", default="mail")
+    one = add("add", _prepay_add, "add a prepaid balance", "prepay add 10.50 --yes", group=group)
+    one.add_argument("amount", type=_amount)
+    one.add_argument("--module", default="mail")
+    _add_yes(one)
+
+    one = add("modules", _modules, "list the modules", "modules", anonymous=True)
+    _add_format(one)
+    one = add(
+        "call",
+        _call,
+        "do any operation of the API and print its result as JSON",
+        "call api_mail_get_service id:int=8556",
+    )
+    one.add_argument("operation")
+    one.add_argument("parameters", nargs="*", type=_parameter, metavar="name[:int]=value")
+    _add_yes(one)
+    one = add("sandbox", _never, "serve the sandbox for other programs", "sandbox --port 8099")
+    one.add_argument("--port", type=_port, default=0, help="default: any free one")
+    one.set_defaults(serve=True)
+    return parser
+
+
+def _add_format(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--format", choices=("table", "json", "csv"), default="table")
+
+
+def _add_yes(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--yes", action="store_true", help="do it without asking")
+
+
+# --- running ---------------------------------------------------------------------------------
+
+
+def _run(args: argparse.Namespace) -> int:
+    if getattr(args, "serve", False):
+        return _serve(args.port)
+    with ExitStack() as stack:
+        options: dict[str, Any] = {"timeout": args.timeout}
+        if args.sandbox:
+            from .sandbox import Sandbox
+
+            sandbox = stack.enter_context(Sandbox())
+            options.update(
+                username=sandbox.username, password=sandbox.password, endpoint=sandbox.endpoint
+            )
+        else:
+            options.update(_account(args))
+        return args.command(stack.enter_context(Client(**options)), args)  # type: ignore[no-any-return]
+
+
+def _serve(port: int) -> int:
+    from .sandbox import Sandbox
+
+    sandbox = Sandbox(port=port)
+    print(f"endpoint {sandbox.endpoint}")
+    print(f"username {sandbox.username}")
+    print(f"password {sandbox.password}", flush=True)
+    sandbox.serve()
+    return OK
+
+
+def _never(client: Client, args: argparse.Namespace) -> int:
+    raise AssertionError("the sandbox is served without a client")
+
+
+def _account(args: argparse.Namespace) -> dict[str, str]:
+    if args.password_stdin and args.command is _send and args.body_file is None:
+        raise UsageError("--password-stdin and a body from stdin do not go together")
+    options = {"endpoint": args.endpoint or os.environ.get("SOAPMAIL_ENDPOINT") or ENDPOINT}
+    if args.anonymous or (args.command is _call and not takes_session(args.operation)):
+        return options
+    username = args.username or os.environ.get("SOAPMAIL_USERNAME") or _asked("Username: ")
+    if args.password_stdin:
+        password = sys.stdin.readline().rstrip("\r\n")
+    else:
+        password = os.environ.get("SOAPMAIL_PASSWORD") or _asked("Password: ", hidden=True)
+    if not username or not password:
+        raise UsageError("username and password are needed: set SOAPMAIL_USERNAME and _PASSWORD")
+    return {**options, "username": username, "password": password}
+
+
+def _terminal() -> bool:
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def _asked(question: str, *, hidden: bool = False) -> str:
+    if not _terminal():
+        return ""
+    if hidden:
+        from getpass import getpass
+
+        return getpass(question)
+    print(question, end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().rstrip("\r\n")
+
+
+def _confirm(args: argparse.Namespace, what: str) -> bool:
+    """Ask before anything is changed, or go by --yes."""
+    if args.yes:
+        return True
+    if not _terminal():
+        raise UsageError(f"{what}: say --yes to do this without a terminal")
+    if _asked(f"{what}? [y/N] ").strip().lower() in ("y", "yes"):
+        return True
+    print("soapmail: nothing was done", file=sys.stderr)
+    return False
+
+
+# --- commands --------------------------------------------------------------------------------
+
+
+def _invoices(client: Client, args: argparse.Namespace) -> int:
+    get = client.get_client_unpaid_invoices if args.unpaid else client.get_client_invoices
+    invoices = [one for one in get() if args.service in (None, one.invoices_service)]
+    invoices = [one for one in invoices if one.is_open or not args.open]
+    if args.since or args.until:
+        dated = [(one.date.date(), one) for one in invoices if one.date]
+        if len(dated) < len(invoices):
+            count = len(invoices) - len(dated)
+            print(f"soapmail: {count} without a date left out", file=sys.stderr)
+        first, last = args.since or date.min, args.until or date.max
+        invoices = [one for day, one in dated if first <= day <= last]
+    records = [asdict(one) for one in invoices]
+    names = [field.name for field in fields(Invoice)]
+    if args.services:
+        states = {one.mail_id: one.mail_status for one in client.get_services()}
+        for record in records:
+            record["mail_status"] = states.get(record["invoices_service"])
+        names.append("mail_status")
+    if args.format != "table":
+        _print_records(args.format, names, records)
+        return OK
+    heads = ["id", "date", "due date", "amount", "paid", "service", "description"]
+    rows = [_invoice_row(one) for one in invoices]
+    if args.services:
+        heads.insert(-1, "status")
+        for row, record in zip(rows, records, strict=True):
+            row.insert(-1, _shown(record["mail_status"]))
+    _print_table(heads, rows, numbers={"id", "amount", "service"})
+    print(_totals(invoices))
+    return OK
+
+
+def _invoice_row(one: Invoice) -> list[str]:
+    return [
+        _shown(one.invoices_id),
+        _shown(one.invoices_date),
+        _shown(one.invoices_due_date),
+        f"{_money(one.amount)} {one.invoices_currency or ''}".strip(),
+        "yes" if one.is_paid else "no",
+        _shown(one.invoices_service),
+        _shown(one.invoices_description),
+    ]
+
+
+def _money(amount: Decimal | None) -> str:
+    """Write an amount with two places, or with more where it has more: nothing is rounded."""
+    if amount is None:
+        return "-"
+    exponent = amount.as_tuple().exponent
+    return f"{amount:.2f}" if isinstance(exponent, int) and exponent > -2 else f"{amount:f}"
+
+
+def _totals(invoices: Sequence[Invoice]) -> str:
+    """Say for each currency how many there are, how many open, and how much that is."""
+    lines = []
+    for currency in sorted({one.invoices_currency or "" for one in invoices}):
+        own = [one for one in invoices if (one.invoices_currency or "") == currency]
+        opened = [one for one in own if one.is_open]
+        amounts = [one.amount for one in opened if one.amount is not None]
+        line = f"{len(own)} invoices, {len(opened)} open, {_money(sum(amounts, Decimal(0)))} open"
+        missing = len(opened) - len(amounts)
+        unknown = f" and {missing} of unknown amount" if missing else ""
+        lines.append(f"{currency or 'no currency'}: {line}{unknown}")
+    return "; ".join(lines) or "0 invoices"
+
+
+def _services(client: Client, args: argparse.Namespace) -> int:
+    services = client.get_services()
+    _print_models(args.format, MailService, services, "mail_extra", "mail_comment")
+    return OK
+
+
+def _service(client: Client, args: argparse.Namespace) -> int:
+    service = client.get_service(args.id)
+    if service is None:
+        print(f"soapmail: there is no mail service {args.id}", file=sys.stderr)
+        return REFUSED
+    _print_models(args.format, MailService, [service])
+    return OK
+
+
+def _cancel(client: Client, args: argparse.Namespace) -> int:
+    if not _confirm(args, f"cancel mail service {args.id}"):
+        return REFUSED
+    if not client.cancel_service(args.id):
+        print(f"soapmail: the server did not cancel mail service {args.id}", file=sys.stderr)
+        return REFUSED
+    print(f"mail service {args.id} is cancelled")
+    return OK
+
+
+def _buy(client: Client, args: argparse.Namespace) -> int:
+    coupon = f" with the coupon {args.coupon}" if args.coupon else ""
+    if not _confirm(args, f"order a mail service{coupon}, which makes an invoice"):
+        return REFUSED
+    order = client.buy_mail(args.coupon)
+    ids = ", ".join(map(str, order.invoice_ids)) or "none"
+    print(f"{_shown(order.status_text)}: invoices {ids}, cost {_shown(order.cost)}")
+    return OK
+
+
+def _send(client: Client, args: argparse.Namespace) -> int:
+    if args.body_file is None:
+        body = sys.stdin.read()
+    else:
+        with open(args.body_file, encoding="utf-8") as file:
+            body = file.read()
+    what = f"send {args.subject!r} ({len(body)} characters) from {args.from_} to {args.to}"
+    if not _confirm(args, what):
+        return REFUSED
+    print(_shown(client.send_mail(args.subject, body, args.to, args.from_).status_text))
+    return OK
+
+
+def _pay(client: Client, args: argparse.Namespace) -> int:
+    if not _confirm(args, f"pay invoice {args.invoice} from the account's funds"):
+        return REFUSED
+    print(_shown(client.make_payment(args.invoice).status_text))
+    return OK
+
+
+def _pay_url(client: Client, args: argparse.Namespace) -> int:
+    print(client.get_paypal_url(args.invoice))
+    return OK
+
+
+def _login_url(client: Client, args: argparse.Namespace) -> int:
+    print(_shown(client.auto_zonemta_login(args.id).status_text))
+    return OK
+
+
+def _prepay_list(client: Client, args: argparse.Namespace) -> int:
+    _print_models(args.format, Prepay, client.get_prepay_list())
+    return OK
+
+
+def _prepay_remaining(client: Client, args: argparse.Namespace) -> int:
+    print(_shown(client.get_prepay_remaining(args.module).status_text))
+    return OK
+
+
+def _prepay_add(client: Client, args: argparse.Namespace) -> int:
+    if not _confirm(args, f"add a prepaid balance of {args.amount} for {args.module}"):
+        return REFUSED
+    print(f"prepay {client.add_prepay(args.amount, args.module)} is added")
+    return OK
+
+
+def _modules(client: Client, args: argparse.Namespace) -> int:
+    modules = client.get_modules()
+    if args.format == "table":
+        print("\n".join(map(_shown, modules)))
+    else:
+        _print_records(args.format, ["module"], [{"module": module} for module in modules])
+    return OK
+
+
+def _call(client: Client, args: argparse.Namespace) -> int:
+    parameters = dict(args.parameters)
+    if len(parameters) < len(args.parameters):
+        raise UsageError("call: a parameter stands twice")
+    shown = ", ".join(name for name in parameters) or "no parameters"
+    changing = changes(args.operation, by_name=True)
+    if changing and not _confirm(args, f"call {args.operation} with {shown}, which may change"):
+        return REFUSED
+    print(json.dumps(client.call(args.operation, **parameters), ensure_ascii=False, indent=2))
+    return OK
+
+
+# --- output ----------------------------------------------------------------------------------
+
+
+def _print_models(kind: str, model: type[Any], records: Sequence[Any], *hidden: str) -> None:
+    names = [field.name for field in fields(model)]
+    if kind != "table":
+        _print_records(kind, names, [asdict(record) for record in records])
+        return
+    heads = [name for name in names if name not in hidden]
+    rows = [[_shown(getattr(record, name)) for name in heads] for record in records]
+    numbers = {field.name for field in fields(model) if not str(field.type).startswith("str")}
+    _print_table(heads, rows, numbers)
+
+
+def _print_records(kind: str, names: Sequence[str], records: Sequence[dict[str, Any]]) -> None:
+    if kind == "json":
+        print(json.dumps(records, ensure_ascii=False, indent=2))
+        return
+    sys.stdout.write("\ufeff")  # by which a spreadsheet knows UTF-8
+    writer = csv.DictWriter(sys.stdout, names)
+    writer.writeheader()
+    writer.writerows(records)
+
+
+def _shown(value: object) -> str:
+    """Write a value for a terminal: what could move its cursor is not passed on."""
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.15g}"
+    return "".join(one if one.isprintable() else " " for one in str(value))
+
+
+def _width(text: str) -> int:
+    """Count the columns of a terminal that a text takes."""
+    return sum(
+        0 if unicodedata.combining(one) else 1 + (unicodedata.east_asian_width(one) in "WF")
+        for one in text
+    )
+
+
+def _shortened(text: str, width: int) -> str:
+    if _width(text) <= width:
+        return text
+    while text and _width(text) >= width:
+        text = text[:-1]
+    return f"{text}…"
+
+
+def _print_table(heads: Sequence[str], rows: Sequence[Sequence[str]], numbers: set[str]) -> None:
+    """Print aligned columns; on a terminal the last one is cut to what fits, if it is text."""
+    table = [heads, *rows]
+    widths = [max(map(_width, column)) for column in zip(*table, strict=True)]
+    if sys.stdout.isatty() and heads[-1] not in numbers:
+        left = shutil.get_terminal_size().columns - sum(widths[:-1]) - 2 * (len(heads) - 1)
+        widths[-1] = min(widths[-1], max(left, len(heads[-1])))
+    for row in table:
+        cells = []
+        for head, text, width in zip(heads, row, widths, strict=True):
+            text = _shortened(text, width) if head == heads[-1] else text
+            gap = " " * (width - _width(text))
+            cells.append(gap + text if head in numbers else text + gap)
+        print("  ".join(cells).rstrip())

@@ -1,0 +1,419 @@
+"""Answer bytes to a checked SOAP body: decoding, repair, safe parsing, faults."""
+
+from __future__ import annotations
+
+import codecs
+import logging
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypedDict, TypeVar
+
+from lxml import etree
+
+from .errors import ResponseError, SoapFault
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+T = TypeVar("T")
+
+_log = logging.getLogger("soapmail")
+
+# Small enough that the rows of one chunk stay in the processor's cache.
+_CHUNK = 32 * 1024
+_SHOWN = 100
+_NAMESPACES = {
+    "http://schemas.xmlsoap.org/soap/envelope/",
+    "http://www.w3.org/2003/05/soap-envelope",
+}
+
+_BODY = etree.XPath("*[local-name()='Body'][namespace-uri()=namespace-uri(..)]")
+_FAULT = etree.XPath(
+    "*[local-name()='Body']/*[local-name()='Fault'][namespace-uri()=namespace-uri(/*)]"
+)
+_RESULT = etree.XPath("*[local-name()='Body']/*[1]")
+_RETURN = etree.XPath("*[local-name()='Body']/*[1]/*")
+_INDEPENDENT = etree.XPath("*[local-name()='Body']/*[position()>1][not(@*[local-name()='id'])]")
+_TARGETS = etree.XPath("//*[@*[local-name()='id']]")
+_ID = etree.XPath("string(@*[local-name()='id'])", smart_strings=False)
+_FAULT_CODE = etree.XPath(
+    "string(*[local-name()='faultcode'] | *[local-name()='Code']/*[local-name()='Value'])",
+    smart_strings=False,
+)
+_FAULT_TEXT = etree.XPath(
+    "string(*[local-name()='faultstring'] | *[local-name()='Reason']/*[local-name()='Text'])",
+    smart_strings=False,
+)
+_FAULT_ACTOR = etree.XPath(
+    "string(*[local-name()='faultactor'] | *[local-name()='Role'])", smart_strings=False
+)
+_FAULT_DETAIL = etree.XPath(
+    "string(*[local-name()='detail'] | *[local-name()='Detail'])", smart_strings=False
+)
+
+_PLAIN = re.compile(rb"\s*(?:<\?xml[^>]*\?>)?\s*<(?:[\w.-]+:)?Envelope[\s>]")
+_ENVELOPE = re.compile(r"<((?:[\w.-]+:)?Envelope)(?=[\s/>])")
+_DECLARED = re.compile(rb"""<\?xml[^>]*?\sencoding\s*=\s*["']([\w.:-]+)["']""")
+_PROLOG = re.compile(r"<\?.*?\?>|<!--.*?-->", re.DOTALL)
+_FAULT_TEXT_END = re.compile(r"</(?:[\w.-]+:)?(?:faultstring|Reason)\s*>")
+_FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_REFERENCE = re.compile(r"&#(?:x([0-9a-fA-F]+)|([0-9]+));")
+_COUNT = re.compile(r"(?:^|.*\[)\s*([0-9]{1,18})\s*\]?\s*", re.DOTALL)
+_BOMS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+
+
+class _Referenced(Exception):
+    """A value stands elsewhere in the answer, so the tree is needed whole."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The bytes of one answer and what is known of them."""
+
+    data: bytes
+    charset: str | None = None
+    operation: str | None = None
+    hide: Callable[[str], str] = str
+
+    def error(
+        self, problem: str, place: str | None = None, value: str | None = None
+    ) -> ResponseError:
+        """Say what is wrong where; secrets go before the value is shortened."""
+        if value is not None:
+            value = self.hide(value)
+            value = value if len(value) <= _SHOWN else f"{value[: _SHOWN - 1]}…"
+        return ResponseError(problem, self.operation, place, value)
+
+
+@dataclass(frozen=True)
+class Part:
+    """The return element with all that has arrived of it; ``whole`` on the last one."""
+
+    answer: Answer
+    element: etree._Element
+    whole: bool
+    targets: Mapping[str, etree._Element] | None = field(default=None, repr=False)
+
+    def real(self, element: etree._Element, place: str) -> etree._Element:
+        """Follow ``href`` (SOAP 1.1) or ``ref`` (1.2) to the element that holds the value."""
+        seen = set()
+        while len(element) == 0 and not (element.text or "").strip():
+            link = mark(element, "href") or mark(element, "ref")
+            if link is None:
+                break
+            if self.targets is None:
+                raise _Referenced
+            target = self.targets.get(link.removeprefix("#"))
+            if target is None or link in seen:
+                problem = "a reference in a circle" if link in seen else "a reference to nothing"
+                raise self.answer.error(problem, place, link)
+            seen.add(link)
+            element = target
+        return element
+
+
+def mark(element: etree._Element, name: str) -> str | None:
+    """Give an attribute by its local name: prefixes and namespaces vary between servers."""
+    for key, value in element.items():
+        if str(key).rpartition("}")[2] == name:
+            return str(value)
+    return None
+
+
+def is_nil(element: etree._Element) -> bool:
+    """Tell whether an empty element means NULL."""
+    return (mark(element, "nil") or "").strip() in ("true", "1")
+
+
+def declared_rows(answer: Answer, array: etree._Element) -> int | None:
+    """Give the number of rows that the server says there are; None where it does not say."""
+    written = mark(array, "arrayType") or mark(array, "arraySize")
+    if written is None or written.rstrip().endswith("[]") or written.strip() == "*":
+        return None
+    count = _COUNT.fullmatch(written)
+    if count is None:
+        raise answer.error("not a number of rows", "return", written)
+    return int(count[1])
+
+
+def has_envelope(answer: Answer) -> bool:
+    """Tell a SOAP answer from a page of any other kind."""
+    return bool(_ENVELOPE.search(_decoded(answer)[0]))
+
+
+def read(answer: Answer, take: Callable[[Iterator[Part]], T]) -> T:
+    """Check an answer and return what ``take`` makes of its parts.
+
+    ``take`` may be called again from the start when the answer turns out to need repair. Raises
+    SoapFault for a fault, ResponseError for what is not a whole SOAP answer.
+    """
+    if _PLAIN.match(answer.data) and _is_utf8(answer.data):
+        try:
+            return _taken(answer, answer.data, take)
+        except etree.XMLSyntaxError:
+            pass
+    text, repairs = _repaired(answer)
+    try:
+        result = _taken(answer, text.encode(), take)
+    except etree.XMLSyntaxError as error:
+        problem = str(error)
+    else:
+        for repair in repairs:
+            _log.warning("%s: repaired: %s", answer.operation or "answer", repair)
+        return result
+    raise answer.error("not well-formed XML", value=problem)
+
+
+def _taken(answer: Answer, data: bytes, take: Callable[[Iterator[Part]], T]) -> T:
+    try:
+        return take(_parts(answer, data))
+    except _Referenced:
+        pass
+    return take(iter([_whole(answer, data)]))
+
+
+class _Safe(TypedDict):
+    encoding: str
+    remove_comments: bool
+    remove_pis: bool
+    resolve_entities: bool
+    no_network: bool
+
+
+# Comments and processing instructions would split a value's text.
+_SAFE = _Safe(
+    encoding="utf-8",
+    remove_comments=True,
+    remove_pis=True,
+    resolve_entities=False,
+    no_network=True,
+)
+
+
+def _parser() -> etree.XMLPullParser:
+    return etree.XMLPullParser(events=("start",), tag="{*}Envelope", **_SAFE)
+
+
+def _parts(answer: Answer, data: bytes) -> Iterator[Part]:
+    """Parse chunk by chunk, so that rows can be taken and freed before the next ones come."""
+    parser = _parser()
+    root: etree._Element | None = None
+    value: etree._Element | None = None
+    for start in range(0, len(data), _CHUNK):
+        parser.feed(data[start : start + _CHUNK])
+        if root is None:
+            root = _root(parser)
+        if root is not None and value is None and not _FAULT(root):
+            value = next(iter(_RETURN(root)), None)
+            _check_operation(answer, root)
+        if value is not None:
+            yield Part(answer, value, whole=False)
+    yield Part(answer, _checked(answer, parser.close()), whole=True)
+
+
+def _root(parser: etree.XMLPullParser) -> etree._Element | None:
+    return next((element for _, element in parser.read_events()), None)
+
+
+def _whole(answer: Answer, data: bytes) -> Part:
+    root = etree.fromstring(data, etree.XMLParser(**_SAFE))
+    targets: dict[str, etree._Element] = {}
+    for target in _TARGETS(root):
+        if targets.setdefault(_ID(target), target) is not target:
+            raise answer.error("two elements with the same id", value=_ID(target))
+    return Part(answer, _checked(answer, root), whole=True, targets=targets)
+
+
+def _checked(answer: Answer, root: etree._Element) -> etree._Element:
+    """Return the one return element of a whole envelope."""
+    name = etree.QName(root)
+    if name.localname != "Envelope" or name.namespace not in _NAMESPACES:
+        raise answer.error("not a SOAP envelope", value=str(root.tag))
+    if len(_BODY(root)) != 1:
+        raise answer.error(f"{len(_BODY(root))} bodies in the envelope")
+    for fault in _FAULT(root):
+        raise _fault(answer, fault)
+    _check_operation(answer, root)
+    if _INDEPENDENT(root):
+        raise answer.error("more than one answer in the body")
+    values: list[etree._Element] = _RETURN(root)
+    if len(values) != 1:
+        raise answer.error(f"{len(values)} return values where one belongs")
+    return values[0]
+
+
+def _check_operation(answer: Answer, root: etree._Element) -> None:
+    for result in _RESULT(root):
+        found = etree.QName(result).localname
+        if answer.operation is not None and found != f"{answer.operation}Response":
+            raise answer.error("the answer to another operation", value=found)
+
+
+def _fault(answer: Answer, fault: etree._Element) -> SoapFault:
+    parts = (_FAULT_CODE, _FAULT_TEXT, _FAULT_ACTOR, _FAULT_DETAIL)
+    return SoapFault(*(answer.hide(str(part(fault))) for part in parts))
+
+
+def _is_utf8(data: bytes) -> bool:
+    """Check piece by piece: a decoded copy of a large answer would double its memory."""
+    if data.isascii():
+        return True
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        for start in range(0, len(data), _CHUNK):
+            decoder.decode(data[start : start + _CHUNK])
+        decoder.decode(b"", True)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _decoded(answer: Answer) -> tuple[str, list[str]]:
+    """Decide the encoding; the one place where bytes become text."""
+    data = answer.data
+    for bom, name in _BOMS:
+        if data.startswith(bom):
+            return _replaced(data[len(bom) :], name)
+    if 0 in data[:4]:
+        return _replaced(data, "utf-16-be" if data[0] == 0 else "utf-16-le")
+    try:
+        return data.decode("utf-8"), []
+    except UnicodeDecodeError:
+        return _not_utf8(data, answer.charset)
+
+
+def _replaced(data: bytes, encoding: str) -> tuple[str, list[str]]:
+    text = data.decode(encoding, "replace")
+    bad = text.count("\ufffd") - data.count("\ufffd".encode(encoding))
+    return text, [f"{bad} characters are not {encoding} and became U+FFFD"] if bad > 0 else []
+
+
+def _not_utf8(data: bytes, charset: str | None) -> tuple[str, list[str]]:
+    """Read bytes that are not UTF-8, by the declared encoding unless it is plainly wrong.
+
+    NuSOAP declares ISO-8859-1 and writes UTF-8, so where valid multi-byte sequences outnumber the
+    bad bytes, the text is damaged UTF-8 and not ISO-8859-1.
+    """
+    written = _DECLARED.search(data[:1024])
+    names = [name for name in (written and written[1].decode("ascii", "replace"), charset) if name]
+    text, notes = _replaced(data, "utf-8")
+    bad = text.count("\ufffd")
+    good = len(text) - len(text.encode("ascii", "ignore")) - bad
+    for name in names or ["utf-8"]:
+        declared = _codec(name)
+        if declared == "utf-8":
+            break
+        if declared and not (declared == "iso8859-1" and good > bad):
+            try:
+                return _strict(data, declared), []
+            except (UnicodeError, ValueError):
+                continue
+    if good:
+        return text, notes
+    text = data.decode("cp1252", "replace")
+    return text, ["the answer is not UTF-8 and was read as Windows-1252"]
+
+
+def _codec(name: str) -> str | None:
+    try:
+        found = codecs.lookup(name).name
+    except LookupError:
+        return None
+    return "iso8859-1" if found == "ascii" else found
+
+
+def _strict(data: bytes, name: str) -> str:
+    """Decode; ISO-8859-1 means Windows-1252 where the bytes allow that, as it does on the web."""
+    if name == "iso8859-1":
+        try:
+            return data.decode("cp1252")
+        except UnicodeDecodeError:
+            pass
+    try:
+        return data.decode(name)
+    except LookupError as error:  # bytes-to-bytes codecs
+        raise ValueError(str(error)) from None
+
+
+def _repaired(answer: Answer) -> tuple[str, list[str]]:
+    """Return the text of the envelope alone as XML allows it, and what had to be repaired."""
+    text, repairs = _decoded(answer)
+    start = _ENVELOPE.search(text)
+    if start is None:
+        shown = text.strip()[:10_000]
+        raise answer.error("no SOAP envelope" if shown else "an empty answer", value=shown or None)
+    prolog = text[: start.start()]
+    if "<!doctype" in prolog.lower():
+        raise answer.error("a DOCTYPE, which SOAP forbids")
+    if len(prolog) > 4096 or _PROLOG.sub("", prolog).strip("\ufeff \t\r\n"):
+        repairs.append("text before the envelope was put aside")
+    end = re.compile(re.escape(f"</{start[1]}") + r"\s*>").match(
+        text, text.rfind(f"</{start[1]}", start.end())
+    )
+    if end and text[end.end() :].strip():
+        repairs.append("text after the envelope was put aside")
+    text, count = _FORBIDDEN.subn("\ufffd", text[start.start() : end.end() if end else None])
+    text, references = _without_forbidden_references(text)
+    if count + references:
+        repairs.append(f"{count + references} characters that XML forbids became U+FFFD")
+    if not end:
+        text = _completed(answer, text)
+        repairs.append("the end was cut off, and only closing tags were missing")
+    return text, repairs
+
+
+def _without_forbidden_references(text: str) -> tuple[str, int]:
+    """Replace references such as ``&#1;``, except in CDATA, where they are plain text."""
+    first, *sections = text.split("<![CDATA[")
+    pieces = [_REFERENCE.sub(_allowed, first)]
+    for section in sections:
+        inside, end, outside = section.partition("]]>")
+        pieces += ["<![CDATA[", inside, end, _REFERENCE.sub(_allowed, outside)]
+    repaired = "".join(pieces)
+    return repaired, repaired.count("\ufffd") - text.count("\ufffd")
+
+
+def _allowed(reference: re.Match[str]) -> str:
+    digits = (reference[1] or reference[2]).lstrip("0")
+    code = int(digits or "0", 16 if reference[1] else 10) if len(digits) < 8 else 0
+    if code > 0x10FFFF or _FORBIDDEN.match(chr(code)):
+        return "\ufffd"
+    return reference[0]
+
+
+def _completed(answer: Answer, text: str) -> str:
+    """Add the closing tags that are missing, if it is certain that nothing else is."""
+    parser = _parser()
+    last = answer.hide(text)[-_SHOWN:]
+    try:
+        parser.feed(text.encode())
+        root = _root(parser)
+    except etree.XMLSyntaxError:
+        root = None
+    if root is None:
+        raise answer.error("cut off and not well-formed", value=last)
+    for fault in _FAULT(root):
+        if _FAULT_TEXT_END.search(text):
+            raise _fault(answer, fault)
+        raise answer.error("a fault whose text is cut off", value=last)
+    value = next(iter(_RETURN(root)), None)
+    if value is None:
+        raise answer.error("cut off before the value", value=last)
+    elements = [value, *value.iterancestors()]
+    closing = "".join(f"</{_written(element)}>" for element in elements)
+    kept = next(n for n in range(len(closing) - 1, -1, -1) if text.endswith(closing[:n]))
+    # "</" of the return element rules out further rows; without it only the count can.
+    if kept < 2 and declared_rows(answer, value) is None:
+        raise answer.error("cut off inside the value", value=last)
+    return text + closing[kept:]
+
+
+def _written(element: etree._Element) -> str:
+    name = etree.QName(element).localname
+    return f"{element.prefix}:{name}" if element.prefix else name

@@ -1,0 +1,185 @@
+"""The records of the mail services: one dataclass for each struct of the contract."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from .errors import ResponseError
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from decimal import Decimal
+
+
+def _moment(field: str, text: str | None) -> datetime | None:
+    from datetime import datetime
+
+    if text is None or not text.strip() or text == "0000-00-00 00:00:00":
+        return None
+    try:
+        return datetime.strptime(text, "%Y-%m-%d %H:%M:%S")
+    except ValueError:
+        pass
+    raise ResponseError("not a date of the form YYYY-MM-DD HH:MM:SS", place=field, value=text)
+
+
+@dataclass(frozen=True, slots=True)
+class Invoice:
+    """One invoice or payment (``sql_row_invoices``).
+
+    ``None`` in a field: the server sent nil, an empty number, or left the field out.
+    ``invoices_amount`` is in ``invoices_currency``. Dates have no time zone.
+    """
+
+    invoices_id: int | None = None
+    invoices_description: str | None = None
+    invoices_amount: float | None = None
+    invoices_custid: int | None = None
+    invoices_type: int | None = None
+    invoices_date: str | None = None
+    invoices_group: int | None = None
+    invoices_extra: int | None = None
+    invoices_paid: int | None = None
+    invoices_module: str | None = None
+    invoices_due_date: str | None = None
+    invoices_service: int | None = None
+    invoices_deleted: int | None = None
+    invoices_currency: str | None = None
+
+    @property
+    def amount(self) -> Decimal | None:
+        """The exact decimal that the server wrote, up to 15 digits, in ``invoices_currency``."""
+        from decimal import Decimal
+
+        return None if self.invoices_amount is None else Decimal(repr(self.invoices_amount))
+
+    @property
+    def date(self) -> datetime | None:
+        """When the invoice was made; ``None`` also for ``0000-00-00 00:00:00``.
+
+        ResponseError: the text is not a date.
+        """
+        return _moment("invoices_date", self.invoices_date)
+
+    @property
+    def due_date(self) -> datetime | None:
+        """When the invoice is due; ``None`` also for ``0000-00-00 00:00:00``.
+
+        ResponseError: the text is not a date.
+        """
+        return _moment("invoices_due_date", self.invoices_due_date)
+
+    @property
+    def is_paid(self) -> bool:
+        """Whether it was paid; an empty or missing flag counts as no."""
+        return bool(self.invoices_paid)
+
+    @property
+    def is_charge(self) -> bool:
+        """Whether it is a charge (type 1) and not a payment (types from 10)."""
+        return self.invoices_type == 1
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is a charge that is neither paid nor deleted."""
+        return self.is_charge and not self.is_paid and not self.invoices_deleted
+
+
+@dataclass(frozen=True, slots=True)
+class MailService:
+    """One mail service (``sql_row_mail``).
+
+    ``None`` in a field: the server sent nil, an empty number, or left the field out.
+    Dates have no time zone.
+    """
+
+    mail_id: int | None = None
+    mail_username: str | None = None
+    mail_type: int | None = None
+    mail_currency: str | None = None
+    mail_order_date: str | None = None
+    mail_custid: int | None = None
+    mail_quota: int | None = None
+    mail_ip: str | None = None
+    mail_status: str | None = None
+    mail_invoice: int | None = None
+    mail_coupon: int | None = None
+    mail_extra: str | None = None
+    mail_server_status: str | None = None
+    mail_comment: str | None = None
+
+    @property
+    def order_date(self) -> datetime | None:
+        """When the service was ordered; ``None`` also for ``0000-00-00 00:00:00``.
+
+        ResponseError: the text is not a date.
+        """
+        return _moment("mail_order_date", self.mail_order_date)
+
+    @property
+    def extra(self) -> Any:
+        """What the JSON in ``mail_extra`` holds; ``None`` also for an empty text.
+
+        ResponseError: the text is not JSON.
+        """
+        import json
+
+        if self.mail_extra is None or not self.mail_extra.strip():
+            return None
+        try:
+            return json.loads(self.mail_extra)
+        except (ValueError, RecursionError):
+            pass
+        raise ResponseError("not JSON", place="mail_extra", value=self.mail_extra[:80])
+
+
+@dataclass(frozen=True, slots=True)
+class Prepay:
+    """One prepaid balance (``prepays_list``).
+
+    ``None`` in a field: the server sent nil, an empty number, or left the field out.
+    Amounts are in the account's currency. Dates have no time zone.
+    """
+
+    prepay_id: int | None = None
+    prepay_type: int | None = None
+    prepay_status: str | None = None
+    prepay_date: str | None = None
+    prepay_created: str | None = None
+    prepay_amount: float | None = None
+    prepay_remaining: float | None = None
+    prepay_service: int | None = None
+    prepay_automatic_use: int | None = None
+    prepay_module: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What an operation says of itself (``result_status``, ``make_payment_return``)."""
+
+    status: str | None = None
+    status_text: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A placed order (``buy_vps_result_status``); ``cost`` is in the account's currency."""
+
+    status: str | None = None
+    status_text: str | None = None
+    invoices: str | None = None
+    cost: float | None = None
+
+    @property
+    def invoice_ids(self) -> list[int]:
+        """The ids in ``invoices``, in the server's order; empty where it names none.
+
+        ResponseError: the text is not a list of numbers.
+        """
+        texts = [text.strip() for text in (self.invoices or "").split(",")]
+        if texts == [""]:
+            return []
+        if all(text.isascii() and text.isdigit() and len(text) < 20 for text in texts):
+            return [int(text) for text in texts]
+        raise ResponseError("not a list of numbers", place="invoices", value=self.invoices)
