@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+import re
 import threading
 import time
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -552,24 +553,23 @@ def _ambiguous(outcome: object) -> bool:
 
 
 def _hidden(text: str, secrets: list[str]) -> str:
-    """Write ``***`` for each secret, also where it stands escaped."""
+    """Write ``***`` for each secret, also where some of its letters stand escaped."""
+    for secret in sorted(secrets, key=len, reverse=True):
+        text = re.sub("".join(map(_forms, secret)), "***", text)
+    return text
+
+
+def _forms(letter: str) -> str:
+    """Give a pattern for one letter as it is, in XML, in XML twice, in a URL, and in a repr."""
     from html import escape
     from urllib.parse import quote, quote_plus
 
-    forms = set()
-    for secret in secrets:
-        xml = escape(secret)
-        forms |= {secret, xml, escape(secret, quote=False), escape(xml), repr(secret)[1:-1]}
-        forms |= {xml.replace("&quot;", "&#34;").replace("&#x27;", "&#39;")}
-        forms |= {
-            xml.replace("&#x27;", "&apos;"),
-            quote(secret),
-            quote(secret, ""),
-            quote_plus(secret),
-        }
-    for form in sorted(forms, key=len, reverse=True):
-        text = text.replace(form, "***")
-    return text
+    code = ord(letter)
+    forms = {letter, escape(letter), escape(escape(letter)), f"&#{code};", f"&#x{code:x};"}
+    forms |= {quote(letter, ""), quote_plus(letter), repr(letter)[1:-1]}
+    if letter == "'":
+        forms |= {"&apos;", "\\'"}
+    return f"(?:{'|'.join(map(re.escape, sorted(forms, key=len, reverse=True)))})"
 
 
 # --- arguments -------------------------------------------------------------------------------

@@ -22,9 +22,9 @@ _log = logging.getLogger("soapmail")
 # Small enough that the rows of one chunk stay in the processor's cache.
 _CHUNK = 32 * 1024
 _SHOWN = 100
-_NAMESPACES = {
-    "http://schemas.xmlsoap.org/soap/envelope/",
-    "http://www.w3.org/2003/05/soap-envelope",
+_ENVELOPES = {
+    "{http://schemas.xmlsoap.org/soap/envelope/}Envelope",
+    "{http://www.w3.org/2003/05/soap-envelope}Envelope",
 }
 
 _BODY = etree.XPath("*[local-name()='Body'][namespace-uri()=namespace-uri(..)]")
@@ -51,7 +51,7 @@ _FAULT_DETAIL = etree.XPath(
     "string(*[local-name()='detail'] | *[local-name()='Detail'])", smart_strings=False
 )
 
-_PLAIN = re.compile(rb"\s*(?:<\?xml[^>]*\?>)?\s*<(?:[\w.-]+:)?Envelope[\s>]")
+_PLAIN = re.compile(rb"\s*(?:<\?xml[^>]*\?>\s*)?<(?:[\w.-]+:)?Envelope[\s>]")
 _ENVELOPE = re.compile(r"<((?:[\w.-]+:)?Envelope)(?=[\s/>])")
 _DECLARED = re.compile(rb"""<\?xml[^>]*?\sencoding\s*=\s*["']([\w.:-]+)["']""")
 _PROLOG = re.compile(r"<\?.*?\?>|<!--.*?-->", re.DOTALL)
@@ -76,7 +76,7 @@ class _Referenced(Exception):
 class Answer:
     """The bytes of one answer and what is known of them."""
 
-    data: bytes
+    data: bytes = field(repr=False)
     charset: str | None = None
     operation: str | None = None
     hide: Callable[[str], str] = str
@@ -116,6 +116,11 @@ class Part:
             seen.add(link)
             element = target
         return element
+
+
+def local_name(element: etree._Element) -> str:
+    """Give an element's name without its namespace."""
+    return str(element.tag).rpartition("}")[2]
 
 
 def mark(element: etree._Element, name: str) -> str | None:
@@ -232,8 +237,7 @@ def _whole(answer: Answer, data: bytes) -> Part:
 
 def _checked(answer: Answer, root: etree._Element) -> etree._Element:
     """Return the one return element of a whole envelope."""
-    name = etree.QName(root)
-    if name.localname != "Envelope" or name.namespace not in _NAMESPACES:
+    if root.tag not in _ENVELOPES:
         raise answer.error("not a SOAP envelope", value=str(root.tag))
     if len(_BODY(root)) != 1:
         raise answer.error(f"{len(_BODY(root))} bodies in the envelope")
@@ -250,7 +254,7 @@ def _checked(answer: Answer, root: etree._Element) -> etree._Element:
 
 def _check_operation(answer: Answer, root: etree._Element) -> None:
     for result in _RESULT(root):
-        found = etree.QName(result).localname
+        found = local_name(result)
         if answer.operation is not None and found != f"{answer.operation}Response":
             raise answer.error("the answer to another operation", value=found)
 
@@ -415,5 +419,5 @@ def _completed(answer: Answer, text: str) -> str:
 
 
 def _written(element: etree._Element) -> str:
-    name = etree.QName(element).localname
+    name = local_name(element)
     return f"{element.prefix}:{name}" if element.prefix else name

@@ -73,7 +73,7 @@ def _outside() -> int:
     while frame.f_back and frame.f_globals.get("__package__") == __package__:
         frame = frame.f_back
         level += 1
-    return level - 1
+    return level
 
 
 @cache

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, get_args, get_type_h
 
 from lxml import etree
 
-from .document import Answer, Part, declared_rows, is_nil, mark, read
+from .document import Answer, Part, declared_rows, is_nil, local_name, mark, read
 from .errors import NO_FIELDS, OperationFailed
 
 if TYPE_CHECKING:
@@ -243,7 +243,7 @@ class _Value(NamedTuple):
 def _value(part: Part, element: etree._Element, place: str) -> _Value:
     element = part.real(element, place)
     if len(element):
-        inner = etree.QName(element[0]).localname
+        inner = local_name(element[0])
         raise part.answer.error("a nested element in a value", place, inner)
     text = element.text or ""
     return _Value(text, not text and is_nil(element))
@@ -357,7 +357,7 @@ class _Typed:
         return items
 
     def _dict(self, element: etree._Element, kind: str, place: str, depth: int) -> Any:
-        names = [etree.QName(child).localname for child in element]
+        names = [local_name(child) for child in element]
         if kind == "Map":
             return self._map(element, place, depth)
         if not kind and set(names) == {"item"}:

@@ -13,6 +13,7 @@ from xml.sax.saxutils import escape
 
 from lxml import etree
 
+from .document import local_name
 from .models import Invoice, MailService, Order, Prepay, Status
 
 if TYPE_CHECKING:
@@ -366,7 +367,7 @@ def _parsed(request: bytes) -> tuple[str, list[Any]]:
             "SOAP-ENV:Client",
             "error in msg parsing:\nXML error parsing SOAP payload on line 1: > required",
         )
-    return etree.QName(found[0]).localname, [_given(one) for one in _PARAMETERS(found[0])]
+    return local_name(found[0]), [_given(one) for one in _PARAMETERS(found[0])]
 
 
 def _given(element: etree._Element) -> Any:

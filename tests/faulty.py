@@ -1,0 +1,184 @@
+"""A loopback server that does to a client whatever a test says, byte by byte."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import socket
+import ssl
+import struct
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from .support import LIST, LOGIN, many_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+
+@dataclass
+class Request:
+    """One request as it came, and the means to answer it."""
+
+    line: str
+    headers: dict[str, str]
+    body: bytes
+    connection: socket.socket
+    number: int  # of the connection
+    closing: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def operation(self) -> str:
+        found = re.search(r"#([^\"]+)", self.headers.get("soapaction", ""))
+        return found[1] if found else ""
+
+    def raw(self, data: bytes) -> None:
+        self.connection.sendall(data)
+
+    def answer(
+        self,
+        body: bytes,
+        status: int = 200,
+        *,
+        count: int | None | str = "",
+        close: bool = False,
+        **headers: str,
+    ) -> None:
+        """Answer with a body; ``count`` is a wrong Content-Length, or None for none."""
+        lines = [f"HTTP/1.1 {status} X", "Content-Type: text/xml; charset=ISO-8859-1"]
+        if count is not None:
+            lines.append(f"Content-Length: {len(body) if count == '' else count}")
+        lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
+        if close:
+            lines.append("Connection: close")
+        self.raw("\r\n".join([*lines, "", ""]).encode() + body)
+        if close:
+            raise Hangup
+
+    def reset(self) -> None:
+        """Break the connection with a reset."""
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        raise Hangup
+
+
+class Hangup(Exception):
+    """Raised by a handler to close the connection."""
+
+
+Handler = "Callable[[Request], None]"
+
+
+class Faulty:
+    """Serves each request with the handler; counts connections and keeps requests."""
+
+    def __init__(
+        self,
+        handler: Callable[[Request], None],
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self.handler = handler
+        self.requests: list[Request] = []
+        self.connections = 0
+        self.closing = threading.Event()
+        self._tls = tls
+        self._lock = threading.Lock()
+        self._open: set[socket.socket] = set()
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+        self.port = self._listener.getsockname()[1]
+        scheme = "http" if tls is None else "https"
+        self.endpoint = f"{scheme}://127.0.0.1:{self.port}/api.php"
+
+    def __enter__(self) -> Faulty:
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.closing.set()
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        with self._lock:
+            for connection in self._open:
+                with contextlib.suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
+
+    @property
+    def operations(self) -> list[str]:
+        return [request.operation for request in self.requests]
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            with self._lock:
+                self.connections += 1
+                number = self.connections
+                self._open.add(connection)
+            threading.Thread(target=self._serve, args=(connection, number), daemon=True).start()
+
+    def _serve(self, connection: socket.socket, number: int) -> None:
+        plain = connection
+        try:
+            if self._tls is not None:
+                connection = self._tls.wrap_socket(connection, server_side=True)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            stream = connection.makefile("rb")
+            while request := self._read(stream, connection, number):  # type: ignore[arg-type]
+                with self._lock:
+                    self.requests.append(request)
+                self.handler(request)
+        except (Hangup, OSError, ValueError):
+            pass
+        finally:
+            with self._lock:
+                self._open.discard(plain)
+            with contextlib.suppress(UnboundLocalError):
+                stream.close()
+            connection.close()
+
+    def _read(self, stream: Stream, connection: socket.socket, number: int) -> Request | None:
+        line = stream.readline().decode("latin-1").strip()
+        if not line:
+            return None
+        headers = {}
+        while header := stream.readline().decode("latin-1").strip():
+            name, _, value = header.partition(":")
+            headers[name.lower()] = value.strip()
+        body = stream.read(int(headers.get("content-length", "0")))
+        return Request(line, headers, body, connection, number, self.closing)
+
+
+class Stream:
+    """The part of a file that the server needs."""
+
+    readline: Callable[[], bytes]
+    read: Callable[[int], bytes]
+
+
+def normal(request: Request) -> None:
+    """Answer as a server that works: a session id, or the documented invoices."""
+    request.answer(LOGIN if request.operation == "api_login" else many_rows(12))
+
+
+def after_login(handler: Callable[[Request], None]) -> Callable[[Request], None]:
+    """Let the login work and leave the rest to a handler."""
+
+    def both(request: Request) -> None:
+        if request.operation == "api_login":
+            request.answer(LOGIN)
+        else:
+            handler(request)
+
+    return both
+
+
+__all__ = ["LIST", "Faulty", "Hangup", "Request", "after_login", "normal"]

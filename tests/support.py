@@ -1,0 +1,149 @@
+"""What the tests share: recorded answers, the contract, and answers in the server's form."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+from xml.sax.saxutils import escape
+
+from soapmail import Invoice
+from soapmail.sandbox import SESSION_ID
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+DATA = Path(__file__).parent / "data"
+CONTRACT: dict[str, Any] = json.loads((DATA / "contract.json").read_text())
+OPERATIONS: dict[str, dict[str, Any]] = CONTRACT["operations"]
+SAMPLES: dict[str, Any] = CONTRACT["samples"]
+LIST = "api_mail_get_client_invoices"
+FIELDS: dict[str, str] = CONTRACT["structs"]["sql_row_invoices"]
+
+# Method, operation and one set of good arguments.
+METHODS: dict[str, tuple[str, dict[str, Any]]] = {
+    "login": ("api_login", {}),
+    "get_client_invoices": (LIST, {}),
+    "get_client_unpaid_invoices": ("api_mail_get_client_unpaid_invoices", {}),
+    "get_services": ("api_mail_get_services", {}),
+    "get_service": ("api_mail_get_service", {"id": 8556}),
+    "cancel_service": ("api_mail_cancel_service", {"id": 8556}),
+    "send_mail": ("api_send_mail", {"subject": "s", "body": "b", "to": "a@b", "from_": "c@d"}),
+    "buy_mail": ("api_api_buy_mail", {"coupon": "C"}),
+    "auto_zonemta_login": ("api_api_auto_zonemta_login", {"id": 8556}),
+    "get_modules": ("get_modules", {}),
+    "make_payment": ("api_make_payment", {"invoice": 7514880, "module": "mail"}),
+    "get_paypal_url": ("api_get_paypal_url", {"invoice": 7514880, "module": "mail"}),
+    "get_prepay_list": ("api_get_prepay_list", {}),
+    "get_prepay_remaining": ("api_get_prepay_remaining", {"module": "mail"}),
+    "get_prepay_paypal_fill_url": (
+        "api_get_prepay_paypal_fill_url",
+        {"prepay_id": 1116, "amount": 12.5, "module": "mail"},
+    ),
+    "add_prepay": ("api_add_prepay", {"amount": 12.5, "module": "mail", "automatic_use": False}),
+}
+CHANGING = {"cancel_service", "send_mail", "buy_mail", "make_payment", "add_prepay"}
+
+
+class Recorded(NamedTuple):
+    """One recorded HTTP answer."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+def recorded(name: str) -> Recorded:
+    """Read one recorded answer."""
+    head, _, body = (DATA / "wire" / f"{name}.http").read_bytes().partition(b"\r\n\r\n")
+    first, *lines = head.decode().split("\r\n")
+    headers = dict(line.split(": ", 1) for line in lines)
+    return Recorded(int(first.split()[1]), headers, body)
+
+
+def envelope(operation: str, content: str, *, declared: str = "ISO-8859-1") -> bytes:
+    """Wrap a return element as the server does."""
+    return (
+        f'<?xml version="1.0" encoding="{declared}"?><SOAP-ENV:Envelope '
+        'SOAP-ENV:encodingStyle="http://schemas.xmlsoap.org/soap/encoding/" '
+        'xmlns:SOAP-ENV="http://schemas.xmlsoap.org/soap/envelope/" '
+        'xmlns:xsd="http://www.w3.org/2001/XMLSchema" '
+        'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" '
+        'xmlns:SOAP-ENC="http://schemas.xmlsoap.org/soap/encoding/" xmlns:tns="urn:myapi">'
+        f'<SOAP-ENV:Body><ns1:{operation}Response xmlns:ns1="urn:myapi">{content}'
+        f"</ns1:{operation}Response></SOAP-ENV:Body></SOAP-ENV:Envelope>"
+    ).encode()
+
+
+def text_answer(operation: str, text: str, kind: str = "string") -> bytes:
+    """Give an answer with one scalar."""
+    return envelope(operation, f'<return xsi:type="xsd:{kind}">{escape(text)}</return>')
+
+
+def status_answer(operation: str, status: str, text: str) -> bytes:
+    """Give an answer with a status struct."""
+    return envelope(
+        operation,
+        '<return xsi:type="tns:result_status">'
+        f'<status xsi:type="xsd:string">{escape(status)}</status>'
+        f'<status_text xsi:type="xsd:string">{escape(text)}</status_text></return>',
+    )
+
+
+def fault_answer(text: str, code: str = "Client") -> bytes:
+    """Give a fault in the server's form."""
+    body = recorded("fault_invalid_session").body.decode()
+    body = body.replace("Invalid Session ID", escape(text))
+    return body.replace(">Client<", f">{escape(code)}<").encode()
+
+
+def field_xml(name: str, value: object) -> str:
+    """Give one field in the server's form; None is nil."""
+    kind = FIELDS.get(name, "string")
+    if value is None:
+        return f'<{name} xsi:nil="true" xsi:type="xsd:{kind}"/>'
+    return f'<{name} xsi:type="xsd:{kind}">{escape(str(value))}</{name}>'
+
+
+def row_xml(fields: Mapping[str, object], tag: str = "item") -> str:
+    """Give one row in the server's form."""
+    cells = "".join(field_xml(name, value) for name, value in fields.items())
+    return f'<{tag} xsi:type="tns:sql_row_invoices">{cells}</{tag}>'
+
+
+def array_xml(rows: Iterable[str], count: int | None = None) -> str:
+    """Give an array in the server's form."""
+    rows = list(rows)
+    number = len(rows) if count is None else count
+    return (
+        '<return xsi:type="SOAP-ENC:Array" '
+        f'SOAP-ENC:arrayType="tns:sql_row_invoices[{number}]">{"".join(rows)}</return>'
+    )
+
+
+def invoices_answer(
+    rows: Iterable[Mapping[str, object]], operation: str = LIST, *, declared: str = "ISO-8859-1"
+) -> bytes:
+    """Give an answer with a list of invoices."""
+    return envelope(operation, array_xml(map(row_xml, rows)), declared=declared)
+
+
+def many_rows(count: int, description: str | None = None) -> bytes:
+    """Give the documented invoices over and over."""
+    samples = SAMPLES[LIST]
+    rows = (dict(samples[n % 12]) for n in range(count))
+    if description is not None:
+        rows = ({**row, "invoices_description": description} for row in rows)
+    return invoices_answer(rows)
+
+
+def sample_invoices(rows: Iterable[Mapping[str, Any]]) -> list[Invoice]:
+    """Make invoices with the documented types out of the contract's sample values."""
+    kinds: dict[str, Any] = {"int": int, "float": float, "string": str}
+    return [
+        Invoice(**{name: kinds[FIELDS[name]](value) for name, value in row.items()}) for row in rows
+    ]
+
+
+LOGIN = recorded("login").body
+SID = SESSION_ID

@@ -1,0 +1,886 @@
+"""The client: arguments, the session, and what happens to errors."""
+
+from __future__ import annotations
+
+import logging
+import pickle
+import threading
+import time
+import traceback
+import warnings
+from decimal import Decimal
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import requests
+import responses
+from lxml import etree
+
+import soapmail
+from soapmail import (
+    AuthenticationError,
+    Client,
+    Invoice,
+    LossyTextWarning,
+    MailService,
+    OperationFailed,
+    Order,
+    OutcomeUnknown,
+    Prepay,
+    ResponseError,
+    SoapFault,
+    SoapMailError,
+    Status,
+    TransportError,
+)
+from soapmail.client import changes, takes_session
+from soapmail.sandbox import Sandbox
+
+from .support import (
+    CHANGING,
+    LIST,
+    LOGIN,
+    METHODS,
+    OPERATIONS,
+    SAMPLES,
+    SID,
+    envelope,
+    fault_answer,
+    invoices_answer,
+    recorded,
+    sample_invoices,
+    status_answer,
+    text_answer,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+PASSWORD = "p&ss<w>ord"
+ENDPOINT = "https://my.interserver.net/api.php"
+EMPTY = recorded("get_client_invoices_empty").body
+FULL = recorded("get_client_invoices").body
+REFUSED = recorded("fault_invalid_session")
+DOUBT = recorded("fault_unserializable_result")
+NO_STRUCT = recorded("get_service_invalid_session").body
+
+
+def client(**options: Any) -> Client:
+    return Client("user@example.com", PASSWORD, **{"retries": 0, **options})
+
+
+def add(http: responses.RequestsMock, *answers: Any) -> None:
+    for body in answers:
+        status = body.status if hasattr(body, "status") else 200
+        http.add(responses.POST, ENDPOINT, body=getattr(body, "body", body), status=status)
+
+
+def second_login(sid: str = "second") -> bytes:
+    return text_answer("api_login", sid)
+
+
+def sent(http: responses.RequestsMock) -> list[tuple[str, list[str]]]:
+    """Say which operations were posted, and with which values."""
+    found = []
+    for call in http.calls:
+        assert isinstance(call.request.body, bytes)
+        (operation,) = etree.fromstring(call.request.body)[0]
+        name = str(operation.tag).rpartition("}")[2]
+        assert call.request.headers["SOAPAction"] == f'"urn:myapi#{name}"'
+        found.append((name, [child.text or "" for child in operation]))
+    return found
+
+
+# --- every method ------------------------------------------------------------------------------
+
+
+def expected_values(name: str, arguments: dict[str, Any]) -> list[str]:
+    texts = {True: "true", False: "false"}
+    given = {key.rstrip("_"): value for key, value in arguments.items()}
+    given |= {"sid": SID, "username": "user@example.com", "password": PASSWORD}
+    values = [given[parameter] for parameter in OPERATIONS[name]["params"]]
+    return [texts[value] if isinstance(value, bool) else str(value) for value in values]
+
+
+ANSWERS: dict[str, tuple[bytes, Any]] = {
+    "login": (LOGIN, SID),
+    "get_client_invoices": (FULL, sample_invoices(SAMPLES[LIST])),
+    "get_client_unpaid_invoices": (
+        recorded("get_client_unpaid_invoices").body,
+        sample_invoices(SAMPLES["api_mail_get_client_unpaid_invoices"]),
+    ),
+    "get_services": (
+        recorded("get_services").body,
+        [MailService(**row) for row in SAMPLES["api_mail_get_services"]],
+    ),
+    "get_service": (
+        recorded("get_service").body,
+        MailService(**SAMPLES["api_mail_get_services"][0]),
+    ),
+    "cancel_service": (recorded("cancel_service_true").body, True),
+    "send_mail": (recorded("send_mail_ok").body, Status("ok", "Mail queued")),
+    "buy_mail": (recorded("buy_mail_ok").body, Order("ok", "Order placed", "23785939", 1.0)),
+    "auto_zonemta_login": (
+        recorded("auto_zonemta_login_ok").body,
+        Status("ok", "https://mail.example.com/login?a=1&b=2"),
+    ),
+    "get_modules": (recorded("get_modules").body, SAMPLES["get_modules"]),
+    "make_payment": (status_answer("api_make_payment", "ok", "Paid"), Status("ok", "Paid")),
+    "get_paypal_url": (
+        recorded("get_paypal_url").body,
+        SAMPLES["api_get_paypal_url"].split('"')[1],
+    ),
+    "get_prepay_list": (
+        recorded("get_prepay_list").body,
+        [Prepay(**row) for row in SAMPLES["api_get_prepay_list"]],
+    ),
+    "get_prepay_remaining": (recorded("get_prepay_remaining").body, Status("ok", "10.00")),
+    "get_prepay_paypal_fill_url": (
+        text_answer("api_get_prepay_paypal_fill_url", "https://x/?a=1&b=2"),
+        "https://x/?a=1&b=2",
+    ),
+    "add_prepay": (text_answer("api_add_prepay", "1119", "int"), 1119),
+}
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_method_posts_the_contract_and_returns_the_documented_value(
+    http: responses.RequestsMock, method: str
+) -> None:
+    operation, arguments = METHODS[method]
+    body, value = ANSWERS[method]
+    with_session = "sid" in OPERATIONS[operation]["params"]
+    add(http, *([LOGIN] if with_session else []), body)
+    with client() as one:
+        assert getattr(one, method)(**arguments) == value
+    assert sent(http)[-1] == (operation, expected_values(operation, arguments))
+    assert len(http.calls) == 1 + with_session
+
+
+def test_the_request_says_what_it_is(http: responses.RequestsMock) -> None:
+    add(http, recorded("get_modules").body)
+    Client().get_modules()
+    headers = http.calls[0].request.headers
+    assert headers["User-Agent"] == f"soapmail/{soapmail.__version__}"
+    assert headers["Accept-Encoding"] == "identity"
+    assert headers["Content-Type"] == "text/xml; charset=UTF-8"
+    assert "Cookie" not in headers
+    assert "Authorization" not in headers
+
+
+def test_defaults_of_optional_arguments(http: responses.RequestsMock) -> None:
+    add(http, LOGIN, recorded("buy_mail_ok").body, text_answer("api_add_prepay", "5", "int"))
+    one = client()
+    one.buy_mail()
+    assert one.add_prepay(Decimal("2.50")) == 5
+    assert [values for _, values in sent(http)[1:]] == [[SID, ""], [SID, "mail", "2.50", "true"]]
+
+
+def test_recorded_refusals(http: responses.RequestsMock) -> None:
+    add(http, LOGIN, recorded("cancel_service_false"), recorded("make_payment_error"))
+    one = client()
+    assert one.cancel_service(1) is False
+    with pytest.raises(OperationFailed) as caught:
+        one.make_payment(1)
+    text = "Invalid Invoice Number Passed or missing Module information."
+    assert caught.value == OperationFailed("error", text)
+    assert SAMPLES["api_make_payment"] == {"status": "error", "status_text": text}
+
+
+def test_an_unknown_service_is_none(http: responses.RequestsMock) -> None:
+    add(http, LOGIN, recorded("get_service_unknown_nil"))
+    assert client().get_service(1) is None
+
+
+# --- call --------------------------------------------------------------------------------------
+
+
+def test_call_puts_the_session_first_by_the_contract() -> None:
+    for name, operation in OPERATIONS.items():
+        assert takes_session(name) == ("sid" in operation["params"]), name
+        if takes_session(name):
+            assert next(iter(operation["params"])) == "sid"
+
+
+def test_what_changes_is_told_apart() -> None:
+    methods = {METHODS[method][0] for method in CHANGING}
+    for operation, _ in METHODS.values():
+        assert changes(operation, by_name=False) == (operation in methods)
+    for operation in OPERATIONS:
+        reads = operation.startswith("get_") or "_get_" in operation
+        assert changes(operation, by_name=True) == (not reads)
+
+
+def test_call_sends_types_and_order_of_the_caller(http: responses.RequestsMock) -> None:
+    add(http, LOGIN, text_answer("api_add_dns_record", "5", "int"))
+    parameters: dict[str, Any] = {"domain_id": 1, "name": "é<", "ttl": 1.5, "on": False}
+    assert client().call("api_add_dns_record", **parameters) == 5
+    assert sent(http)[1] == ("api_add_dns_record", [SID, "1", "é<", "1.5", "false"])
+    body = http.calls[1].request.body
+    assert isinstance(body, bytes)
+    (operation,) = etree.fromstring(body)[0]
+    assert [str(child.tag) for child in operation] == ["sid", *parameters]
+    kinds = [child.get("{http://www.w3.org/2001/XMLSchema-instance}type") for child in operation]
+    assert kinds == ["xsd:string", "xsd:int", "xsd:string", "xsd:float", "xsd:boolean"]
+
+
+def test_call_without_a_session(http: responses.RequestsMock) -> None:
+    add(http, text_answer("get_hostname", "a.b"), text_answer("api_x", "y"))
+    assert Client().call("get_hostname", ip="127.0.0.1", sid="mine") == "a.b"
+    assert sent(http) == [("get_hostname", ["127.0.0.1", "mine"])]
+    assert Client(session_id="given").call("api_x") == "y"
+    assert sent(http)[1] == ("api_x", ["given"])
+
+
+def test_call_returns_a_status_as_the_dict_it_is(http: responses.RequestsMock) -> None:
+    add(http, LOGIN, recorded("send_mail_error"))
+    parameters = {"subject": "s", "body": "b", "to": "t", "from": "f"}
+    assert client().call("api_send_mail", **parameters) == {
+        "status": "error",
+        "status_text": "No active mail order",
+    }
+
+
+@pytest.mark.parametrize(
+    ("operation", "parameters", "error"),
+    [
+        ("a b", {}, ValueError),
+        ("", {}, ValueError),
+        ("x>y", {}, ValueError),
+        (5, {}, TypeError),
+        ("api_x", {"a b": "1"}, ValueError),
+        ("api_x", {"sid": "1"}, ValueError),
+        ("api_x", {"a": None}, TypeError),
+        ("api_x", {"a": ["x"]}, TypeError),
+        ("api_x", {"a": float("nan")}, ValueError),
+        ("api_x", {"a": "\x00"}, ValueError),
+    ],
+)
+def test_call_refuses_before_anything_is_sent(
+    http: responses.RequestsMock, operation: Any, parameters: Any, error: type[Exception]
+) -> None:
+    with pytest.raises(error):
+        client().call(operation, **parameters)
+
+
+# --- wrong arguments -----------------------------------------------------------------------------
+
+
+BAD_IDS = [(0, ValueError), (-1, ValueError), (True, TypeError), ("5", TypeError), (1.0, TypeError), (None, TypeError)]  # fmt: skip
+BAD_AMOUNTS = [
+    (0, ValueError), (-1, ValueError), (float("nan"), ValueError), (float("inf"), ValueError),
+    (Decimal("NaN"), ValueError), (Decimal("sNaN"), ValueError), (Decimal("-0.01"), ValueError),
+    (Decimal("1e999999"), ValueError), (Decimal("1e-999999"), ValueError), (10**400, ValueError),
+    (True, TypeError), ("1", TypeError), (None, TypeError),
+]  # fmt: skip
+BAD_TEXTS = [(5, TypeError), (None, TypeError), (b"x", TypeError), ("\x00", ValueError), ("\ud800", ValueError)]  # fmt: skip
+BAD_LINES = [*BAD_TEXTS, ("a\nb", ValueError), ("a\rb", ValueError)]
+BAD_ADDRESSES = [*BAD_LINES, ("", ValueError), (" ", ValueError)]
+BAD_MODULES = [*BAD_TEXTS, ("", ValueError)]
+ARGUMENTS: dict[tuple[str, str], list[tuple[Any, type[Exception]]]] = {
+    ("get_service", "id"): BAD_IDS,
+    ("cancel_service", "id"): BAD_IDS,
+    ("auto_zonemta_login", "id"): BAD_IDS,
+    ("make_payment", "invoice"): BAD_IDS,
+    ("make_payment", "module"): BAD_MODULES,
+    ("get_paypal_url", "invoice"): BAD_IDS,
+    ("get_paypal_url", "module"): BAD_MODULES,
+    ("get_prepay_paypal_fill_url", "prepay_id"): BAD_IDS,
+    ("get_prepay_paypal_fill_url", "amount"): BAD_AMOUNTS,
+    ("get_prepay_paypal_fill_url", "module"): BAD_MODULES,
+    ("get_prepay_remaining", "module"): BAD_MODULES,
+    ("add_prepay", "amount"): BAD_AMOUNTS,
+    ("add_prepay", "module"): BAD_MODULES,
+    ("add_prepay", "automatic_use"): [(1, TypeError), ("false", TypeError), (None, TypeError)],
+    ("send_mail", "subject"): BAD_LINES,
+    ("send_mail", "body"): BAD_TEXTS,
+    ("send_mail", "to"): BAD_ADDRESSES,
+    ("send_mail", "from_"): BAD_ADDRESSES,
+    ("buy_mail", "coupon"): BAD_TEXTS,
+}
+
+
+@pytest.mark.parametrize(
+    ("method", "name", "value", "error"),
+    [(*key, *case) for key, cases in ARGUMENTS.items() for case in cases],
+)
+def test_wrong_arguments_are_refused_by_name_before_anything_is_sent(
+    http: responses.RequestsMock, method: str, name: str, value: Any, error: type[Exception]
+) -> None:
+    arguments = {**METHODS[method][1], name: value}
+    with pytest.raises(error, match=f"^{name.rstrip('_')}_?: "):
+        getattr(client(), method)(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"timeout": 0}, ValueError), ({"timeout": -1}, ValueError), ({"timeout": 1e300}, ValueError),
+        ({"timeout": float("inf")}, ValueError), ({"timeout": float("nan")}, ValueError),
+        ({"timeout": True}, TypeError), ({"timeout": "5"}, TypeError), ({"timeout": None}, TypeError),
+        ({"timeout": 10**400}, ValueError),
+        ({"retries": -1}, ValueError), ({"retries": True}, TypeError), ({"retries": 1.0}, TypeError),
+        ({"max_response_bytes": 0}, ValueError), ({"max_response_bytes": "1"}, TypeError),
+        ({"session": object()}, TypeError), ({"session_id": ""}, ValueError),
+        ({"session_id": 5}, TypeError), ({"username": 5}, TypeError), ({"password": b"x"}, TypeError),
+        ({"username": None}, ValueError), ({"password": None}, ValueError),
+        ({"username": ""}, ValueError), ({"password": ""}, ValueError),
+    ],
+)  # fmt: skip
+def test_wrong_options_are_refused(options: Any, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        Client(**{"username": "u", "password": "p", **options})
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        "http://my.interserver.net/api.php", "http://example.com", "http://127.0.0.1.example.com/",
+        "http://localhost.example.com/", "http://0.0.0.0/", "http://10.0.0.1/", "http://[::2]/",
+        "https://user:secret@example.com/", "https://user@example.com/", "https://@example.com/",
+        "http://127.0.0.1\\@example.com/", "https://example.com\\x/", "ftp://127.0.0.1/", "",
+        "my.interserver.net", "https://", "https:///x", "https://example.com:99999/",
+        "https://example.com:x/", "https://example.com:0/", "https://[::1/", "https://exa mple.com/",
+        "https://example.com/\n", "https://ex\u00e4mple.com/", "file:///etc/passwd", "//127.0.0.1/",
+    ],
+)  # fmt: skip
+def test_an_unsafe_endpoint_is_refused_without_repeating_it(endpoint: str) -> None:
+    with pytest.raises(ValueError, match="^endpoint: ") as caught:
+        Client("u", "p", endpoint=endpoint)
+    assert "secret" not in "".join(traceback.format_exception(caught.value)).replace(
+        repr(endpoint), ""
+    )
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        "https://my.interserver.net/api.php", "https://example.com:8443/x?y=z", "HTTPS://EXAMPLE.COM/",
+        "http://localhost/", "http://LOCALHOST:80/", "http://127.0.0.1:8099/api.php",
+        "http://127.1.2.3/", "http://[::1]:80/", "https://10.0.0.1/",
+    ],
+)  # fmt: skip
+def test_a_safe_endpoint_passes(endpoint: str) -> None:
+    assert endpoint in repr(Client("u", "p", endpoint=endpoint))
+
+
+def test_an_endpoint_is_text() -> None:
+    with pytest.raises(TypeError, match="^endpoint: str expected, not int$"):
+        Client("u", "p", endpoint=5)  # type: ignore[arg-type]
+
+
+def test_lossy_text_warns_before_anything_is_sent(
+    http: responses.RequestsMock,
+) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(LossyTextWarning, match="^subject: "):
+            client().send_mail("日本", "b", "a@b", "c@d")
+        with pytest.raises(LossyTextWarning, match="^password: "):
+            Client("u", "日本").login()
+        with pytest.raises(LossyTextWarning, match="^x: "):
+            client().call("api_x", x="日本")
+
+
+def test_lossy_text_names_the_callers_file(http: responses.RequestsMock) -> None:
+    add(http, LOGIN, recorded("send_mail_ok").body)
+    with pytest.warns(LossyTextWarning) as caught:
+        client().send_mail("日本", "b", "a@b", "c@d")
+    assert [warning.filename for warning in caught] == [__file__]
+
+
+# --- credentials ---------------------------------------------------------------------------------
+
+
+def test_without_credentials_what_needs_none_works(http: responses.RequestsMock) -> None:
+    add(http, recorded("get_modules").body)
+    one = Client()
+    assert one.get_modules() == SAMPLES["get_modules"]
+    for method in (one.login, one.get_client_invoices):
+        with pytest.raises(ValueError, match="^username and password, or a session_id, are needed"):
+            method()
+
+
+def test_from_env(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ValueError, match="SOAPMAIL_USERNAME, SOAPMAIL_PASSWORD$"):
+        Client.from_env()
+    monkeypatch.setenv("SOAPMAIL_USERNAME", "u")
+    monkeypatch.setenv("SOAPMAIL_PASSWORD", "")
+    with pytest.raises(ValueError, match="^not set in the environment: SOAPMAIL_PASSWORD$"):
+        Client.from_env()
+    monkeypatch.setenv("SOAPMAIL_PASSWORD", "p")
+    assert repr(Client.from_env()) == "Client('u', endpoint='https://my.interserver.net/api.php')"
+    monkeypatch.setenv("SOAPMAIL_ENDPOINT", "http://127.0.0.1:5/")
+    assert repr(Client.from_env()) == "Client('u', endpoint='http://127.0.0.1:5/')"
+
+
+def test_from_env_logs_in_with_what_it_found(
+    monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox
+) -> None:
+    monkeypatch.setenv("SOAPMAIL_USERNAME", sandbox.username)
+    monkeypatch.setenv("SOAPMAIL_PASSWORD", sandbox.password)
+    monkeypatch.setenv("SOAPMAIL_ENDPOINT", sandbox.endpoint)
+    with Client.from_env() as one:
+        assert one.login() == SID
+
+
+@pytest.mark.parametrize("answer", [recorded("login_wrong_password").body, text_answer("api_login", "  "), envelope("api_login", '<return xsi:nil="true"/>')])  # fmt: skip
+def test_a_blank_session_is_an_authentication_error(
+    http: responses.RequestsMock, answer: bytes
+) -> None:
+    add(http, answer, answer)
+    one = client()
+    for method in (one.login, one.get_client_invoices):
+        with pytest.raises(AuthenticationError, match="^api_login: the server does not accept"):
+            method()
+
+
+# --- the session ---------------------------------------------------------------------------------
+
+
+def test_one_login_serves_all_calls(http: responses.RequestsMock) -> None:
+    add(http, LOGIN, FULL, FULL, second_login(), FULL)
+    one = client()
+    one.get_client_invoices()
+    one.get_client_invoices()
+    assert one.login() == "second"
+    one.get_client_invoices()
+    assert [values[:1] for _, values in sent(http)] == [
+        ["user@example.com"], [SID], [SID], ["user@example.com"], ["second"],
+    ]  # fmt: skip
+
+
+def test_a_session_id_is_used_until_it_is_refused(http: responses.RequestsMock) -> None:
+    add(http, FULL, REFUSED, second_login(), FULL, FULL)
+    one = client(session_id="handed")
+    for _ in range(3):
+        assert len(one.get_client_invoices()) == 12
+    assert [values[0] for _, values in sent(http)] == [
+        "handed", "handed", "user@example.com", "second", "second",
+    ]  # fmt: skip
+
+
+WITH_SESSION = [
+    method for method, (operation, _) in METHODS.items() if "sid" in OPERATIONS[operation]["params"]
+]
+REFUSALS: list[tuple[str, Any]] = [
+    *((method, REFUSED) for method in WITH_SESSION),
+    *((method, fault_answer("INVALID session id given")) for method in WITH_SESSION),
+    *(
+        (method, status_answer(METHODS[method][0], "error", "Invalid Session ID"))
+        for method in WITH_SESSION
+        if isinstance(ANSWERS[method][1], (Status, Order))
+    ),
+]
+
+
+@pytest.mark.parametrize(("method", "answer"), REFUSALS)
+def test_a_session_refused_in_words_leads_to_one_login_and_one_repeat(
+    http: responses.RequestsMock, method: str, answer: Any
+) -> None:
+    _, arguments = METHODS[method]
+    body, value = ANSWERS[method]
+    add(http, LOGIN, answer, second_login(), body)
+    assert getattr(client(), method)(**arguments) == value
+    assert [values[0] for _, values in sent(http)] == [
+        "user@example.com", SID, "user@example.com", "second",
+    ]  # fmt: skip
+    assert sent(http)[1][1][1:] == sent(http)[3][1][1:]
+
+
+def test_refused_again_right_after_a_login_is_an_authentication_error(
+    http: responses.RequestsMock,
+) -> None:
+    add(http, LOGIN, REFUSED, second_login(), REFUSED)
+    with pytest.raises(AuthenticationError) as caught:
+        client().get_client_invoices()
+    assert str(caught.value) == f"{LIST}: the session was refused right after a login"
+
+
+def test_a_refused_session_id_without_a_password(http: responses.RequestsMock) -> None:
+    add(http, REFUSED, recorded("send_mail_invalid_session"))
+    one = Client(session_id="handed")
+    with pytest.raises(AuthenticationError, match="there is no password to log in with$"):
+        one.get_client_invoices()
+    with pytest.raises(AuthenticationError, match="there is no password to log in with$"):
+        one.send_mail("s", "b", "a@b", "c@d")
+
+
+def test_ok_with_those_words_is_no_refusal(http: responses.RequestsMock) -> None:
+    text = "queued: about your invalid session"
+    add(
+        http,
+        LOGIN,
+        status_answer("api_send_mail", "ok", text),
+        status_answer("api_send_mail", "ok", text),
+    )
+    one = client()
+    assert one.send_mail("s", "b", "a@b", "c@d") == Status("ok", text)
+    assert one.call("api_send_mail", s="s") == {"status": "ok", "status_text": text}
+
+
+def test_call_knows_a_refusal_in_a_status(http: responses.RequestsMock) -> None:
+    add(
+        http, LOGIN, recorded("send_mail_invalid_session"), second_login(), recorded("send_mail_ok")
+    )
+    assert client().call("api_send_mail", s="s")["status"] == "ok"
+
+
+AMBIGUOUS: list[tuple[str, Any, Any]] = [
+    ("get_client_invoices", DOUBT, SoapFault),
+    ("get_service", DOUBT, SoapFault),
+    ("get_service", NO_STRUCT, ResponseError),
+    ("auto_zonemta_login", envelope("api_api_auto_zonemta_login", "<return/>"), ResponseError),
+]
+
+
+@pytest.mark.parametrize(("method", "answer", "error"), AMBIGUOUS)
+def test_an_ambiguous_sign_leads_to_one_login_and_one_repeat(
+    http: responses.RequestsMock, method: str, answer: Any, error: type[SoapMailError]
+) -> None:
+    _, arguments = METHODS[method]
+    body, value = ANSWERS[method]
+    add(http, LOGIN, answer, second_login(), body)
+    assert getattr(client(), method)(**arguments) == value
+    add(http, LOGIN, answer, second_login(), answer)
+    with pytest.raises(error) as caught:
+        getattr(client(), method)(**arguments)
+    if error is SoapFault:
+        assert caught.value == SoapFault("SOAP-ENV:Server", "unable to serialize result")
+    else:
+        assert isinstance(caught.value, ResponseError)
+        assert caught.value.problem == "a struct without fields"
+    add(http, LOGIN, answer, second_login(), REFUSED)
+    with pytest.raises(AuthenticationError):
+        getattr(client(), method)(**arguments)
+    add(http, answer)
+    with pytest.raises(error):
+        getattr(Client(session_id="handed"), method)(**arguments)
+
+
+def test_an_empty_list_is_believed_from_a_fresh_session(http: responses.RequestsMock) -> None:
+    add(http, LOGIN, EMPTY, EMPTY)
+    one = client()
+    assert one.get_client_invoices() == []
+    assert one.get_client_invoices() == []
+
+
+def test_an_empty_list_from_an_old_session_is_checked_with_a_new_one(
+    http: responses.RequestsMock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = time.monotonic()
+    clock = [now]
+    monkeypatch.setattr("soapmail.client.time.monotonic", lambda: clock[0])
+    add(http, LOGIN, EMPTY)
+    one = client(timeout=10_000)
+    assert one.get_client_invoices() == []
+    clock[0] = now + 599.9
+    add(http, EMPTY)
+    assert one.get_client_invoices() == []
+    clock[0] = now + 600
+    add(http, EMPTY, second_login(), FULL)
+    assert len(one.get_client_invoices()) == 12
+    clock[0] = now + 1200
+    add(http, EMPTY, second_login("third"), EMPTY)
+    assert one.get_client_invoices() == []
+
+
+def test_an_empty_list_from_a_handed_session_is_checked_too(http: responses.RequestsMock) -> None:
+    add(http, EMPTY, second_login(), FULL)
+    assert len(client(session_id="handed").get_client_invoices()) == 12
+
+
+def test_an_empty_list_that_cannot_be_checked_is_believed_with_a_warning(
+    http: responses.RequestsMock, caplog: pytest.LogCaptureFixture
+) -> None:
+    add(http, EMPTY)
+    assert Client(session_id="handed").get_client_invoices() == []
+    assert [(record.levelno, record.message) for record in caplog.records] == [
+        (logging.WARNING, f"{LIST}: nothing came, which may mean a refused session")
+    ]
+
+
+def test_call_knows_ambiguous_signs(http: responses.RequestsMock) -> None:
+    add(http, LOGIN, NO_STRUCT, second_login(), recorded("get_service"))
+    assert client().call("api_mail_get_service", id=8556)["mail_id"] == 8556
+    add(http, recorded("get_modules").body.replace(b"[10]", b"[]"))
+    assert len(Client().call("get_modules")) == 10
+
+
+@pytest.mark.parametrize("method", sorted(CHANGING))
+@pytest.mark.parametrize("sign", ["fault", "struct", "list"])
+def test_an_ambiguous_sign_at_a_changing_operation_is_an_unknown_outcome(
+    http: responses.RequestsMock, method: str, sign: str
+) -> None:
+    operation, arguments = METHODS[method]
+    answers = {
+        "fault": DOUBT,
+        "struct": envelope(operation, '<return xsi:type="tns:result_status"></return>'),
+        "list": envelope(operation, '<return xsi:type="SOAP-ENC:Array"/>'),
+    }
+    add(http, LOGIN, answers[sign])
+    with pytest.raises(OutcomeUnknown, match=f"^{operation}: it may or may not have happened"):
+        getattr(client(), method)(**arguments)
+    add(http, LOGIN, answers[sign])
+    with pytest.raises(OutcomeUnknown, match=f"^{operation}: it may or may not have happened"):
+        client().call(operation)
+
+
+def test_a_fault_at_a_changing_operation_is_an_answer(http: responses.RequestsMock) -> None:
+    add(http, LOGIN, fault_answer("no such service", "Server"))
+    with pytest.raises(SoapFault) as caught:
+        client().cancel_service(5)
+    assert caught.value == SoapFault("Server", "no such service")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"", b"<html>oops</html>", text_answer("api_mail_cancel_service", "perhaps", "boolean"),
+        text_answer("api_mail_cancel_service", "", "boolean"), recorded("send_mail_ok").body,
+        recorded("cancel_service_true").body[:-150], LOGIN,
+    ],
+)  # fmt: skip
+def test_an_unclear_answer_to_a_changing_operation_is_an_unknown_outcome(
+    http: responses.RequestsMock, answer: bytes
+) -> None:
+    add(http, LOGIN, answer)
+    with pytest.raises(OutcomeUnknown) as caught:
+        client(retries=5).cancel_service(5)
+    assert caught.value.status == 200
+    assert len(http.calls) == 2
+
+
+def test_a_login_that_fails_inside_a_changing_call_is_its_own_error(
+    http: responses.RequestsMock,
+) -> None:
+    http.add(responses.POST, ENDPOINT, status=500, body="oops")
+    with pytest.raises(TransportError) as caught:
+        client().cancel_service(5)
+    assert type(caught.value) is TransportError
+    assert str(caught.value) == (
+        "api_login: HTTP status 500 (Internal Server Error) without a SOAP answer"
+    )
+    add(http, recorded("login_wrong_password"))
+    with pytest.raises(AuthenticationError):
+        client().cancel_service(5)
+    add(http, LOGIN, REFUSED, recorded("login_wrong_password"))
+    with pytest.raises(AuthenticationError):
+        client().cancel_service(5)
+
+
+def test_threads_that_meet_a_refused_session_log_in_once(sandbox: Sandbox) -> None:
+    logins = []
+    answer = sandbox.answer
+    waiting = threading.Barrier(8)
+
+    def counted(request: bytes) -> tuple[int, bytes]:
+        if b"api_login" in request:
+            logins.append(request)
+        elif b"first" in request:
+            waiting.wait(10)  # all eight meet the refusal of the same session
+        return answer(request)
+
+    sandbox.answer = counted  # type: ignore[method-assign]
+    with Client(
+        sandbox.username, sandbox.password, endpoint=sandbox.endpoint, session_id="first"
+    ) as one:
+        found: list[list[Invoice]] = []
+        threads = [
+            threading.Thread(target=lambda: found.append(one.get_client_invoices()))
+            for _ in range(8)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert [len(rows) for rows in found] == [12] * 8
+    assert len(logins) == 1
+
+
+def test_waiting_for_another_threads_login_ends_with_the_time_limit() -> None:
+    one = client(timeout=0.05)
+    with one._lock, pytest.raises(TransportError, match="^api_login: timed out$"):
+        one.login()
+    with one._lock, pytest.raises(TransportError, match="^api_login: timed out$"):
+        one.get_client_invoices()
+
+
+# --- life cycle ----------------------------------------------------------------------------------
+
+
+def test_a_closed_client_says_so() -> None:
+    one = client()
+    one.close()
+    one.close()
+    for method, (_, arguments) in METHODS.items():
+        with pytest.raises(RuntimeError, match="^this soapmail client is closed$"):
+            getattr(one, method)(**arguments)
+    with pytest.raises(RuntimeError, match="^this soapmail client is closed$"):
+        one.call("get_modules")
+    with pytest.raises(RuntimeError, match="^this soapmail client is closed$"), one:
+        pass
+    with pytest.raises(RuntimeError, match="^this soapmail client is closed$"):
+        pickle.loads(pickle.dumps(one)).login()
+    with pytest.raises(RuntimeError, match="^this soapmail client is closed$"):
+        one._connection()
+
+
+class Watched(requests.Session):
+    closed = 0
+
+    def close(self) -> None:
+        self.closed += 1
+        super().close()
+
+
+def test_only_its_own_session_is_closed(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = Watched()
+    with Client(
+        sandbox.username, sandbox.password, endpoint=sandbox.endpoint, session=given
+    ) as one:
+        assert one.get_service(8556) is not None
+    assert given.closed == 0
+    monkeypatch.setattr(requests, "Session", Watched)
+    with Client(sandbox.username, sandbox.password, endpoint=sandbox.endpoint) as one:
+        one.login()
+        made: Any = one._connection()._session
+    assert made.closed == 1
+    given.close()
+
+
+def test_a_client_pickles_with_password_and_session_but_no_connection(sandbox: Sandbox) -> None:
+    with Client(sandbox.username, sandbox.password, endpoint=sandbox.endpoint, timeout=7) as one:
+        assert one.login() == SID
+        with pickle.loads(pickle.dumps(one)) as twin:
+            assert twin.get_service(8556).mail_id == 8556
+            assert twin._session_id == SID
+            assert twin._timeout == 7
+            sandbox.expire_sessions()
+            assert len(twin.get_client_invoices()) == 12
+            assert twin._session_id != SID
+            assert SID in twin._secrets
+
+
+def test_a_pickled_session_counts_as_handed_in(http: responses.RequestsMock) -> None:
+    add(http, LOGIN, EMPTY, second_login(), FULL)
+    one = client()
+    one.login()
+    assert len(pickle.loads(pickle.dumps(one)).get_client_invoices()) == 12
+
+
+def test_repr_holds_no_secret() -> None:
+    shown = repr(client(session_id="abc-secret"))
+    assert shown == "Client('user@example.com', endpoint='https://my.interserver.net/api.php')"
+
+
+# --- secrets in errors ---------------------------------------------------------------------------
+
+
+def everything(error: BaseException) -> str:
+    """Write all that an error holds: text, attributes, pickle, traceback, what hangs on it."""
+    parts = [str(error), repr(error), repr(vars(error)), repr(pickle.dumps(error))]
+    shown = traceback.TracebackException.from_exception(error, capture_locals=True)
+    ours = [frame for frame in shown.stack if "/soapmail/" in frame.filename]
+    parts += ["".join(map(str, (frame.locals or {}).values())) for frame in ours]
+    for inner in (error.__cause__, error.__context__):
+        assert inner is None
+    return "\n".join(parts)
+
+
+ECHOES: dict[str, Callable[[str], Any]] = {
+    "fault": lambda secret: fault_answer(f"no {secret}!"),
+    "fault code": lambda secret: fault_answer("no", secret),
+    "page": lambda secret: f"<html>{secret}</html>".encode(),
+    "escaped page": lambda secret: f"<html>{secret.replace('&', '&amp;')}</html>".encode(),
+    "cut": lambda secret: FULL[:-300].replace(b"MailBaby", secret.replace("&", "&amp;").replace("<", "&lt;").encode())[:-30],
+    "cut value": lambda secret: text_answer("x", secret)[:-120],
+    "value": lambda secret: invoices_answer([{"invoices_id": f"x{secret}"}]),
+    "long value": lambda secret: invoices_answer([{"invoices_id": "x" * 85 + secret}]),
+    "status": lambda secret: status_answer("api_send_mail", f"bad {secret}", f"bad {secret}"),
+    "other": lambda secret: text_answer(secret.replace("&", "").replace("<", "").replace(">", ""), "x"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("echo", ECHOES)
+@pytest.mark.parametrize("status", [200, 500])
+@pytest.mark.parametrize("method", ["get_client_invoices", "send_mail"])
+def test_what_a_server_echoes_reads_as_stars(
+    http: responses.RequestsMock, echo: str, status: int, method: str
+) -> None:
+    for secret in (PASSWORD, SID):
+        add(http, LOGIN)
+        http.add(responses.POST, ENDPOINT, body=ECHOES[echo](secret), status=status)
+        with pytest.raises(SoapMailError) as caught:
+            getattr(client(), method)(**METHODS[method][1])
+        shown = everything(caught.value)
+        assert secret not in shown
+        assert secret[:12] not in shown
+        assert "p&amp;ss" not in shown
+
+
+def test_stars_stand_where_the_secret_stood(http: responses.RequestsMock) -> None:
+    add(http, LOGIN, fault_answer(f"bad {SID} of {PASSWORD}, once more {PASSWORD}"))
+    with pytest.raises(SoapFault) as caught:
+        client().get_client_invoices()
+    assert caught.value == SoapFault("Client", "bad *** of ***, once more ***")
+    assert str(caught.value) == "SOAP fault Client: bad *** of ***, once more ***"
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        "p&amp;ss&lt;w&gt;ord",
+        "p&amp;ss&lt;w>ord",
+        "p&amp;amp;ss&amp;lt;w&amp;gt;ord",
+        "p%26ss%3Cw%3Eord",
+    ],
+)
+def test_escaped_secrets_are_known_too(http: responses.RequestsMock, form: str) -> None:
+    add(http, LOGIN, fault_answer(f"[{form}]"))
+    with pytest.raises(SoapFault) as caught:
+        client().get_client_invoices()
+    assert caught.value.text == "[***]"
+
+
+def test_a_password_among_the_parameters_of_a_call_is_hidden(http: responses.RequestsMock) -> None:
+    add(http, LOGIN, fault_answer("bad rootpass hunter2"))
+    with pytest.raises(SoapFault) as caught:
+        client().call("api_api_buy_vps", rootpass="hunter2")
+    assert caught.value.text == "bad rootpass ***"
+
+
+def test_old_sessions_stay_secret(http: responses.RequestsMock) -> None:
+    add(http, LOGIN, REFUSED, second_login("s2secret"), fault_answer(f"old {SID} new s2secret"))
+    with pytest.raises(SoapFault) as caught:
+        client().get_client_invoices()
+    assert caught.value.text == "old *** new ***"
+
+
+@pytest.mark.parametrize("quote", ["'", '"', " ", "/", "\\", "é"])
+def test_every_written_form_of_a_secret_is_hidden(quote: str) -> None:
+    from html import escape
+    from urllib.parse import quote as in_path
+    from urllib.parse import quote_plus
+
+    from soapmail.client import _hidden
+
+    secret = f"se{quote}cret"
+    forms = [secret, escape(secret), escape(secret, quote=False), repr(secret)[1:-1]]
+    forms += [in_path(secret), in_path(secret, ""), quote_plus(secret)]
+    forms += [escape(secret).replace("&#x27;", "&apos;"), escape(secret).replace("&#x27;", "&#39;")]
+    for form in forms:
+        assert _hidden(f"a{form}b", [secret]) == "a***b"
+
+
+def test_connection_errors_carry_no_request(http: responses.RequestsMock) -> None:
+    request = requests.Request("POST", ENDPOINT, data=PASSWORD).prepare()
+    http.add(
+        responses.POST, ENDPOINT, body=requests.ConnectionError(f"x {PASSWORD}", request=request)
+    )
+    with pytest.raises(TransportError) as caught:
+        client().get_client_invoices()
+    assert PASSWORD not in everything(caught.value)
+    assert str(caught.value) == "api_login: the connection broke (x ***)"

@@ -1,0 +1,107 @@
+"""The folders of odd-but-whole and of bad answers, and the recorded ones."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+
+import pytest
+
+from soapmail import Invoice, MailService, Prepay, ResponseError, SoapFault
+from soapmail.extract import rows
+
+from .support import DATA, LIST, SAMPLES, recorded, sample_invoices
+
+ODD = sorted((DATA / "odd").iterdir())
+BAD = sorted((DATA / "bad").iterdir())
+ERRORS = {"ResponseError": ResponseError, "SoapFault": SoapFault}
+
+
+def test_the_folders_are_not_empty() -> None:
+    assert len(ODD) > 50
+    assert len(BAD) > 80
+
+
+@pytest.mark.parametrize("path", ODD, ids=lambda path: path.name)
+def test_odd_but_whole(path: Path) -> None:
+    _, expected, data = path.read_bytes().split(b"\n", 2)
+    found = rows(data, Invoice)
+    wanted = json.loads(expected)
+    assert [{name: getattr(one, name) for name in row} for one, row in zip(found, wanted)] == wanted
+    assert len(found) == len(wanted)
+
+
+@pytest.mark.parametrize("path", BAD, ids=lambda path: path.name)
+def test_bad(path: Path) -> None:
+    reason, data = path.read_bytes().split(b"\n", 1)
+    with pytest.raises((ResponseError, SoapFault)) as caught:
+        rows(data, Invoice)
+    assert type(caught.value) is ERRORS[reason.split(b":")[0].decode()]
+    assert len(str(caught.value)) < 400
+    assert caught.value.__cause__ is None
+    assert caught.value.__context__ is None
+
+
+@pytest.mark.parametrize(
+    ("name", "operation"),
+    [
+        ("get_client_invoices", LIST),
+        ("get_client_unpaid_invoices", "api_mail_get_client_unpaid_invoices"),
+    ],
+)
+def test_the_recorded_invoices_equal_the_sample_values(name: str, operation: str) -> None:
+    found = rows(recorded(name).body, Invoice)
+    assert found == sample_invoices(SAMPLES[operation])
+    assert len(found) == 12
+    types = {field: type(getattr(found[0], field)) for field in Invoice.__slots__}
+    assert set(types.values()) == {int, float, str}
+    assert types["invoices_amount"] is float
+
+
+def test_the_recorded_services_and_prepays_equal_the_sample_values() -> None:
+    services = rows(recorded("get_services").body, MailService)
+    assert services == [MailService(**row) for row in SAMPLES["api_mail_get_services"]]
+    prepays = rows(recorded("get_prepay_list").body, Prepay)
+    assert prepays == [Prepay(**row) for row in SAMPLES["api_get_prepay_list"]]
+
+
+def test_recorded_oddities(caplog: pytest.LogCaptureFixture) -> None:
+    assert rows(recorded("get_client_invoices_empty").body, Invoice) == []
+    assert rows(recorded("get_client_invoices_one").body, Invoice) == sample_invoices(
+        SAMPLES[LIST][:1]
+    )
+    (one,) = rows(recorded("get_client_invoices_utf8_labelled_latin1").body, Invoice)
+    assert one.invoices_description == "Café Zürich — MailBaby €5"
+    assert caplog.records == []
+    first, second = rows(recorded("get_client_invoices_control_character").body, Invoice)
+    assert first.invoices_description == "bad \ufffd byte"
+    assert second == sample_invoices(SAMPLES[LIST])[1]
+    assert [(record.levelno, record.name, record.message) for record in caplog.records] == [
+        (
+            logging.WARNING,
+            "soapmail",
+            "answer: repaired: 1 characters that XML forbids became U+FFFD",
+        )
+    ]
+
+
+def test_recorded_nil_blank_and_absent_fields() -> None:
+    first, second = rows(recorded("get_client_invoices_nil_and_blank").body, Invoice)
+    assert first == Invoice(
+        invoices_id=7514880,
+        invoices_description="(Repeat Invoice: 19156909) MailBaby Mail",
+        invoices_amount=12.5,
+        invoices_custid=160884,
+        invoices_type=1,
+        invoices_date="0000-00-00 00:00:00",
+        invoices_paid=1,
+        invoices_module="mail",
+        invoices_service=8556,
+        invoices_currency="USD",
+    )
+    assert second == Invoice(
+        invoices_id=7529153,
+        invoices_description="Payment for invoice 7514880 & <tax>",
+        invoices_type=11,
+    )

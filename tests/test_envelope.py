@@ -1,0 +1,138 @@
+"""Values arrive on the wire exactly, or are refused by name."""
+
+from __future__ import annotations
+
+import warnings
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from lxml import etree
+
+from soapmail import LossyTextWarning, envelope
+
+AWKWARD = "& < > \" ' ]]> ${x} $y $$ é 日本 😀 \t \n \r \r\n &amp; <![CDATA[x]]> \x85 \u2028"
+
+
+def posted(name: str, value: Any) -> str:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", LossyTextWarning)
+        text = envelope.escaped(name, value)
+    data = envelope.operation("api_mail_get_service", {"sid": text, "id": "1"})
+    found = etree.fromstring(data).findtext(".//sid")
+    assert found is not None
+    return found
+
+
+def test_every_awkward_text_is_on_the_wire_exactly() -> None:
+    assert posted("sid", AWKWARD) == AWKWARD
+
+
+@pytest.mark.parametrize("text", ["", " ", "a", "$sid", "${id}", "%s{}", "x" * 100_000])
+def test_text_is_kept(text: str) -> None:
+    assert posted("sid", text) == text
+
+
+@pytest.mark.parametrize(
+    "bad", ["\x00", "\x01", "\x08", "\x0b", "\x0c", "\x1f", "\ud800", "\udfff", "\ufffe", "\uffff"]
+)
+def test_what_xml_cannot_carry_is_refused_by_name(bad: str) -> None:
+    with pytest.raises(ValueError, match=f"^subject: .*U\\+{ord(bad):04X}$"):
+        envelope.escaped("subject", f"secret{bad}")
+
+
+@pytest.mark.parametrize("good", ["\t", "\n", "\r", "\x7f", "\ud7ff", "\ue000", "\ufffd", "𐀀"])
+def test_the_edges_of_what_xml_can_carry_pass(good: str) -> None:
+    assert posted("sid", good) == good
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (True, "true"),
+        (False, "false"),
+        (0, "0"),
+        (-5, "-5"),
+        (2**70, str(2**70)),
+        (12.5, "12.5"),
+        (1e-7, "0.0000001"),
+        (1e22, "1" + "0" * 22),
+        (0.1, "0.1"),
+        (1e300, "1" + "0" * 300),
+        (1e-300, "0." + "0" * 299 + "1"),
+        (Decimal("12.50"), "12.50"),
+        (Decimal("1E+2"), "100"),
+    ],
+)
+def test_numbers_are_plain(value: Any, text: str) -> None:
+    assert envelope.escaped("amount", value) == text
+
+
+@pytest.mark.parametrize(
+    "value",
+    [float("nan"), float("inf"), Decimal("NaN"), Decimal("sNaN"), Decimal("1e301"), 1e-301],
+)
+def test_numbers_that_the_server_cannot_read_are_refused(value: Any) -> None:
+    with pytest.raises(ValueError, match="^amount: not a number"):
+        envelope.escaped("amount", value)
+
+
+@pytest.mark.parametrize("value", [None, b"x", [], object()])
+def test_other_types_are_refused(value: Any) -> None:
+    with pytest.raises(TypeError, match="^x: str, int, float or bool expected, not "):
+        envelope.escaped("x", value)
+
+
+@pytest.mark.parametrize("text", ["日本", "€", "\u0100", "ÿ😀"])
+def test_text_outside_latin_1_warns_by_name_but_not_by_value(text: str) -> None:
+    with pytest.warns(LossyTextWarning) as caught:
+        envelope.escaped("subject", text)
+    assert str(caught[0].message) == (
+        "subject: the server keeps ISO-8859-1 only and turns other characters into '?'"
+    )
+    assert caught[0].filename == __file__
+
+
+def test_latin_1_does_not_warn() -> None:
+    assert envelope.escaped("subject", "caf\xe9 \xff") == "caf\xe9 \xff"
+
+
+def test_types_follow_the_python_type() -> None:
+    class Own(str):
+        __slots__ = ()
+
+    values: list[Any] = [True, 1, 1.5, Decimal("1.5"), "x", Own("y")]
+    assert [envelope.typed("x", value) for value in values] == [
+        ("boolean", "true"),
+        ("int", "1"),
+        ("float", "1.5"),
+        ("float", "1.5"),
+        ("string", "x"),
+        ("string", "y"),
+    ]
+
+
+def test_call_writes_parameters_in_their_order() -> None:
+    data = envelope.call("api_x", {"b": ("int", "1"), "a": ("string", "&amp;")})
+    (found,) = etree.fromstring(data)[0]
+    assert found.tag == "{urn:myapi}api_x"
+    assert [(child.tag, child.text) for child in found] == [("b", "1"), ("a", "&")]
+    types = [child.get("{http://www.w3.org/2001/XMLSchema-instance}type") for child in found]
+    assert types == ["xsd:int", "xsd:string"]
+    assert data.startswith(b'<?xml version="1.0" encoding="UTF-8"?>\n<SOAP-ENV:Envelope ')
+
+
+@pytest.mark.parametrize("name", ["a", "_a", "a-b", "a.b", "a1", "é", "日本", "a\u00b7"])
+def test_xml_names_pass(name: str) -> None:
+    assert envelope.checked_name("x", name) == name
+
+
+@pytest.mark.parametrize("name", ["", "1a", "-a", ".a", "a b", "a>", "a:b", "a\n", "²", "a²", "×"])
+def test_other_names_are_refused(name: str) -> None:
+    with pytest.raises(ValueError, match=r"^operation: .* is not an XML name$"):
+        envelope.checked_name("operation", name)
+
+
+def test_a_name_is_text() -> None:
+    with pytest.raises(TypeError, match="^operation: str expected, not int$"):
+        envelope.checked_name("operation", 1)  # type: ignore[arg-type]

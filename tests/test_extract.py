@@ -1,0 +1,486 @@
+"""Extractors: places, types, and errors that say where."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from soapmail import Invoice, MailService, OperationFailed, ResponseError, SoapFault, Status
+from soapmail.document import Answer, has_envelope
+from soapmail.extract import by_type, required, rows, scalar, status, strings, struct, url
+
+from .support import (
+    LIST,
+    array_xml,
+    envelope,
+    fault_answer,
+    invoices_answer,
+    many_rows,
+    recorded,
+    row_xml,
+    status_answer,
+    text_answer,
+)
+
+PLAIN: dict[str, object] = {"invoices_id": 1, "invoices_description": "x", "invoices_amount": "2.5"}
+
+
+def wrong(data: bytes, **options: Any) -> tuple[str | None, str, str | None]:
+    with pytest.raises(ResponseError) as caught:
+        rows(data, Invoice, **options)
+    return caught.value.place, caught.value.problem, caught.value.value
+
+
+@dataclasses.dataclass
+class Own:
+    """A record of a caller's own."""
+
+    name: str
+    size: int
+    price: float | None = None
+    note: str | None = "not sent"
+
+
+def test_a_dataclass_of_the_caller_works() -> None:
+    xml = array_xml(["<r><size>3</size><name>a</name><price>1.5</price></r>"])
+    assert rows(envelope("api_x", xml), Own) == [Own("a", 3, 1.5, None)]
+
+
+def test_a_dataclass_with_other_types_is_refused() -> None:
+    @dataclasses.dataclass
+    class Flags:
+        flag: bool
+
+    with pytest.raises(TypeError, match=r"^Flags\.flag: int, float or str expected$"):
+        rows(recorded("get_client_invoices").body, Flags)
+
+
+@pytest.mark.parametrize("data", ["<a/>", None, bytearray(b"x")])
+def test_an_answer_is_bytes(data: Any) -> None:
+    with pytest.raises(TypeError, match="^xml: bytes expected, not "):
+        rows(data, Invoice)
+
+
+@pytest.mark.parametrize("count", [1, 2, 40, 200])
+@pytest.mark.parametrize("where", ["first", "last"])
+def test_errors_name_row_field_and_value(count: int, where: str) -> None:
+    at = 0 if where == "first" else count - 1
+    data = invoices_answer(
+        {**PLAIN, "invoices_id": "12a"} if n == at else PLAIN for n in range(count)
+    )
+    assert wrong(data) == (f"row {at + 1}, invoices_id", "not a valid int", "12a")
+
+
+def test_rows_of_different_fields_are_read_each_by_its_own() -> None:
+    different = [PLAIN, {"invoices_id": 2}, {"invoices_amount": 1, "invoices_id": 3}, {}, PLAIN]
+    del different[3]
+    found = rows(invoices_answer(different), Invoice)
+    assert [(one.invoices_id, one.invoices_amount) for one in found] == [
+        (1, 2.5),
+        (2, None),
+        (3, 1.0),
+        (1, 2.5),
+    ]
+    data = invoices_answer([PLAIN, {"invoices_id": 2}, {"invoices_id": "x", "a": 1}])
+    assert wrong(data) == ("row 3, invoices_id", "not a valid int", "x")
+
+
+def test_a_row_without_known_fields_is_named_with_what_it_has() -> None:
+    data = invoices_answer([PLAIN, {"a": 1, "b": 2}])
+    assert wrong(data) == ("row 2", "a row without any known field", "a, b")
+    data = envelope(LIST, array_xml([row_xml(PLAIN), "<item/>"]))
+    assert wrong(data) == ("row 2", "a row without any known field", "nothing")
+
+
+def test_text_where_rows_or_fields_belong_is_named() -> None:
+    problem = "text where fields belong"
+    assert wrong(envelope(LIST, "<return> none </return>")) == ("return", problem, " none ")
+    data = envelope(LIST, array_xml([row_xml(PLAIN), "<item>y</item>"]))
+    assert wrong(data) == ("return", problem, "y")
+
+
+def test_a_field_that_stands_twice_is_named() -> None:
+    data = invoices_answer([PLAIN]).replace(
+        b"<invoices_amount", b"<invoices_id>5</invoices_id><invoices_amount"
+    )
+    assert wrong(data) == ("row 1, invoices_id", "a field that stands twice", None)
+
+
+def test_a_nested_element_is_named() -> None:
+    data = invoices_answer([PLAIN]).replace(b">x<", b">x<b>y</b><")
+    place = "row 1, invoices_description"
+    assert wrong(data) == (place, "a nested element in a value", "b")
+
+
+def test_declared_and_sent_rows_are_counted() -> None:
+    data = envelope(LIST, array_xml([row_xml(PLAIN)] * 7, count=12))
+    assert wrong(data) == ("return", "12 rows declared and 7 sent", None)
+    assert wrong(invoices_answer([PLAIN]).replace(b"[1]", b"[x]")) == (
+        "return",
+        "not a number of rows",
+        "tns:sql_row_invoices[x]",
+    )
+
+
+def test_a_long_value_is_shortened() -> None:
+    _, _, value = wrong(invoices_answer([{**PLAIN, "invoices_id": "9" * 1000}]))
+    assert value == "9" * 99 + "…"
+    _, _, value = wrong(invoices_answer([{**PLAIN, "invoices_id": "a" * 100}]))
+    assert value == "a" * 100
+
+
+def test_references_are_named() -> None:
+    data = envelope(LIST, array_xml([row_xml(PLAIN), '<item href="#nope"/>']))
+    assert wrong(data) == ("row 2", "a reference to nothing", "#nope")
+    circle = ['<item id="a" href="#b"/>', '<item id="b" href="#a"/>']
+    assert wrong(envelope(LIST, array_xml(circle))) == (
+        "row 1",
+        "a reference in a circle",
+        "#b",
+    )
+    twice = ['<item href="#a"/>', '<item id="a"/>', '<item id="a"/>']
+    assert wrong(envelope(LIST, array_xml(twice))) == (None, "two elements with the same id", "a")
+
+
+def test_many_rows_in_chunks_equal_the_same_rows_one_by_one() -> None:
+    data = many_rows(500, "Café €")
+    found = rows(data, Invoice)
+    (one,) = rows(invoices_answer([dict.fromkeys(["invoices_description"], "Café €")]), Invoice)
+    assert len(found) == 500
+    assert {row.invoices_description for row in found} == {one.invoices_description}
+    assert found[12:24] == found[:12] == found[-20:-8]
+
+
+@pytest.mark.parametrize("size", [1, 31, 32, 33])
+def test_int_and_float_at_the_edge_of_the_fast_way(size: int) -> None:
+    row = {"invoices_id": "1" * size, "invoices_amount": "1" * size}
+    (one,) = rows(invoices_answer([row]), Invoice)
+    assert (one.invoices_id, one.invoices_amount) == (int("1" * size), float("1" * size))
+
+
+def test_zeros_and_fractions() -> None:
+    data = invoices_answer({"invoices_id": n, "invoices_amount": n} for n in ("0", "00", "007"))
+    assert [(one.invoices_id, one.invoices_amount) for one in rows(data, Invoice)] == [
+        (0, 0.0),
+        (0, 0.0),
+        (7, 7.0),
+    ]
+    data = invoices_answer(
+        {"invoices_amount": n} for n in (".5", "5.", "-0.5", "+1", "1E2", "1e-2")
+    )
+    found = [one.invoices_amount for one in rows(data, Invoice)]
+    assert found == [0.5, 5.0, -0.5, 1.0, 100.0, 0.01]
+
+
+# --- single values -----------------------------------------------------------------------------
+
+
+def answer(body: bytes, operation: str | None = None) -> Answer:
+    return Answer(body, None, operation)
+
+
+def test_a_struct() -> None:
+    found = struct(answer(recorded("get_service").body), MailService)
+    assert found is not None
+    assert (found.mail_id, found.mail_comment, found.mail_extra) == (8556, "", "[]")
+    assert struct(answer(recorded("get_service_unknown_nil").body), MailService) is None
+
+
+def test_a_struct_without_fields_is_an_error_of_its_own() -> None:
+    with pytest.raises(ResponseError, match="^return: a struct without fields$"):
+        struct(answer(recorded("get_service_invalid_session").body), MailService)
+
+
+@pytest.mark.parametrize(
+    ("xml", "place", "problem"),
+    [
+        ("<return>x</return>", "return", "text where fields belong"),
+        ("<return><a/></return>", "return", "a row without any known field"),
+        ("<return><mail_id>x</mail_id></return>", "mail_id", "not a valid int"),
+        ("<return><mail_id>1</mail_id>x</return>", "return", "text where fields belong"),
+        ("<return><mail_id>1</mail_id><mail_id>1</mail_id></return>", "mail_id", "a field that stands twice"),
+        ('<return href="#x"/>', "return", "a reference to nothing"),
+    ],
+)  # fmt: skip
+def test_what_is_no_struct(xml: str, place: str, problem: str) -> None:
+    with pytest.raises(ResponseError) as caught:
+        struct(answer(envelope("x", xml)), MailService)
+    assert (caught.value.place, caught.value.problem) == (place, problem)
+
+
+def test_scalars() -> None:
+    assert scalar(answer(recorded("login").body), str) == "e720445786c7735aa64392f987db2fad"
+    assert scalar(answer(recorded("login_wrong_password").body), str) == ""
+    assert scalar(answer(recorded("cancel_service_true").body), bool) is True
+    assert scalar(answer(recorded("cancel_service_false").body), bool) is False
+    assert scalar(answer(text_answer("x", " 1 ", "boolean")), bool) is True
+    assert scalar(answer(text_answer("x", "0", "boolean")), bool) is False
+    assert scalar(answer(text_answer("x", "1119", "int")), int) == 1119
+    assert scalar(answer(text_answer("x", "", "int")), int) is None
+    assert scalar(answer(envelope("x", '<return xsi:nil="true"/>')), str) is None
+
+
+@pytest.mark.parametrize("text", ["2", "yes", "TRUE", "tru"])
+def test_what_is_no_bool(text: str) -> None:
+    with pytest.raises(ResponseError, match="^return: not a valid bool: "):
+        scalar(answer(text_answer("x", text, "boolean")), bool)
+
+
+def test_a_required_value() -> None:
+    assert required(answer(text_answer("x", "0", "int")), int) == 0
+    with pytest.raises(ResponseError, match="^return: no value$"):
+        required(answer(text_answer("x", "", "int")), int)
+
+
+def test_urls() -> None:
+    href = "https://www.paypal.com/cgi-bin/webscr?cmd=_xclick&currency_code=USD&notify=1"
+    assert url(answer(text_answer("x", href))) == href
+    assert url(answer(text_answer("x", f" {href}\n"))) == href
+    assert url(answer(text_answer("x", f'<a class="b" href="{href}">Pay</a>'))) == href
+    escaped = href.replace("&", "&amp;")
+    assert url(answer(text_answer("x", f"<A HREF = '{escaped}' target=_blank>Pay</A>"))) == href
+    assert url(answer(text_answer("x", "http://x"))) == "http://x"
+    for text in ("", "no such invoice", "<a href=''>x</a>", "https://x y", "javascript:x"):
+        with pytest.raises(ResponseError, match="^return: not a URL"):
+            url(answer(text_answer("x", text)))
+
+
+def test_a_status() -> None:
+    assert status(answer(recorded("send_mail_ok").body), Status) == Status("ok", "Mail queued")
+    found = status(answer(status_answer("x", " OK ", "fine")), Status)
+    assert found == Status(" OK ", "fine")
+    with pytest.raises(OperationFailed) as caught:
+        status(answer(recorded("send_mail_error").body), Status)
+    assert caught.value == OperationFailed("error", "No active mail order")
+    with pytest.raises(OperationFailed) as caught:
+        status(answer(envelope("x", "<return><status>Failed</status></return>")), Status)
+    assert caught.value == OperationFailed("Failed", None)
+    for xml in ("<return><status_text>x</status_text></return>", '<return xsi:nil="true"/>'):
+        with pytest.raises(ResponseError, match="^return: no status$"):
+            status(answer(envelope("x", xml)), Status)
+
+
+def test_strings() -> None:
+    expected = "domains vps backups mail licenses ssl floating_ips webhosting quickservers servers"
+    assert strings(answer(recorded("get_modules").body)) == expected.split()
+    assert strings(answer(envelope("x", '<return xsi:nil="true"/>'))) == []
+    assert strings(answer(envelope("x", "<return><a> b </a><c/></return>"))) == [" b ", ""]
+
+
+@pytest.mark.parametrize(
+    ("xml", "problem"),
+    [
+        ("<return>x</return>", "text where fields belong"),
+        ("<return><a>1</a>x</return>", "text where fields belong"),
+        ("<return><a><b/></a></return>", "a nested element in a value"),
+        ('<return SOAP-ENC:arrayType="x[2]"><a/></return>', "2 rows declared and 1 sent"),
+    ],
+)
+def test_what_are_no_strings(xml: str, problem: str) -> None:
+    with pytest.raises(ResponseError) as caught:
+        strings(answer(envelope("x", xml)))
+    assert caught.value.problem == problem
+
+
+# --- values by xsi:type ------------------------------------------------------------------------
+
+
+def typed(kind: str, text: str) -> str:
+    return f'<return xsi:type="{kind}">{text}</return>'
+
+
+@pytest.mark.parametrize(
+    ("xml", "value"),
+    [
+        (typed("xsd:string", "1"), "1"),
+        (typed("xsd:string", ""), ""),
+        (typed("xsd:int", " 1 "), 1),
+        (typed("xsd:integer", "-1"), -1),
+        (typed("xsd:unsignedByte", "1"), 1),
+        (typed("xsd:int", ""), None),
+        (typed("xsd:float", "1"), 1.0),
+        (typed("xsd:double", "1.5"), 1.5),
+        (typed("xsd:decimal", "1.5"), 1.5),
+        (typed("xsd:boolean", "true"), True),
+        (typed("xsd:boolean", "0"), False),
+        (typed("xsd:dateTime", "x"), "x"),
+        (typed("tns:anything", "x"), "x"),
+        (typed("tns:anything", ""), {}),
+        (typed("SOAP-ENC:string", ""), ""),
+        ("<return>1</return>", "1"),
+        ("<return/>", ""),
+        ('<return xsi:nil="true" xsi:type="tns:x"/>', None),
+        ('<return xsi:type="SOAP-ENC:Array" xsi:nil="true"/>', []),
+        (typed("SOAP-ENC:Array", ""), []),
+        ("<return><item>1</item><item>2</item></return>", ["1", "2"]),
+        ("<return><a>1</a><b><c/></b></return>", {"a": "1", "b": {"c": ""}}),
+        (typed("tns:x", '<item xsi:type="xsd:int">1</item>'), {"item": 1}),
+        (
+            typed("x:Map", "<item><key>a</key><value>1</value></item>"),
+            {"a": "1"},
+        ),
+        (
+            '<return SOAP-ENC:arrayType="xsd:int[2]"><i xsi:type="xsd:int">1</i>'
+            '<i xsi:nil="true"/></return>',
+            [1, None],
+        ),
+    ],
+)
+def test_by_type(xml: str, value: Any) -> None:
+    found = by_type(answer(envelope("x", xml)))
+    assert found == value
+    assert type(found) is type(value)
+
+
+def test_by_type_reads_the_recorded_answers() -> None:
+    found = by_type(answer(recorded("get_client_invoices").body))
+    assert len(found) == 12
+    assert found[0]["invoices_id"] == 7514880
+    assert found[0]["invoices_amount"] == 1.0
+    assert by_type(answer(recorded("get_service_invalid_session").body)) == {}
+    assert by_type(answer(recorded("get_client_invoices_empty").body)) == []
+    assert by_type(answer(recorded("send_mail_ok").body)) == {
+        "status": "ok",
+        "status_text": "Mail queued",
+    }
+
+
+@pytest.mark.parametrize(
+    ("xml", "place", "problem"),
+    [
+        (typed("xsd:int", "x"), "return", "not a valid int"),
+        (typed("xsd:float", "NaN"), "return", "not a valid float"),
+        (typed("xsd:boolean", "x"), "return", "not a valid bool"),
+        ("<return>x<a/></return>", "return", "text where fields belong"),
+        ("<return><item/>x<item/></return>", "return", "text where fields belong"),
+        ("<return><a/><a/></return>", "return", "a field that stands twice"),
+        (typed("SOAP-ENC:Array", "x"), "return", "text where fields belong"),
+        ('<return><a><b xsi:type="xsd:int">x</b></a></return>', "return, a, b", "not a valid int"),
+        (
+            '<return SOAP-ENC:arrayType="x[2]"><i/></return>',
+            "return",
+            "2 rows declared and 1 sent",
+        ),
+        (
+            typed("SOAP-ENC:Array", '<i/><i xsi:type="xsd:int">x</i>'),
+            "return, row 2",
+            "not a valid int",
+        ),
+        (typed("x:Map", "<item><a/></item>"), "return", "a map without plain, different keys"),
+        (typed("x:Map", "<item/>"), "return", "a map without plain, different keys"),
+        (
+            typed("x:Map", "<item><key>a</key><value/></item>" * 2),
+            "return",
+            "a map without plain, different keys",
+        ),
+        (
+            typed("x:Map", "<item><key><b/></key><value/></item>"),
+            "return",
+            "a map without plain, different keys",
+        ),
+        ('<return><a href="#x"/></return>', "return, a", "a reference to nothing"),
+    ],
+)
+def test_by_type_refuses(xml: str, place: str, problem: str) -> None:
+    with pytest.raises(ResponseError) as caught:
+        by_type(answer(envelope("x", xml)))
+    assert (caught.value.place, caught.value.problem) == (place, problem)
+
+
+def test_by_type_bounds_depth_and_circles() -> None:
+    deep = "<a>" * 64 + "</a>" * 64
+    assert by_type(answer(envelope("x", f"<return>{deep}</return>"))) != ""
+    with pytest.raises(ResponseError, match="nested too deep"):
+        by_type(answer(envelope("x", f"<return><a>{deep}</a></return>")))
+    circle = '<return id="a"><b href="#a"/></return>'
+    with pytest.raises(ResponseError, match="nested too deep"):
+        by_type(answer(envelope("x", circle)))
+
+
+def test_by_type_reads_what_is_referenced_often_only_once() -> None:
+    """Sixty levels that each refer twice to the next would be 2**60 values."""
+    levels = "".join(f'<m id="{n}"><a href="#{n + 1}"/><b href="#{n + 1}"/></m>' for n in range(60))
+    data = envelope("x", '<return href="#0"/>').replace(
+        b"</SOAP-ENV:Body>", f'{levels}<m id="60">end</m></SOAP-ENV:Body>'.encode()
+    )
+    found = by_type(answer(data))
+    for _ in range(60):
+        assert found["a"] is found["b"]
+        found = found["a"]
+    assert found == "end"
+
+
+# --- the answer as a whole -----------------------------------------------------------------------
+
+
+def test_an_answer_to_another_operation_is_refused() -> None:
+    body = recorded("get_client_invoices").body
+    assert len(by_type(answer(body, LIST))) == 12
+    with pytest.raises(ResponseError) as caught:
+        by_type(answer(body, "api_login"))
+    assert caught.value == ResponseError(
+        "the answer to another operation", "api_login", None, f"{LIST}Response"
+    )
+    # It is noticed before the rows, which do not fit either.
+    with pytest.raises(ResponseError, match="the answer to another operation"):
+        rows_of = answer(many_rows(300).replace(b"invoices_", b"x_"), "api_login")
+        struct(rows_of, Invoice)
+
+
+def test_faults_keep_their_parts_as_written() -> None:
+    with pytest.raises(SoapFault) as caught:
+        rows(recorded("fault_undefined_operation").body, Invoice)
+    assert caught.value == SoapFault(
+        "SOAP-ENV:Client",
+        "Operation 'api_mail_no_such_operation' is not defined in the WSDL for this service",
+    )
+    with pytest.raises(SoapFault) as caught:
+        rows(recorded("fault_unparsable_request").body, Invoice)
+    assert caught.value.text == (
+        "error in msg parsing:\nXML error parsing SOAP payload on line 1: > required"
+    )
+    with pytest.raises(SoapFault) as caught:
+        rows(fault_answer(" <b>Fatal</b> & \n x "), Invoice)
+    assert caught.value.text == " <b>Fatal</b> & \n x "
+    body = fault_answer("t").replace(
+        b'<faultactor xsi:type="xsd:string"></faultactor>', b"<faultactor>a</faultactor>"
+    )
+    body = body.replace(b'<detail xsi:type="xsd:string">', b"<detail>d<x>e</x>")
+    with pytest.raises(SoapFault) as caught:
+        rows(body, Invoice)
+    assert caught.value == SoapFault("Client", "t", "a", "de")
+
+
+def test_a_soap12_fault() -> None:
+    data = (
+        b'<e:Envelope xmlns:e="http://www.w3.org/2003/05/soap-envelope"><e:Body><e:Fault>'
+        b"<e:Code><e:Value>e:Sender</e:Value></e:Code><e:Reason><e:Text>no</e:Text></e:Reason>"
+        b"<e:Role>r</e:Role><e:Detail>d</e:Detail></e:Fault></e:Body></e:Envelope>"
+    )
+    with pytest.raises(SoapFault) as caught:
+        rows(data, Invoice)
+    assert caught.value == SoapFault("e:Sender", "no", "r", "d")
+
+
+def test_a_fault_cut_short_never_becomes_data() -> None:
+    body = fault_answer("Something went wrong")
+    whole = body.index(b"</faultstring>") + len(b"</faultstring>")
+    for end in range(len(body)):
+        with pytest.raises((SoapFault, ResponseError)) as caught:
+            rows(body[:end], Invoice)
+        if end >= whole:
+            assert caught.value == SoapFault("Client", "Something went wrong")
+        else:
+            assert isinstance(caught.value, ResponseError)
+
+
+def test_what_is_an_envelope() -> None:
+    for name in ("get_client_invoices", "fault_invalid_session"):
+        body = recorded(name).body
+        assert has_envelope(answer(body))
+        assert has_envelope(answer(body.decode().encode("utf-16")))
+        assert has_envelope(answer(b"Warning\n" + body[:-50]))
+    for page in (b"", b"<html>Envelope</html>", b"<Envelop", b"<XEnvelope>", b"<Envelopes>"):
+        assert not has_envelope(answer(page))
