@@ -64,6 +64,10 @@ class UsageError(Exception):
     """What the caller asked for cannot be done as asked."""
 
 
+class Declined(Exception):
+    """The caller was asked and said no."""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     try:
@@ -80,7 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Whoever reads has enough; nothing more may go there, not even at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OK
-    except (SoapMailError, LossyTextWarning, UsageError, ValueError, OSError) as error:
+    except (SoapMailError, LossyTextWarning, UsageError, Declined, ValueError, OSError) as error:
         print(f"soapmail: {' '.join(str(error).split())}", file=sys.stderr)
         return _code(error)
 
@@ -92,7 +96,7 @@ def _code(error: Exception) -> int:
         return NETWORK
     if isinstance(error, AuthenticationError):
         return AUTHENTICATION
-    return REFUSED if isinstance(error, SoapMailError) else USAGE
+    return REFUSED if isinstance(error, (SoapMailError, Declined)) else USAGE
 
 
 @contextmanager
@@ -278,9 +282,14 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("operation")
     one.add_argument("parameters", nargs="*", type=_parameter, metavar="name[:int]=value")
     _add_yes(one)
-    one = add("sandbox", _never, "serve the sandbox for other programs", "sandbox --port 8099")
+    one = add(
+        "sandbox",
+        _sandbox,
+        "serve the sandbox for other programs",
+        "sandbox --port 8099",
+        anonymous=True,
+    )
     one.add_argument("--port", type=_port, default=0, help="default: any free one")
-    one.set_defaults(serve=True)
     return parser
 
 
@@ -296,8 +305,6 @@ def _add_yes(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
-    if getattr(args, "serve", False):
-        return _serve(args.port)
     with ExitStack() as stack:
         options: dict[str, Any] = {"timeout": args.timeout}
         if args.sandbox:
@@ -310,21 +317,6 @@ def _run(args: argparse.Namespace) -> int:
         else:
             options.update(_account(args))
         return args.command(stack.enter_context(Client(**options)), args)  # type: ignore[no-any-return]
-
-
-def _serve(port: int) -> int:
-    from .sandbox import Sandbox
-
-    sandbox = Sandbox(port=port)
-    print(f"endpoint {sandbox.endpoint}")
-    print(f"username {sandbox.username}")
-    print(f"password {sandbox.password}", flush=True)
-    sandbox.serve()
-    return OK
-
-
-def _never(client: Client, args: argparse.Namespace) -> int:
-    raise AssertionError("the sandbox is served without a client")
 
 
 def _account(args: argparse.Namespace) -> dict[str, str]:
@@ -358,16 +350,14 @@ def _asked(question: str, *, hidden: bool = False) -> str:
     return sys.stdin.readline().rstrip("\r\n")
 
 
-def _confirm(args: argparse.Namespace, what: str) -> bool:
+def _confirm(args: argparse.Namespace, what: str) -> None:
     """Ask before anything is changed, or go by --yes."""
     if args.yes:
-        return True
+        return
     if not _terminal():
         raise UsageError(f"{what}: say --yes to do this without a terminal")
-    if _asked(f"{what}? [y/N] ").strip().lower() in ("y", "yes"):
-        return True
-    print("soapmail: nothing was done", file=sys.stderr)
-    return False
+    if _asked(f"{what}? [y/N] ").strip().lower() not in ("y", "yes"):
+        raise Declined("nothing was done")
 
 
 # --- commands --------------------------------------------------------------------------------
@@ -455,8 +445,7 @@ def _service(client: Client, args: argparse.Namespace) -> int:
 
 
 def _cancel(client: Client, args: argparse.Namespace) -> int:
-    if not _confirm(args, f"cancel mail service {args.id}"):
-        return REFUSED
+    _confirm(args, f"cancel mail service {args.id}")
     if not client.cancel_service(args.id):
         print(f"soapmail: the server did not cancel mail service {args.id}", file=sys.stderr)
         return REFUSED
@@ -466,8 +455,7 @@ def _cancel(client: Client, args: argparse.Namespace) -> int:
 
 def _buy(client: Client, args: argparse.Namespace) -> int:
     coupon = f" with the coupon {args.coupon}" if args.coupon else ""
-    if not _confirm(args, f"order a mail service{coupon}, which makes an invoice"):
-        return REFUSED
+    _confirm(args, f"order a mail service{coupon}, which makes an invoice")
     order = client.buy_mail(args.coupon)
     ids = ", ".join(map(str, order.invoice_ids)) or "none"
     print(f"{_shown(order.status_text)}: invoices {ids}, cost {_shown(order.cost)}")
@@ -481,15 +469,13 @@ def _send(client: Client, args: argparse.Namespace) -> int:
         with open(args.body_file, encoding="utf-8") as file:
             body = file.read()
     what = f"send {args.subject!r} ({len(body)} characters) from {args.from_} to {args.to}"
-    if not _confirm(args, what):
-        return REFUSED
+    _confirm(args, what)
     print(_shown(client.send_mail(args.subject, body, args.to, args.from_).status_text))
     return OK
 
 
 def _pay(client: Client, args: argparse.Namespace) -> int:
-    if not _confirm(args, f"pay invoice {args.invoice} from the account's funds"):
-        return REFUSED
+    _confirm(args, f"pay invoice {args.invoice} from the account's funds")
     print(_shown(client.make_payment(args.invoice).status_text))
     return OK
 
@@ -515,8 +501,7 @@ def _prepay_remaining(client: Client, args: argparse.Namespace) -> int:
 
 
 def _prepay_add(client: Client, args: argparse.Namespace) -> int:
-    if not _confirm(args, f"add a prepaid balance of {args.amount} for {args.module}"):
-        return REFUSED
+    _confirm(args, f"add a prepaid balance of {args.amount} for {args.module}")
     print(f"prepay {client.add_prepay(args.amount, args.module)} is added")
     return OK
 
@@ -536,9 +521,20 @@ def _call(client: Client, args: argparse.Namespace) -> int:
         raise UsageError("call: a parameter stands twice")
     shown = ", ".join(name for name in parameters) or "no parameters"
     changing = changes(args.operation, by_name=True)
-    if changing and not _confirm(args, f"call {args.operation} with {shown}, which may change"):
-        return REFUSED
+    if changing:
+        _confirm(args, f"call {args.operation} with {shown}, which may change")
     print(json.dumps(client.call(args.operation, **parameters), ensure_ascii=False, indent=2))
+    return OK
+
+
+def _sandbox(client: Client, args: argparse.Namespace) -> int:
+    from .sandbox import Sandbox
+
+    sandbox = Sandbox(port=args.port)
+    print(f"endpoint {sandbox.endpoint}")
+    print(f"username {sandbox.username}")
+    print(f"password {sandbox.password}", flush=True)
+    sandbox.serve()
     return OK
 
 

@@ -14,11 +14,11 @@ from .errors import (
     NO_FIELDS,
     AuthenticationError,
     OperationFailed,
-    OutcomeUnknown,
     ResponseError,
     SoapFault,
     SoapMailError,
     TransportError,
+    outcome_unknown,
 )
 from .models import Invoice, MailService, Order, Prepay, Status
 
@@ -399,7 +399,8 @@ class Client:
         if self._session_id is None:
             self._check_credentials()
         sid, logged_in = self._session(None, deadline)
-        for last in (False, True):
+        last = False
+        while True:
             outcome: Any
             try:
                 outcome = self._post(operation, body(sid), read, changing, deadline, secrets)
@@ -409,9 +410,8 @@ class Client:
             if not refused and not _ambiguous(outcome):
                 break
             if changing and not refused:
-                outcome = OutcomeUnknown(
-                    f"{operation}: it may or may not have happened, check before repeating: "
-                    f"the answer may mean a refused session ({outcome})"
+                outcome = outcome_unknown(
+                    operation, f"the answer may mean a refused session ({outcome})"
                 )
                 break
             if refused and (last or self._password is None):
@@ -426,6 +426,7 @@ class Client:
                     _log.warning("%s: nothing came, which may mean a refused session", operation)
                 break
             sid, logged_in = self._session(sid, deadline)
+            last = True
         if isinstance(outcome, SoapMailError):
             raise outcome
         return outcome  # type: ignore[no-any-return]

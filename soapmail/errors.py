@@ -50,6 +50,14 @@ class OutcomeUnknown(TransportError):
     """
 
 
+def outcome_unknown(operation: str, reason: str, status: int | None = None) -> OutcomeUnknown:
+    """Say of a changing operation that it may or may not have happened."""
+    done = "been sent" if operation == "api_send_mail" else "happened"
+    return OutcomeUnknown(
+        f"{operation}: it may or may not have {done}; check before repeating: {reason}", status
+    )
+
+
 class ResponseError(SoapMailError):
     """An answer is not what SOAP or the contract promises.
 

@@ -90,6 +90,8 @@ class _Typed(NamedTuple):
     own: bool
 
     def element(self, name: str) -> str:
+        if self.attributes.startswith("xsi:nil"):
+            return f"<{name} {self.attributes}/>"
         return f"<{name} {self.attributes}>{self.content}</{name}>"
 
 

@@ -22,7 +22,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from .document import Answer, has_envelope
-from .errors import OutcomeUnknown, ResponseError, SoapMailError, TransportError
+from .errors import ResponseError, SoapMailError, TransportError, outcome_unknown
 
 if TYPE_CHECKING:
     import socket
@@ -48,6 +48,7 @@ _NEVER_CONNECTED = (
     urllib3.exceptions.NewConnectionError,
     ssl.SSLCertVerificationError,
 )
+_TIMEOUTS = (requests.Timeout, urllib3.exceptions.TimeoutError, TimeoutError)
 _LOWER_ERRORS = (
     requests.RequestException,
     urllib3.exceptions.HTTPError,
@@ -230,11 +231,7 @@ class Transport:
             return failure.error
         reason = call.hide(failure.reason)[:300]
         if call.changing and failure.sent:
-            return OutcomeUnknown(
-                f"{call.operation}: it may or may not have happened, "
-                f"check before repeating: {reason}",
-                failure.status,
-            )
+            return outcome_unknown(call.operation, reason, failure.status)
         if failure.error is not None:
             return failure.error
         return TransportError(f"{call.operation}: {reason}", failure.status)
@@ -293,8 +290,9 @@ class Transport:
                 auth=self._session.auth or (lambda request: request),
             )
         )
+        # Without its own "verify" requests would put the environment above the caller's session.
         settings: Any = self._session.merge_environment_settings(
-            self._endpoint, {}, True, None, None
+            self._endpoint, {}, True, self._session.verify, None
         )
         if self._loopback:
             settings["proxies"] = {}
@@ -475,12 +473,12 @@ def _failure(error: BaseException, call: Call) -> _Failure:
     """Map whatever requests, urllib3, ssl and the socket raise; the one place that does."""
     chain = _chain(error)
     never = _state.sent is False or any(isinstance(one, _NEVER_CONNECTED) for one in chain)
-    if call.left() <= 0 or any(isinstance(one, _TIMEOUTS) for one in chain):
+    # A refused connection is a NewConnectionError, which is a ConnectTimeoutError too.
+    refused = any(isinstance(one, urllib3.exceptions.NewConnectionError) for one in chain)
+    timed_out = any(isinstance(one, _TIMEOUTS) for one in chain)
+    if call.left() <= 0 or (timed_out and not refused):
         return _Failure("timed out", sent=not never, transient=True)
     if any(isinstance(one, (ssl.SSLError, requests.exceptions.SSLError)) for one in chain):
         return _Failure(f"no trusted TLS connection ({_reason(error)})", sent=not never)
     what = "could not connect" if never else "the connection broke"
     return _Failure(f"{what} ({_reason(error)})", sent=not never, transient=True)
-
-
-_TIMEOUTS = (requests.Timeout, urllib3.exceptions.TimeoutError, TimeoutError)

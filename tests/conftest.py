@@ -24,7 +24,7 @@ settings.load_profile("soapmail")
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
-        if name.startswith("SOAPMAIL_") or name.lower().endswith("_proxy"):
+        if name.startswith("SOAPMAIL_") or name.lower().endswith(("_proxy", "_ca_bundle")):
             monkeypatch.delenv(name)
     # The pauses between retries shrink with the random factor; that they exist is tested apart.
     monkeypatch.setattr(random, "uniform", lambda low, high: 0.001)

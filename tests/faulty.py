@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import re
 import socket
-import ssl
 import struct
 import threading
 from dataclasses import dataclass, field
@@ -14,7 +13,8 @@ from typing import TYPE_CHECKING
 from .support import LIST, LOGIN, many_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    import ssl
+    from collections.abc import Callable, Mapping
     from types import TracebackType
 
 
@@ -42,9 +42,9 @@ class Request:
         body: bytes,
         status: int = 200,
         *,
-        count: int | None | str = "",
+        count: int | str | None = "",
         close: bool = False,
-        **headers: str,
+        headers: Mapping[str, str] = {},
     ) -> None:
         """Answer with a body; ``count`` is a wrong Content-Length, or None for none."""
         lines = [f"HTTP/1.1 {status} X", "Content-Type: text/xml; charset=ISO-8859-1"]
@@ -65,9 +65,6 @@ class Request:
 
 class Hangup(Exception):
     """Raised by a handler to close the connection."""
-
-
-Handler = "Callable[[Request], None]"
 
 
 class Faulty:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -12,6 +12,9 @@ from soapmail import Invoice, MailService, Prepay, ResponseError, SoapFault
 from soapmail.extract import rows
 
 from .support import DATA, LIST, SAMPLES, recorded, sample_invoices
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 ODD = sorted((DATA / "odd").iterdir())
 BAD = sorted((DATA / "bad").iterdir())
@@ -28,7 +31,9 @@ def test_odd_but_whole(path: Path) -> None:
     _, expected, data = path.read_bytes().split(b"\n", 2)
     found = rows(data, Invoice)
     wanted = json.loads(expected)
-    assert [{name: getattr(one, name) for name in row} for one, row in zip(found, wanted)] == wanted
+    assert [
+        {name: getattr(one, name) for name in row} for one, row in zip(found, wanted, strict=True)
+    ] == wanted
     assert len(found) == len(wanted)
 
 

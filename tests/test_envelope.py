@@ -34,7 +34,7 @@ def test_text_is_kept(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "bad", ["\x00", "\x01", "\x08", "\x0b", "\x0c", "\x1f", "\ud800", "\udfff", "\ufffe", "\uffff"]
+    "bad", ["\x00", "\x01", "\x08", "\x0b", "\x0c", "\x1f", "\ud800", "\ufffe", "\uffff"]
 )
 def test_what_xml_cannot_carry_is_refused_by_name(bad: str) -> None:
     with pytest.raises(ValueError, match=f"^subject: .*U\\+{ord(bad):04X}$"):

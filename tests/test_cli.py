@@ -1,0 +1,763 @@
+"""The command: output, exit codes, and what it changed in the sandbox."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import json
+import os
+import pty
+import re
+import select
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import warnings
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pytest
+
+import soapmail
+from soapmail import Invoice, cli
+from soapmail.sandbox import PASSWORD, USERNAME, Sandbox
+
+from .faulty import Faulty, Request, after_login
+from .support import FIELDS, LIST, SAMPLES, fault_answer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+
+class Result(NamedTuple):
+    """What a command wrote and how it ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+Command = "Callable[..., Result]"
+
+
+@pytest.fixture
+def run(
+    capsys: pytest.CaptureFixture[str], sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Result]:
+    """Run a command in this process, against a sandbox that a test can look into."""
+    monkeypatch.setenv("SOAPMAIL_USERNAME", sandbox.username)
+    monkeypatch.setenv("SOAPMAIL_PASSWORD", sandbox.password)
+    monkeypatch.setenv("SOAPMAIL_ENDPOINT", sandbox.endpoint)
+
+    def command(*arguments: str, stdin: str = "") -> Result:
+        monkeypatch.setattr(sys, "stdin", io.StringIO(stdin))
+        code = cli.main(arguments)
+        return Result(code, *capsys.readouterr())
+
+    return command
+
+
+def parsed(text: str) -> list[dict[str, str]]:
+    assert text.startswith("\ufeff")
+    return list(csv.DictReader(io.StringIO(text[1:], newline="")))
+
+
+def bare(row: dict[str, Any]) -> dict[str, str]:
+    return {
+        name: str(float(value)) if FIELDS[name] == "float" else str(value)
+        for name, value in row.items()
+    }
+
+
+# --- listing ---------------------------------------------------------------------------------------
+
+
+def test_the_table_is_aligned_and_ends_with_totals(run: Callable[..., Result]) -> None:
+    code, out, err = run("invoices")
+    head, *rows, totals = out.splitlines()
+    assert (code, err) == (0, "")
+    assert head.split() == ["id", "date", "due", "date", "amount", "paid", "service", "description"]
+    assert rows[0] == (
+        " 7514880  2021-02-24 01:38:45  2021-03-10 01:38:45  1.00 USD  no       8556  "
+        "(Repeat Invoice: 19156909) MailBaby Mail"
+    )
+    assert len(rows) == 12
+    assert {row.index("  no  ") for row in rows} == {rows[0].index("  no  ")}
+    assert {row.index("(Repeat") for row in rows} == {head.index("description")}
+    assert totals == "USD: 12 invoices, 12 open, 12.00 open"
+
+
+def test_totals_never_add_different_currencies(
+    run: Callable[..., Result], sandbox: Sandbox
+) -> None:
+    one = sandbox.invoices[0]
+    sandbox.invoices = [
+        replace(one, invoices_amount=0.1, invoices_currency="EUR"),
+        replace(one, invoices_amount=0.2, invoices_currency="EUR"),
+        replace(one, invoices_amount=5.0, invoices_paid=1),
+        replace(one, invoices_amount=12.345),
+        replace(one, invoices_amount=7.0, invoices_type=11),
+        replace(one, invoices_amount=9.0, invoices_currency=""),
+    ]
+    _, out, _ = run("invoices")
+    assert out.splitlines()[-1] == (
+        "no currency: 1 invoices, 1 open, 9.00 open; "
+        "EUR: 2 invoices, 2 open, 0.30 open; USD: 3 invoices, 1 open, 12.345 open"
+    )
+    assert "12.345 USD" in out
+    assert "7.00 USD" in out
+
+
+def test_an_open_invoice_without_an_amount_is_told() -> None:
+    rows = [Invoice(invoices_type=1, invoices_currency="USD"), Invoice(invoices_currency="USD")]
+    assert cli._totals(rows) == "USD: 2 invoices, 1 open, 0.00 open and 1 of unknown amount"
+
+
+def test_no_invoices(run: Callable[..., Result], sandbox: Sandbox) -> None:
+    sandbox.invoices = []
+    code, out, _ = run("invoices")
+    assert code == 0
+    assert out.splitlines()[-1] == "0 invoices"
+    assert run("invoices", "--format", "json").out == "[]\n"
+    assert parsed(run("invoices", "--format", "csv").out) == []
+
+
+def test_json_and_csv_hold_the_documented_fields_in_their_order(
+    run: Callable[..., Result],
+) -> None:
+    _, out, _ = run("invoices", "--format", "json")
+    found = json.loads(out)
+    assert found == SAMPLES[LIST]
+    assert [list(row) for row in found] == [list(FIELDS)] * 12
+    _, out, _ = run("invoices", "--format", "csv")
+    assert parsed(out) == [bare(row) for row in SAMPLES[LIST]]
+    assert out.splitlines()[0] == "\ufeff" + ",".join(FIELDS)
+
+
+def test_awkward_text_comes_out_whole(run: Callable[..., Result], sandbox: Sandbox) -> None:
+    text = 'é 日本 "x", \n\t;😀'
+    sandbox.invoices = [replace(sandbox.invoices[0], invoices_description=text)]
+    (row,) = parsed(run("invoices", "--format", "csv").out)
+    assert row["invoices_description"] == text
+    (found,) = json.loads(run("invoices", "--format", "json").out)
+    assert found["invoices_description"] == text
+    assert 'é 日本 "x",   ;😀' in run("invoices").out
+
+
+def test_none_is_empty_in_csv_null_in_json_and_a_dash_in_the_table() -> None:
+    one = Invoice(invoices_id=5)
+    assert cli._invoice_row(one) == ["5", "-", "-", "-", "no", "-", "-"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "count"),
+    [
+        (["--unpaid"], 11),
+        (["--open"], 11),
+        (["--service", "8556"], 1),
+        (["--service", "1"], 0),
+        (["--since", "2021-02-25"], 10),
+        (["--until", "2021-02-25"], 10),
+        (["--since", "2021-02-24", "--until", "2021-02-24"], 2),
+        (["--since", "2021-02-25", "--until", "2021-02-24"], 0),
+        (["--since", "2021-02-25", "--open", "--service", "8640"], 1),
+        ([], 12),
+    ],
+)
+def test_filters(run: Callable[..., Result], arguments: list[str], count: int) -> None:
+    assert run("pay", "7514880", "--yes").code == 0
+    code, out, err = run("invoices", "--format", "json", *arguments)
+    assert (code, err) == (0, "")
+    assert len(json.loads(out)) == count
+
+
+def test_rows_without_a_date_are_counted_out(run: Callable[..., Result], sandbox: Sandbox) -> None:
+    for n in (0, 1):
+        sandbox.invoices[n] = replace(sandbox.invoices[n], invoices_date="0000-00-00 00:00:00")
+    code, out, err = run("invoices", "--since", "2000-01-01", "--format", "json")
+    assert (code, len(json.loads(out))) == (0, 10)
+    assert err == "soapmail: 2 without a date left out\n"
+
+
+def test_a_wrong_date_of_the_server_is_an_error(
+    run: Callable[..., Result], sandbox: Sandbox
+) -> None:
+    sandbox.invoices[0] = replace(sandbox.invoices[0], invoices_date="tomorrow")
+    code, _, err = run("invoices", "--until", "2100-01-01")
+    assert code == 1
+    assert err.startswith("soapmail: invoices_date: not a date")
+
+
+def test_invoices_beside_the_status_of_their_services(
+    run: Callable[..., Result], sandbox: Sandbox
+) -> None:
+    sandbox.services[0] = replace(sandbox.services[0], mail_status="active")
+    del sandbox.services[1]
+    head, *rows, _ = run("invoices", "--services").out.splitlines()
+    assert head.split()[-2:] == ["status", "description"]
+    assert [row[head.index("status") :].split()[0] for row in rows] == [
+        "active",
+        "-",
+        *["expired"] * 10,
+    ]
+    found = json.loads(run("invoices", "--services", "--format", "json").out)
+    assert [row["mail_status"] for row in found] == ["active", None, *["expired"] * 10]
+    assert list(found[0]) == [*FIELDS, "mail_status"]
+    rows_ = parsed(run("invoices", "--services", "--format", "csv").out)
+    assert [row["mail_status"] for row in rows_] == ["active", "", *["expired"] * 10]
+
+
+def test_services_in_all_formats(run: Callable[..., Result]) -> None:
+    samples = SAMPLES["api_mail_get_services"]
+    assert json.loads(run("services", "--format", "json").out) == samples
+    expected = [{name: str(value) for name, value in row.items()} for row in samples]
+    assert parsed(run("services", "--format", "csv").out) == expected
+    head, *rows = run("services").out.splitlines()
+    assert len(rows) == 12
+    assert head.split()[0] == "mail_id"
+    assert rows[0].split()[0] == "8556"
+    assert "expired" in rows[0]
+
+
+def test_one_service(run: Callable[..., Result]) -> None:
+    sample = SAMPLES["api_mail_get_services"][0]
+    assert json.loads(run("service", "8556", "--format", "json").out) == [sample]
+    assert len(run("service", "8556").out.splitlines()) == 2
+    assert run("service", "1") == (1, "", "soapmail: there is no mail service 1\n")
+
+
+def test_modules_in_all_formats(run: Callable[..., Result]) -> None:
+    modules = SAMPLES["get_modules"]
+    assert run("modules").out.split() == modules
+    assert json.loads(run("modules", "--format", "json").out) == [
+        {"module": one} for one in modules
+    ]
+    assert parsed(run("modules", "--format", "csv").out) == [{"module": one} for one in modules]
+
+
+def test_prepays_in_all_formats(run: Callable[..., Result]) -> None:
+    samples = SAMPLES["api_get_prepay_list"]
+    assert json.loads(run("prepay", "list", "--format", "json").out) == samples
+    assert len(parsed(run("prepay", "list", "--format", "csv").out)) == 3
+    _, *rows = run("prepay", "list").out.splitlines()
+    assert [row.split()[0] for row in rows] == ["1116", "1117", "1118"]
+    assert rows[0].split()[-5:] == ["10", "0", "0", "1", "domains"]
+    assert run("prepay", "remaining").out == "0.00\n"
+
+
+# --- changing --------------------------------------------------------------------------------------
+
+
+def test_cancel(run: Callable[..., Result], sandbox: Sandbox) -> None:
+    assert run("cancel", "8556", "--yes") == (0, "mail service 8556 is cancelled\n", "")
+    assert sandbox.services[0].mail_status == "canceled"
+    assert run("cancel", "8556", "--yes") == (
+        1, "", "soapmail: the server did not cancel mail service 8556\n",
+    )  # fmt: skip
+
+
+def test_buy(run: Callable[..., Result], sandbox: Sandbox) -> None:
+    assert run("buy", "--coupon", "C", "--yes") == (
+        0, "Order placed: invoices 23785940, cost 1\n", "",
+    )  # fmt: skip
+    assert len(sandbox.invoices) == len(sandbox.services) == 13
+
+
+def test_send(run: Callable[..., Result], sandbox: Sandbox, tmp_path: Path) -> None:
+    address = ["--to", "a@b", "--from", "c@d", "--subject", "s é"]
+    assert run("send", *address, "--yes", stdin="x\ny & é") == (0, "Mail queued\n", "")
+    file = tmp_path / "body"
+    file.write_text("from a file é", encoding="utf-8")
+    assert run("send", *address, "--yes", "--body-file", str(file)).code == 0
+    assert sandbox.sent == [
+        {"subject": "s é", "body": "x\ny & é", "to": "a@b", "from": "c@d"},
+        {"subject": "s é", "body": "from a file é", "to": "a@b", "from": "c@d"},
+    ]
+    code, _, err = run("send", *address, "--yes", "--body-file", str(tmp_path / "none"))
+    assert code == 2
+    assert "No such file" in err
+
+
+@pytest.mark.filterwarnings("default::soapmail.LossyTextWarning")
+def test_lossy_text_is_told_in_one_line(run: Callable[..., Result]) -> None:
+    code, _, err = run("send", "--to", "a@b", "--from", "c@d", "--subject", "日本", "--yes")
+    assert code == 0
+    assert err == (
+        "soapmail: warning: subject: the server keeps ISO-8859-1 only "
+        "and turns other characters into '?'\n"
+    )
+
+
+def test_lossy_text_stops_where_warnings_are_errors(
+    run: Callable[..., Result], sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def loud(message: str, category: type[Warning], **options: Any) -> None:
+        raise category(message)
+
+    monkeypatch.setattr(warnings, "warn", loud)
+    code, _, err = run("send", "--to", "a@b", "--from", "c@d", "--subject", "日本", "--yes")
+    assert code == 2
+    assert err.startswith("soapmail: subject: the server keeps ISO-8859-1 only")
+    assert sandbox.sent == []
+
+
+def test_pay(run: Callable[..., Result], sandbox: Sandbox) -> None:
+    assert run("pay", "7514880", "--yes") == (0, "Payment made\n", "")
+    assert sandbox.invoices[0].invoices_paid == 1
+    code, out, err = run("pay", "7514880", "--yes")
+    assert (code, out) == (1, "")
+    assert err == (
+        "soapmail: the server answered 'error': "
+        "Invalid Invoice Number Passed or missing Module information.\n"
+    )
+
+
+def test_urls(run: Callable[..., Result]) -> None:
+    code, out, _ = run("pay-url", "7514880")
+    assert (code, out.strip()) == (0, SAMPLES["api_get_paypal_url"].split('"')[1])
+    assert run("login-url", "8556").out == "https://mail.example.com/login?a=1&b=2\n"
+    assert run("login-url", "1").code == 1
+
+
+def test_prepay_add(run: Callable[..., Result], sandbox: Sandbox) -> None:
+    assert run("prepay", "add", "10.50", "--yes") == (0, "prepay 1119 is added\n", "")
+    assert sandbox.prepays[-1].prepay_amount == 10.5
+    assert run("prepay", "add", "1", "--module", "vps", "--yes").code == 0
+    assert run("prepay", "remaining").out == "10.50\n"
+    assert run("prepay", "remaining", "--module", "vps").out == "1.00\n"
+
+
+def test_call(run: Callable[..., Result], sandbox: Sandbox) -> None:
+    _, out, _ = run("call", "api_mail_get_service", "id:int=8556")
+    assert json.loads(out) == SAMPLES["api_mail_get_services"][0]
+    _, out, _ = run("call", "get_modules")
+    assert json.loads(out) == SAMPLES["get_modules"]
+    _, out, _ = run("call", "api_add_prepay", "m=mail", "a:float=2.5", "u:bool=false", "--yes")
+    assert json.loads(out) == 1119
+    assert sandbox.prepays[-1].prepay_automatic_use == 0
+    assert sandbox.prepays[-1].prepay_amount == 2.5
+    run("call", "api_send_mail", "a=x=y", "b:int=5", "c=é", "d:bool=1", "--yes")
+    assert sandbox.sent == [{"subject": "x=y", "body": 5, "to": "é", "from": True}]
+    code, _, err = run("call", "api_get_nope")
+    assert code == 1
+    assert err.startswith("soapmail: SOAP fault SOAP-ENV:Client: Operation 'api_get_nope' is not")
+
+
+CHANGES = [
+    (["cancel", "8556"], "cancel mail service 8556"),
+    (["buy"], "order a mail service, which makes an invoice"),
+    (["buy", "--coupon", "C"], "order a mail service with the coupon C, which makes an invoice"),
+    (
+        ["send", "--to", "a@b", "--from", "c@d", "--subject", "s"],
+        "send 's' (4 characters) from c@d to a@b",
+    ),
+    (["pay", "7514880"], "pay invoice 7514880 from the account's funds"),
+    (["prepay", "add", "5"], "add a prepaid balance of 5 for mail"),
+    (["call", "api_send_mail", "a=b"], "call api_send_mail with a, which may change"),
+    (["call", "api_x"], "call api_x with no parameters, which may change"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "what"), CHANGES)
+def test_what_changes_something_needs_yes_without_a_terminal(
+    run: Callable[..., Result], sandbox: Sandbox, arguments: list[str], what: str
+) -> None:
+    before = repr((sandbox.services, sandbox.invoices, sandbox.prepays, sandbox.sent))
+    assert run(*arguments, stdin="body") == (
+        2, "", f"soapmail: {what}: say --yes to do this without a terminal\n",
+    )  # fmt: skip
+    assert repr((sandbox.services, sandbox.invoices, sandbox.prepays, sandbox.sent)) == before
+
+
+# --- usage, credentials and exit codes -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [], ["nope"], ["invoices", "--nope"], ["service"], ["service", "0"], ["service", "-1"],
+        ["service", "1_0"], ["service", "٣"], ["service", "9" * 20], ["cancel", "x"],
+        ["invoices", "--since", "yesterday"], ["invoices", "--since", "20210224"],
+        ["invoices", "--since", "2021-02-30"], ["invoices", "--service", "x"],
+        ["invoices", "--format", "xml"], ["prepay"], ["prepay", "add", "x", "--yes"],
+        ["prepay", "add", "0", "--yes"], ["prepay", "add", "NaN", "--yes"],
+        ["send", "--to", "a", "--yes"], ["call"], ["call", "get_x", "novalue"],
+        ["call", "get_x", "a:int=x"], ["call", "get_x", "a:float=x"], ["call", "get_x", "a:bool=x"],
+        ["call", "get_x", "a=1", "a=2"], ["call", "get x"], ["call", "get_x", "1=2"],
+        ["call", "api_get_x", "sid=2"], ["sandbox", "--port", "x"], ["sandbox", "--port", "65536"],
+        ["invoices", "--timeout", "0"], ["invoices", "--timeout", "x"],
+        ["invoices", "--endpoint", "http://example.com"],
+        ["send", "--to", "", "--from", "c", "--subject", "s", "--yes"],
+        ["send", "--to", "a\nb", "--from", "c", "--subject", "s", "--yes"],
+        ["send", "--to", "a", "--from", "c", "--subject", "s", "--yes", "--password-stdin"],
+    ],
+)  # fmt: skip
+def test_wrong_usage_is_one_line_and_code_2(
+    run: Callable[..., Result], arguments: list[str]
+) -> None:
+    code, out, err = run(*arguments)
+    assert (code, out) == (2, "")
+    assert re.fullmatch(r"soapmail: .+\n", err), err
+
+
+def test_missing_credentials_are_wrong_usage(
+    run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("SOAPMAIL_USERNAME", "SOAPMAIL_PASSWORD"):
+        with monkeypatch.context() as patch:
+            patch.delenv(name)
+            code, out, err = run("invoices")
+        assert (code, out) == (2, "")
+        assert err == (
+            "soapmail: username and password are needed: set SOAPMAIL_USERNAME and _PASSWORD\n"
+        )
+
+
+def test_commands_without_a_session_need_no_credentials(
+    run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SOAPMAIL_USERNAME")
+    monkeypatch.delenv("SOAPMAIL_PASSWORD")
+    for arguments in (["modules"], ["pay-url", "5"], ["call", "get_modules"]):
+        assert run(*arguments).code == 0
+
+
+def test_password_from_stdin(run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SOAPMAIL_PASSWORD")
+    assert run("modules", "--password-stdin", stdin="x").code == 0
+    assert run("services", "--password-stdin", stdin=f"{PASSWORD}\r\nmore").code == 0
+    assert run("services", "--password-stdin", stdin="").code == 2
+    code, _, err = run("services", "--password-stdin", stdin="wrong\n")
+    assert code == 3
+    assert err == "soapmail: api_login: the server does not accept username and password\n"
+
+
+def test_username_from_the_arguments(run: Callable[..., Result]) -> None:
+    assert run("services", "--username", "other").code == 3
+    assert run("--username", USERNAME, "services").code == 0
+
+
+def test_network_errors_are_code_4(run: Callable[..., Result]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    code, out, err = run("services", "--endpoint", f"http://127.0.0.1:{port}/")
+    assert (code, out) == (4, "")
+    assert err == "soapmail: api_login: could not connect (Connection refused)\n"
+
+
+def test_an_unknown_outcome_is_code_5_and_says_so(run: Callable[..., Result]) -> None:
+    with Faulty(after_login(lambda request: request.reset())) as server:
+        code, out, err = run("--endpoint", server.endpoint, "pay", "5", "--yes")
+    assert (code, out) == (5, "")
+    assert err == (
+        "soapmail: api_make_payment: it may or may not have happened; check before repeating: "
+        "the connection broke (Connection reset by peer)\n"
+    )
+    with Faulty(after_login(lambda request: request.reset())) as server:
+        send = ["send", "--to", "a@b", "--from", "c@d", "--subject", "s", "--yes"]
+        code, _, err = run("--endpoint", server.endpoint, *send)
+    assert code == 5
+    assert "it may or may not have been sent; check before repeating" in err
+
+
+def test_a_fault_of_several_lines_is_one_line(run: Callable[..., Result]) -> None:
+    answer = fault_answer("a\n  b")
+    with Faulty(after_login(lambda request: request.answer(answer, 500))) as server:
+        code, _, err = run("--endpoint", server.endpoint, "services")
+    assert (code, err) == (1, "soapmail: SOAP fault Client: a b\n")
+
+
+def test_a_wrong_answer_is_code_1(run: Callable[..., Result]) -> None:
+    with Faulty(after_login(lambda request: request.answer(b"<html>"))) as server:
+        code, _, err = run("--endpoint", server.endpoint, "services")
+    assert (code, err) == (1, "soapmail: api_mail_get_services: no SOAP envelope: '<html>'\n")
+
+
+def test_verbose_logs_each_exchange_and_no_secret(run: Callable[..., Result]) -> None:
+    code, _, err = run("-v", "services")
+    assert code == 0
+    first, second = err.splitlines()
+    assert re.fullmatch(r"soapmail: api_login: HTTP 200, 559 bytes, \d+ ms", first)
+    assert re.fullmatch(r"soapmail: api_mail_get_services: HTTP 200, 9898 bytes, \d+ ms", second)
+    assert run("services").err == ""
+
+
+def test_repairs_are_told(run: Callable[..., Result], sandbox: Sandbox) -> None:
+    sandbox.invoices = [replace(sandbox.invoices[0], invoices_description="a\x01")]
+    code, out, err = run("invoices")
+    assert code == 0
+    assert "a\ufffd" in out
+    assert err == f"soapmail: {LIST}: repaired: 1 characters that XML forbids became U+FFFD\n"
+
+
+def test_options_stand_before_or_after_the_command(run: Callable[..., Result]) -> None:
+    for arguments in (["--sandbox", "services"], ["services", "--sandbox"]):
+        assert run("--endpoint", "http://127.0.0.1:1/", *arguments).code == 0
+    assert run("--timeout", "5", "services").code == 0
+    assert run("--timeout", "1e-9", "services").code == 4
+
+
+def test_version_and_help(run: Callable[..., Result]) -> None:
+    assert run("--version") == (0, f"soapmail {soapmail.__version__}\n", "")
+    code, out, _ = run("--help")
+    assert code == 0
+    for exit_code in (0, 1, 2, 3, 4, 5, 130):
+        assert re.search(rf"^  {exit_code} +\w", out, re.MULTILINE)
+
+
+HELP = subprocess.run(
+    [sys.executable, "-c", "from soapmail.cli import main; main(['--help'])"],
+    capture_output=True, text=True, check=True,
+).stdout  # fmt: skip
+NAMES = re.findall(r"^    ([a-z-]+) ", HELP, re.MULTILINE)
+COMMANDS = [
+    *([name] for name in NAMES if name != "prepay"),
+    *(["prepay", name] for name in ("list", "remaining", "add")),
+]
+
+
+def test_all_commands_are_known() -> None:
+    assert set(NAMES) == {
+        "invoices", "services", "service", "cancel", "buy", "send", "pay", "pay-url", "login-url",
+        "prepay", "modules", "call", "sandbox",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_the_example_in_each_help_works(run: Callable[..., Result], command: list[str]) -> None:
+    _, out, _ = run(*command, "--help")
+    (example,) = re.findall(r"^example:\n  soapmail (.+)$", out, re.MULTILINE)
+    assert example.startswith(f"--sandbox {' '.join(command)}")
+    if command == ["sandbox"]:
+        return  # serves until interrupted; tested below
+    code, out, err = run(*shlex.split(example))
+    assert (code, err) == (0, "")
+    assert out
+
+
+# --- widths ------------------------------------------------------------------------------------------
+
+
+def test_wide_letters_keep_columns_aligned(capsys: pytest.CaptureFixture[str]) -> None:
+    cli._print_table(["a", "b"], [["日本", "x"], ["e\u0301é", "y"], ["abcd", "z"]], set())
+    assert capsys.readouterr().out == "a     b\n日本  x\ne\u0301é    y\nabcd  z\n"
+
+
+def test_what_moves_the_cursor_is_not_printed() -> None:
+    assert cli._shown("a\x1b[31mb\r\n\u202e\x07c") == "a [31mb    c"
+
+
+@pytest.mark.parametrize(
+    ("text", "width", "shown"),
+    [("abc", 3, "abc"), ("abcd", 3, "ab…"), ("日本語", 6, "日本語"), ("日本語", 5, "日本…"), ("日本語", 4, "日…"), ("ab", 1, "…")],
+)  # fmt: skip
+def test_shortening(text: str, width: int, shown: str) -> None:
+    assert cli._shortened(text, width) == shown
+
+
+# --- processes and terminals ---------------------------------------------------------------------------
+
+
+def process(*arguments: str, **options: Any) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, "-m", "soapmail", *arguments], **options)
+
+
+def test_a_closed_pipe_ends_quietly() -> None:
+    """Enough output that it meets the closed pipe whatever is buffered on the way."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = process("--sandbox", "invoices", stdout=writer, stderr=subprocess.PIPE)
+    os.close(writer)
+    _, err = done.communicate()
+    assert (done.returncode, err) == (0, b"")
+
+
+def test_as_a_module_it_does_the_same() -> None:
+    done = process("--sandbox", "invoices", stdout=subprocess.PIPE)
+    out, _ = done.communicate()
+    assert done.returncode == 0
+    assert out.decode().splitlines()[-1] == "USD: 12 invoices, 12 open, 12.00 open"
+
+
+@contextlib.contextmanager
+def served() -> Iterator[tuple[subprocess.Popen[bytes], dict[str, str]]]:
+    server = process("sandbox", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert server.stdout is not None
+    lines = [server.stdout.readline().decode().split() for _ in range(3)]
+    try:
+        yield server, dict(lines)
+    finally:
+        server.send_signal(signal.SIGINT)
+        server.communicate()
+
+
+def test_the_sandbox_serves_other_programs_until_interrupted(run: Callable[..., Result]) -> None:
+    with served() as (server, given):
+        assert given["username"] == USERNAME
+        assert run("services", "--endpoint", given["endpoint"]).code == 0
+        server.send_signal(signal.SIGINT)
+        assert server.stderr is not None
+        assert server.stderr.read() == b""
+        assert server.wait() == 130
+
+
+def test_the_sandbox_ends_well_when_it_is_shut_down(
+    run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Sandbox, "serve", lambda self: self._server.server_close())
+    code, out, err = run("sandbox")
+    assert (code, err) == (0, "")
+    assert [line.split()[0] for line in out.splitlines()] == ["endpoint", "username", "password"]
+
+
+def test_a_port_that_is_taken_is_one_line(run: Callable[..., Result], sandbox: Sandbox) -> None:
+    port = sandbox.endpoint.rpartition(":")[2].partition("/")[0]
+    code, out, err = run("sandbox", "--port", port)
+    assert (code, out) == (2, "")
+    assert re.fullmatch(r"soapmail: .*in use.*\n", err)
+
+
+class Terminal:
+    """A command on a real pseudo-terminal."""
+
+    def __init__(
+        self,
+        *arguments: str,
+        columns: int = 80,
+        environment: Mapping[str, str] = {},
+    ) -> None:
+        self.pid, self.fd = pty.fork()
+        if self.pid == 0:  # pragma: no cover
+            os.environ.update({"COLUMNS": str(columns), "PYTHONWARNINGS": "error", **environment})
+            os.execv(sys.executable, [sys.executable, "-m", "soapmail", *arguments])
+        self.seen = ""
+
+    def until(self, text: str) -> str:
+        """Read up to a text; what came before it."""
+        while text not in self.seen:
+            ready, _, _ = select.select([self.fd], [], [], 20)
+            assert ready, f"nothing more after {self.seen!r}"
+            self.seen += os.read(self.fd, 4096).decode()
+        before, _, self.seen = self.seen.partition(text)
+        return before
+
+    def type(self, text: str) -> None:
+        os.write(self.fd, text.encode())
+
+    def end(self) -> tuple[int, str]:
+        """Read the rest, and give the exit code."""
+        with contextlib.suppress(OSError):
+            while piece := os.read(self.fd, 4096):
+                self.seen += piece.decode()
+        os.close(self.fd)
+        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1]), self.seen.replace(
+            "\r\n", "\n"
+        )
+
+
+@pytest.mark.parametrize(("answer", "done"), [("y\n", True), ("YES\n", True), ("n\n", False), ("\n", False), ("x\n", False), ("\x04", False)])  # fmt: skip
+def test_a_change_is_asked_for_on_a_terminal(sandbox: Sandbox, answer: str, done: bool) -> None:
+    terminal = Terminal(
+        "cancel", "8556",
+        environment={"SOAPMAIL_USERNAME": USERNAME, "SOAPMAIL_PASSWORD": PASSWORD, "SOAPMAIL_ENDPOINT": sandbox.endpoint},
+    )  # fmt: skip
+    assert terminal.until("? [y/N] ") == "cancel mail service 8556"
+    assert sandbox.services[0].mail_status == "expired"
+    terminal.type(answer)
+    code, rest = terminal.end()
+    assert code == (0 if done else 1)
+    assert ("is cancelled" in rest) == done
+    assert ("nothing was done" in rest) == (not done)
+    assert (sandbox.services[0].mail_status == "canceled") == done
+
+
+def test_credentials_are_asked_for_on_a_terminal(sandbox: Sandbox) -> None:
+    terminal = Terminal("services", "--endpoint", sandbox.endpoint, columns=400)
+    terminal.until("Username: ")
+    terminal.type(f"{USERNAME}\n")
+    terminal.until("Password: ")
+    terminal.type(f"{PASSWORD}\n")
+    code, rest = terminal.end()
+    assert code == 0
+    assert "8556" in rest
+    assert PASSWORD not in rest
+    terminal = Terminal("services", "--endpoint", sandbox.endpoint)
+    terminal.until("Username: ")
+    terminal.type("\n")
+    terminal.until("Password: ")
+    terminal.type("\n")
+    code, rest = terminal.end()
+    assert code == 2
+    assert "username and password are needed" in rest
+
+
+@pytest.mark.parametrize("asking", ["Username: ", "Password: ", "[y/N] "])
+def test_interrupted_at_a_question(sandbox: Sandbox, asking: str) -> None:
+    given = {"SOAPMAIL_ENDPOINT": sandbox.endpoint}
+    if asking != "Username: ":
+        given["SOAPMAIL_USERNAME"] = USERNAME
+    if asking == "[y/N] ":
+        given["SOAPMAIL_PASSWORD"] = PASSWORD
+    terminal = Terminal("cancel", "8556", environment=given)
+    terminal.until(asking)
+    terminal.type("\x03")
+    code, rest = terminal.end()
+    assert code == 130
+    assert "Traceback" not in rest
+    assert sandbox.services[0].mail_status == "expired"
+
+
+def test_output_that_is_no_text_file_is_taken_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    out = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", out)
+    assert cli.main(["--version"]) == 0
+    assert out.getvalue() == f"soapmail {soapmail.__version__}\n"
+
+
+def silent(request: Request) -> None:
+    request.closing.wait(20)
+
+
+def test_interrupted_while_the_server_is_silent() -> None:
+    with Faulty(after_login(silent)) as server:
+        terminal = Terminal(
+            "services", "-v", "--endpoint", server.endpoint,
+            environment={"SOAPMAIL_USERNAME": USERNAME, "SOAPMAIL_PASSWORD": PASSWORD},
+        )  # fmt: skip
+        terminal.until("api_login: HTTP 200")
+        terminal.type("\x03")
+        code, rest = terminal.end()
+    assert code == 130
+    assert "Traceback" not in rest
+
+
+@pytest.mark.parametrize("columns", [40, 100, 110, 300])
+def test_a_terminals_width_shortens_the_description_and_never_a_number(columns: int) -> None:
+    terminal = Terminal("--sandbox", "invoices", columns=columns)
+    code, out = terminal.end()
+    head, *rows, totals = out.splitlines()
+    assert code == 0
+    assert totals == "USD: 12 invoices, 12 open, 12.00 open"
+    full = 80 + len("(Repeat Invoice: 19156909) MailBaby Mail")
+    at = head.index("description")
+    for row, sample in zip(rows, SAMPLES[LIST], strict=True):
+        assert row[:at].split()[0] == str(sample["invoices_id"])
+        assert sample["invoices_due_date"] in row
+        assert str(sample["invoices_service"]) in row
+        whole = row[at:] == sample["invoices_description"]
+        assert whole == (columns >= full)
+        assert len(row) <= max(columns, at + len("description"))
+        if not whole:
+            assert row.endswith("…")
+
+
+def test_piped_output_is_never_shortened() -> None:
+    done = process(
+        "--sandbox", "invoices", stdout=subprocess.PIPE, env={**os.environ, "COLUMNS": "40"}
+    )
+    out, _ = done.communicate()
+    assert "MailBaby Mail" in out.decode()

@@ -1,0 +1,261 @@
+"""The sandbox answers in the byte form of the recorded answers, and keeps its state."""
+
+from __future__ import annotations
+
+import re
+import urllib.error
+import urllib.request
+from typing import Any
+
+import pytest
+
+from soapmail import Client, OperationFailed, SoapFault, envelope
+from soapmail.sandbox import PASSWORD, SESSION_ID, USERNAME, Sandbox
+
+from .support import LIST, METHODS, SAMPLES, SID, recorded, sample_invoices
+
+
+def post(sandbox: Sandbox, body: bytes, path: str = "") -> tuple[int, bytes]:
+    request = urllib.request.Request(sandbox.endpoint + path, body)
+    try:
+        with urllib.request.urlopen(request) as answer:
+            return answer.status, answer.read()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read()
+
+
+def filled(operation: str, *values: Any) -> bytes:
+    """Post the values by position, under names of no meaning."""
+    texts = {f"p{n}": envelope.typed("p", value) for n, value in enumerate(values)}
+    return envelope.call(operation, texts)
+
+
+LOG_IN = filled("api_login", USERNAME, PASSWORD)
+
+
+@pytest.fixture
+def sid(sandbox: Sandbox) -> str:
+    post(sandbox, LOG_IN)
+    return SID
+
+
+def test_the_login_is_the_recorded_one_then_random(sandbox: Sandbox) -> None:
+    assert post(sandbox, LOG_IN) == (200, recorded("login").body)
+    second, third = (post(sandbox, LOG_IN)[1] for _ in range(2))
+    ids = [re.search(rb">([0-9a-f]{32})</return>", body) for body in (second, third)]
+    assert all(ids)
+    assert second != third
+    assert SESSION_ID == SID == SAMPLES["api_login"]
+
+
+@pytest.mark.parametrize("values", [("x", PASSWORD), (USERNAME, "x"), ("", ""), ()])
+def test_a_wrong_password_is_a_blank_session(sandbox: Sandbox, values: tuple[str, ...]) -> None:
+    assert post(sandbox, filled("api_login", *values)) == (
+        200,
+        recorded("login_wrong_password").body,
+    )
+
+
+RECORDED = [
+    (LIST, (), "get_client_invoices"),
+    ("api_mail_get_client_unpaid_invoices", (), "get_client_unpaid_invoices"),
+    ("api_mail_get_services", (), "get_services"),
+    ("api_mail_get_service", (8556,), "get_service"),
+    ("api_mail_get_service", (1,), "get_service_unknown_nil"),
+    ("api_mail_cancel_service", (8556,), "cancel_service_true"),
+    ("api_mail_cancel_service", (1,), "cancel_service_false"),
+    ("api_send_mail", ("s", "b", "a@b", "c@d"), "send_mail_ok"),
+    ("api_api_auto_zonemta_login", (8556,), "auto_zonemta_login_ok"),
+    ("api_make_payment", ("mail", 1), "make_payment_error"),
+    ("api_make_payment", ("vps", 7514880), "make_payment_error"),
+    ("api_get_prepay_list", (), "get_prepay_list"),
+]
+
+
+@pytest.mark.parametrize(("operation", "values", "name"), RECORDED)
+def test_an_answer_equals_the_recorded_one_byte_for_byte(
+    sandbox: Sandbox, sid: str, operation: str, values: tuple[Any, ...], name: str
+) -> None:
+    assert post(sandbox, filled(operation, sid, *values)) == (200, recorded(name).body)
+
+
+def test_answers_without_a_session_equal_the_recorded_ones(sandbox: Sandbox) -> None:
+    assert post(sandbox, filled("get_modules")) == (200, recorded("get_modules").body)
+    body = recorded("get_paypal_url").body
+    assert post(sandbox, filled("api_get_paypal_url", "domains", 10000)) == (200, body)
+
+
+@pytest.mark.parametrize(("rows", "name"), [(0, "get_client_invoices_empty"), (1, "get_client_invoices_one")])  # fmt: skip
+def test_fewer_rows_equal_the_recorded_ones(rows: int, name: str) -> None:
+    with Sandbox(rows=rows) as sandbox:
+        post(sandbox, LOG_IN)
+        assert post(sandbox, filled(LIST, SID)) == (200, recorded(name).body)
+
+
+def test_a_bought_service_equals_the_recorded_order() -> None:
+    with Sandbox(rows=11) as sandbox:
+        post(sandbox, LOG_IN)
+        assert post(sandbox, filled("api_api_buy_mail", SID, "")) == (
+            200,
+            recorded("buy_mail_ok").body,
+        )
+
+
+def test_a_balance_equals_the_recorded_one(sandbox: Sandbox, sid: str) -> None:
+    post(sandbox, filled("api_add_prepay", sid, "mail", 10.0, True))
+    answer = post(sandbox, filled("api_get_prepay_remaining", sid, "mail"))
+    assert answer == (200, recorded("get_prepay_remaining").body)
+
+
+REFUSED = {
+    "api_mail_get_service": "get_service_invalid_session",
+    "api_send_mail": "send_mail_invalid_session",
+}
+
+
+@pytest.mark.parametrize("operation", sorted({op for op, _ in METHODS.values()}))
+def test_a_refused_session_shows_in_its_recorded_form(sandbox: Sandbox, operation: str) -> None:
+    if operation in ("api_login", "get_modules", "api_get_paypal_url"):
+        assert post(sandbox, filled(operation, "wrong"))[0] == 200
+        return
+    status, body = post(sandbox, filled(operation, "wrong", 1))
+    if operation in REFUSED:
+        assert (status, body) == (200, recorded(REFUSED[operation]).body)
+    elif status == 200:
+        struct = recorded("send_mail_invalid_session").body
+        kinds = {
+            "api_api_buy_mail": b"buy_vps_result_status",
+            "api_make_payment": b"make_payment_return",
+        }
+        struct = struct.replace(b"api_send_mail", operation.encode())
+        assert body == struct.replace(b"result_status", kinds.get(operation, b"result_status"))
+    else:
+        assert (status, body) == (500, recorded("fault_invalid_session").body)
+
+
+def test_which_operations_refuse_by_a_fault(sandbox: Sandbox) -> None:
+    faults = {op for op, _ in METHODS.values() if post(sandbox, filled(op, "wrong"))[0] == 500}
+    assert faults == {
+        LIST,
+        "api_mail_get_client_unpaid_invoices",
+        "api_mail_get_services",
+        "api_mail_cancel_service",
+        "api_get_prepay_list",
+        "api_get_prepay_paypal_fill_url",
+        "api_add_prepay",
+    }
+
+
+def test_unknown_operations_and_unreadable_xml_are_the_recorded_faults(sandbox: Sandbox) -> None:
+    assert post(sandbox, filled("api_mail_no_such_operation")) == (
+        500,
+        recorded("fault_undefined_operation").body,
+    )
+    unreadable = recorded("fault_unparsable_request").body
+    for body in (b"", b"<a", b"<a/>", b"x", LOG_IN[:-9]):
+        assert post(sandbox, body) == (500, unreadable)
+
+
+def test_the_endpoint_takes_any_query_and_no_other_path(sandbox: Sandbox) -> None:
+    assert post(sandbox, LOG_IN, "?wsdl") == (200, recorded("login").body)
+    assert post(sandbox, LOG_IN, "/x")[0] == 404
+    request = urllib.request.Request(sandbox.endpoint)
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(request)
+    caught.value.close()
+    assert caught.value.code == 501
+
+
+def test_without_a_type_a_value_is_text(sandbox: Sandbox, sid: str) -> None:
+    body = filled("api_add_prepay", sid, "mail", 5.0, False)
+    assert post(sandbox, body)[0] == 200
+    untyped = body.replace(b' xsi:type="xsd:boolean"', b"")
+    assert post(sandbox, untyped)[0] == 200
+    assert [one.prepay_automatic_use for one in sandbox.prepays[-2:]] == [0, 1]
+
+
+def test_numbers_that_are_none_count_as_nothing(sandbox: Sandbox, sid: str) -> None:
+    body = filled("api_mail_get_service", sid, 8556).replace(b">8556<", b">x<")
+    assert post(sandbox, body) == (200, recorded("get_service_unknown_nil").body)
+
+
+def test_state_is_where_a_caller_can_see_it(sandbox: Sandbox) -> None:
+    with Client(sandbox.username, sandbox.password, endpoint=sandbox.endpoint) as one:
+        assert one.cancel_service(8626) is True
+        service = one.get_service(8626)
+        assert service is not None
+        assert service.mail_status == "canceled"
+        assert one.cancel_service(8626) is False
+
+        assert one.make_payment(7529153).status == "ok"
+        (paid,) = [row for row in one.get_client_invoices() if row.is_paid]
+        assert paid.invoices_id == 7529153
+        assert paid not in one.get_client_unpaid_invoices()
+        assert len(one.get_client_unpaid_invoices()) == 11
+        with pytest.raises(OperationFailed):
+            one.make_payment(7529153)
+
+        (bought,) = one.buy_mail().invoice_ids
+        invoice = one.get_client_invoices()[-1]
+        assert invoice.invoices_id == bought
+        bought_service = one.get_services()[-1]
+        assert bought_service.mail_id == invoice.invoices_service
+        assert bought_service.mail_status == "pending"
+
+        added = one.add_prepay(2.5, automatic_use=False)
+        prepay = one.get_prepay_list()[-1]
+        assert (prepay.prepay_id, prepay.prepay_amount) == (added, 2.5)
+        assert (prepay.prepay_module, prepay.prepay_automatic_use) == ("mail", 0)
+        assert one.get_prepay_remaining().status_text == "2.50"
+        url = one.get_prepay_paypal_fill_url(added, 2.5)
+        assert url.endswith(f"PREPAY{added}&amount=2.5")
+
+        one.send_mail("s & é", "b\r\n", "a@b", "c@d")
+        assert sandbox.sent == [{"subject": "s & é", "body": "b\r\n", "to": "a@b", "from": "c@d"}]
+        with pytest.raises(OperationFailed):
+            one.auto_zonemta_login(1)
+
+
+def test_expired_sessions_are_refused(sandbox: Sandbox, sid: str) -> None:
+    with Client(session_id=sid, endpoint=sandbox.endpoint) as one:
+        assert len(one.call(LIST)) == 12
+        sandbox.expire_sessions()
+        with pytest.raises(Exception, match="no password to log in with"):
+            one.get_client_invoices()
+
+
+def test_more_rows_go_on_with_ids_of_their_own() -> None:
+    with (
+        Sandbox(rows=40) as sandbox,
+        Client(USERNAME, PASSWORD, endpoint=sandbox.endpoint) as one,
+    ):
+        invoices = one.get_client_invoices()
+        assert invoices[:12] == sample_invoices(SAMPLES[LIST])
+        assert len({row.invoices_id for row in invoices}) == 40
+        services = {row.mail_id for row in one.get_services()}
+        assert {row.invoices_service for row in invoices} == services
+        assert len(services) == 40
+        assert invoices[-1].date is not None
+
+
+def test_two_sandboxes_do_not_share_state() -> None:
+    with Sandbox() as first, Sandbox() as second:
+        first.sent.append({})
+        assert second.sent == []
+        assert first.endpoint != second.endpoint
+
+
+def test_a_fixed_port_is_taken() -> None:
+    with Sandbox() as first:
+        port = int(first.endpoint.rpartition(":")[2].partition("/")[0])
+    with Sandbox(port=port) as second:
+        assert second.endpoint == first.endpoint
+
+
+def test_unknown_operation_through_the_client(sandbox: Sandbox) -> None:
+    with (
+        Client(USERNAME, PASSWORD, endpoint=sandbox.endpoint) as one,
+        pytest.raises(SoapFault, match="is not defined in the WSDL"),
+    ):
+        one.call("api_nope")

@@ -1,0 +1,958 @@
+"""The network: what breaks, what is repeated, and what may never be."""
+
+from __future__ import annotations
+
+import gzip
+import http.client
+import logging
+import pickle
+import random
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+import time
+import zlib
+from datetime import datetime, timedelta, timezone
+from email.utils import format_datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import requests
+import responses
+import urllib3
+
+from soapmail import (
+    Client,
+    Invoice,
+    OutcomeUnknown,
+    ResponseError,
+    SoapFault,
+    SoapMailError,
+    Status,
+    TransportError,
+)
+from soapmail.extract import rows
+from soapmail.sandbox import PASSWORD, USERNAME
+
+from .faulty import Faulty, Hangup, Request, after_login, normal
+from .support import (
+    CHANGING,
+    DATA,
+    LIST,
+    LOGIN,
+    METHODS,
+    SID,
+    fault_answer,
+    many_rows,
+    recorded,
+    status_answer,
+    text_answer,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ENDPOINT = "https://my.interserver.net/api.php"
+FULL = many_rows(12)
+SENT = recorded("send_mail_ok").body
+
+
+def client(server: Faulty | str, **options: Any) -> Client:
+    endpoint = server if isinstance(server, str) else server.endpoint
+    return Client(USERNAME, PASSWORD, **{"endpoint": endpoint, "timeout": 10, **options})
+
+
+def send(one: Client) -> Status:
+    return one.send_mail("s", "b", "a@b", "c@d")
+
+
+def script(*steps: Callable[[Request], None]) -> Callable[[Request], None]:
+    """Let the login work, then do one step for each request; the last one again and again."""
+    left = list(steps)
+    return after_login(lambda request: (left.pop(0) if len(left) > 1 else left[0])(request))
+
+
+def good(request: Request) -> None:
+    request.answer(SENT if request.operation == "api_send_mail" else FULL)
+
+
+def reset(request: Request) -> None:
+    request.reset()
+
+
+def hang_up(request: Request) -> None:
+    raise Hangup
+
+
+def half(request: Request) -> None:
+    request.answer(FULL[: len(FULL) // 2], count=len(FULL), close=True)
+
+
+def half_of_headers(request: Request) -> None:
+    request.raw(b"HTTP/1.1 200 OK\r\nContent-Le")
+    raise Hangup
+
+
+def garbage(request: Request) -> None:
+    request.raw(b"garbage\r\n\r\n")
+    raise Hangup
+
+
+def nothing(request: Request) -> None:
+    request.answer(b"")
+
+
+def broken_chunk(request: Request) -> None:
+    request.raw(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffff\r\n" + FULL[:500])
+    raise Hangup
+
+
+def page(status: int, **headers: str) -> Callable[[Request], None]:
+    return lambda request: request.answer(b"<html>x</html>", status, headers=headers)
+
+
+BREAKS: dict[str, Callable[[Request], None]] = {
+    "reset": reset,
+    "hang up": hang_up,
+    "half a body": half,
+    "half of the headers": half_of_headers,
+    "no HTTP": garbage,
+    "nothing": nothing,
+    "broken chunk": broken_chunk,
+    "502": page(502),
+    "503": page(503),
+    "504": page(504),
+    "429": page(429),
+}
+
+
+# --- repeating -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("broken", BREAKS)
+def test_reading_is_repeated_after_a_break(broken: str) -> None:
+    with Faulty(script(BREAKS[broken], BREAKS[broken], good)) as server:
+        assert len(client(server).get_client_invoices()) == 12
+    assert server.operations == ["api_login", LIST, LIST, LIST]
+
+
+@pytest.mark.parametrize("broken", BREAKS)
+def test_reading_is_repeated_as_often_as_asked_and_no_more(broken: str) -> None:
+    with Faulty(script(BREAKS[broken])) as server, pytest.raises(SoapMailError) as caught:
+        client(server, retries=3).get_client_invoices()
+    assert server.operations == ["api_login", *[LIST] * 4]
+    # Python's http.client takes headers that end early for all headers there are.
+    empty = broken in ("nothing", "half of the headers")
+    expected = ResponseError if empty else TransportError
+    assert type(caught.value) is expected
+    if broken.isdigit():
+        assert isinstance(caught.value, TransportError)
+        assert caught.value.status == int(broken)
+        assert broken in str(caught.value)
+    with Faulty(script(BREAKS[broken])) as server, pytest.raises(expected):
+        client(server, retries=0).get_client_invoices()
+    assert server.operations == ["api_login", LIST]
+
+
+@pytest.mark.parametrize("broken", BREAKS)
+def test_a_login_is_repeated_too(broken: str) -> None:
+    left = [BREAKS[broken], normal]
+    with Faulty(lambda request: left.pop(0)(request)) as server:
+        assert client(server).login() == SID
+    assert server.operations == ["api_login"] * 2
+
+
+@pytest.mark.parametrize("broken", BREAKS)
+@pytest.mark.parametrize("method", sorted(CHANGING))
+def test_a_changing_operation_is_sent_once(broken: str, method: str) -> None:
+    operation, arguments = METHODS[method]
+    with Faulty(script(BREAKS[broken])) as server, pytest.raises(OutcomeUnknown) as caught:
+        getattr(client(server, retries=5), method)(**arguments)
+    assert server.operations == ["api_login", operation]
+    done = "been sent" if method == "send_mail" else "happened"
+    assert str(caught.value).startswith(
+        f"{operation}: it may or may not have {done}; check before repeating: "
+    )
+    statuses = {"reset": None, "hang up": None, "no HTTP": None}
+    status = int(broken) if broken.isdigit() else statuses.get(broken, 200)
+    assert caught.value.status == status
+    assert caught.value.__context__ is None
+
+
+@pytest.mark.parametrize("broken", ["reset", "hang up"])
+def test_a_kept_connection_that_is_dead_is_no_exception(broken: str) -> None:
+    """The server takes the request on the kept connection and dies without a word."""
+    with Faulty(script(good, BREAKS[broken])) as server:
+        one = client(server)
+        assert send(one).status == "ok"
+        with pytest.raises(OutcomeUnknown):
+            send(one)
+    assert server.operations == ["api_login", "api_send_mail", "api_send_mail"]
+    assert server.connections == 1
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 408, 500, 501, 505, 599])
+def test_other_statuses_are_not_repeated(status: int) -> None:
+    with Faulty(script(page(status))) as server, pytest.raises(TransportError) as caught:
+        client(server).get_client_invoices()
+    assert server.operations == ["api_login", LIST]
+    assert caught.value.status == status
+    assert f"HTTP status {status}" in str(caught.value)
+    with Faulty(script(page(status))) as server, pytest.raises(OutcomeUnknown) as caught:
+        send(client(server))
+    assert caught.value.status == status
+
+
+@pytest.mark.parametrize(
+    "body", [b"<html>x</html>", b'{"a": 1}', b"ok", FULL[:-400], FULL.replace(b"[12]", b"[13]")]
+)
+def test_wrong_answers_are_not_repeated(body: bytes) -> None:
+    with Faulty(script(lambda request: request.answer(body))) as server:
+        with pytest.raises(ResponseError):
+            client(server).get_client_invoices()
+        assert server.operations == ["api_login", LIST]
+        with pytest.raises(OutcomeUnknown):
+            send(client(server))
+
+
+def test_a_fault_is_an_answer_in_any_status() -> None:
+    for status in (200, 400, 500, 599):
+        with Faulty(script(lambda r, s=status: r.answer(fault_answer("no"), s))) as server:  # type: ignore[misc]
+            for do in (Client.get_client_invoices, send):
+                with pytest.raises(SoapFault) as caught:
+                    do(client(server))
+                assert caught.value == SoapFault("Client", "no")
+            assert server.operations == ["api_login", LIST, "api_login", "api_send_mail"]
+
+
+def test_a_fault_in_a_busy_status_is_repeated_where_that_is_safe() -> None:
+    fault = fault_answer("busy")
+    with Faulty(script(lambda request: request.answer(fault, 503))) as server:
+        for do in (Client.get_client_invoices, send):
+            with pytest.raises(SoapFault) as caught:
+                do(client(server))
+            assert caught.value == SoapFault("Client", "busy")
+    assert server.operations == ["api_login", *[LIST] * 3, "api_login", "api_send_mail"]
+
+
+def test_a_whole_answer_in_a_busy_status_is_an_answer() -> None:
+    with Faulty(script(lambda request: request.answer(FULL, 503))) as server:
+        assert len(client(server).get_client_invoices()) == 12
+    assert server.operations == ["api_login", LIST]
+
+
+def test_unknown_status_and_redirect_are_named() -> None:
+    for status, text in ((599, "HTTP status 599 without"), (302, "302 (a redirect, not followed)")):
+        with Faulty(page(status)) as server, pytest.raises(TransportError) as caught:
+            client(server).login()
+        assert text in str(caught.value)
+
+
+def closed_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+    return port
+
+
+def test_what_was_never_connected_is_never_unknown_and_repeated() -> None:
+    endpoint = f"http://127.0.0.1:{closed_port()}/"
+    for do in (Client.get_client_invoices, send):
+        with pytest.raises(TransportError) as caught:
+            do(client(endpoint, session_id="x"))
+        assert type(caught.value) is TransportError
+        assert str(caught.value).endswith(": could not connect (Connection refused)")
+        assert caught.value.__context__ is None
+
+
+def test_a_changing_operation_is_repeated_when_the_connection_was_never_made(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    connect = urllib3.connection.HTTPConnection._new_conn
+    failures = [OSError("no route"), OSError("no route")]
+
+    def flaky(self: Any) -> Any:
+        if failures:
+            raise urllib3.exceptions.NewConnectionError(self, str(failures.pop()))
+        return connect(self)
+
+    monkeypatch.setattr(urllib3.connection.HTTPConnection, "_new_conn", flaky)
+    with Faulty(good) as server:
+        assert send(client(server, session_id="x")).status == "ok"
+        assert server.operations == ["api_send_mail"]
+        failures += [OSError("no route")] * 3
+        with pytest.raises(TransportError) as caught:
+            send(client(server, session_id="x"))
+        assert type(caught.value) is TransportError
+
+
+# --- pauses ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    found: list[float] = []
+    monkeypatch.setattr("soapmail.transport.time.sleep", found.append)
+    return found
+
+
+def test_pauses_grow_and_vary(slept: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[float, float]] = []
+
+    def uniform(low: float, high: float) -> float:
+        asked.append((low, high))
+        return 1.0
+
+    monkeypatch.setattr(random, "uniform", uniform)
+    with Faulty(script(page(503))) as server, pytest.raises(TransportError):
+        client(server, retries=5).get_client_invoices()
+    assert slept == [0.5, 1.0, 2.0, 2.0, 2.0]
+    assert asked == [(0.5, 1.5)] * 5
+
+
+def test_retry_after_counts_in_seconds(slept: list[float]) -> None:
+    with Faulty(script(page(503, Retry_After="3"), page(429, Retry_After=" 0 "), good)) as server:
+        assert len(client(server).get_client_invoices()) == 12
+    assert slept == [3.0, 0.0]
+
+
+def test_retry_after_counts_as_a_date(slept: list[float]) -> None:
+    soon = datetime.now(timezone.utc) + timedelta(seconds=5)
+    past = datetime.now(timezone.utc) - timedelta(seconds=500)
+    steps = [page(503, Retry_After=format_datetime(when, usegmt=True)) for when in (soon, past)]
+    with Faulty(script(*steps, good)) as server:
+        assert len(client(server).get_client_invoices()) == 12
+    assert 3 < slept[0] <= 5
+    assert slept[1] == 0
+
+
+@pytest.mark.parametrize("written", ["soon", "-5", "", "1.5", "Mon, 99 Foo", "٣"])
+def test_retry_after_that_says_nothing_is_ignored(slept: list[float], written: str) -> None:
+    steps = (page(503, Retry_After=written.encode().decode("latin-1")), good)
+    with Faulty(script(*steps)) as server:
+        assert len(client(server).get_client_invoices()) == 12
+    assert slept == [0.0005]
+
+
+def test_a_pause_that_would_pass_the_limit_is_not_begun(slept: list[float]) -> None:
+    with Faulty(script(page(503, Retry_After="11"))) as server, pytest.raises(TransportError):
+        client(server).get_client_invoices()
+    assert slept == []
+    assert server.operations == ["api_login", LIST]
+
+
+def test_retry_after_of_a_fault_counts_too(slept: list[float]) -> None:
+    busy = fault_answer("busy")
+    step = lambda request: request.answer(busy, 503, headers={"Retry-After": "2"})  # noqa: E731
+    with Faulty(script(step, good)) as server:
+        assert len(client(server).get_client_invoices()) == 12
+    assert slept == [2.0]
+
+
+# --- time ----------------------------------------------------------------------------------------------
+
+
+def silent(request: Request) -> None:
+    request.closing.wait(20)
+
+
+def drip(data: bytes) -> Callable[[Request], None]:
+    def handler(request: Request) -> None:
+        for n in range(len(data)):
+            request.raw(data[n : n + 1])
+            if request.closing.wait(0.05):
+                raise Hangup
+
+    return handler
+
+
+def stall(request: Request) -> None:
+    request.raw(b"HTTP/1.1 200 OK\r\nContent-Length: 10000\r\n\r\n" + FULL[:5000])
+    request.closing.wait(20)
+
+
+def flood(request: Request) -> None:
+    while not request.closing.is_set():
+        request.raw(b"HTTP/1.1 100 Continue\r\n\r\n" * 100)
+
+
+SLOW: dict[str, Callable[[Request], None]] = {
+    "never answers": silent,
+    "drips headers": drip(b"HTTP/1.1 200 OK\r\nX-Long: " + b"x" * 500),
+    "drips the body": drip(b"HTTP/1.1 200 OK\r\n\r\n" + FULL),
+    "drips a counted body": drip(b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n" + FULL),
+    "drips chunks": drip(
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1\r\na\r\n" * 99
+    ),
+    "drips continues": drip(b"HTTP/1.1 100 Continue\r\n\r\n" * 99),
+    "stalls after half": stall,
+    "floods continues": flood,
+}
+
+
+@pytest.mark.parametrize("slow", SLOW)
+def test_the_time_limit_bounds_the_whole_call(slow: str) -> None:
+    with Faulty(script(SLOW[slow])) as server:
+        for do, error in ((Client.get_client_invoices, TransportError), (send, OutcomeUnknown)):
+            one = client(server, timeout=0.4, retries=5, session_id="x")
+            started = time.monotonic()
+            with pytest.raises(TransportError, match=r"timed out$") as caught:
+                do(one)
+            assert type(caught.value) is error
+            assert 0.35 < time.monotonic() - started < 1.5
+    assert len(server.requests) == 2
+
+
+def test_busy_for_ever_ends_with_the_time_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(random, "uniform", lambda low, high: 0.1)
+    started = time.monotonic()
+    with Faulty(page(503)) as server, pytest.raises(TransportError, match="503"):
+        client(server, timeout=0.5, retries=10**9, session_id="x").get_client_invoices()
+    assert time.monotonic() - started < 1.5
+    assert 2 < len(server.requests) < 10
+
+
+def test_login_and_call_share_the_limit() -> None:
+    def slow_login(request: Request) -> None:
+        request.closing.wait(0.3)
+        request.answer(LOGIN) if request.operation == "api_login" else silent(request)
+
+    started = time.monotonic()
+    with Faulty(slow_login) as server, pytest.raises(TransportError, match="timed out"):
+        client(server, timeout=0.5).get_client_invoices()
+    assert time.monotonic() - started < 1.5
+    assert server.operations == ["api_login", LIST]
+
+
+def test_no_time_left_sends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Faulty(normal) as server:
+        one = client(server, timeout=1e-9)
+        for do in (Client.get_client_invoices, Client.login, send):
+            with pytest.raises(TransportError, match="timed out$") as caught:
+                do(one)
+            assert type(caught.value) is TransportError
+    assert server.requests == []
+
+
+def test_with_a_callers_session_each_read_is_bounded_and_the_body_as_a_whole() -> None:
+    for slow in ("never answers", "drips the body", "stalls after half"):
+        with Faulty(script(SLOW[slow])) as server, requests.Session() as session:
+            started = time.monotonic()
+            with pytest.raises(TransportError, match="timed out$"):
+                client(server, timeout=0.4, session=session, session_id="x").get_client_invoices()
+            assert time.monotonic() - started < 1.5
+
+
+# --- Content-Length that is wrong ------------------------------------------------------------------------
+
+
+ACCENTS = many_rows(40, "é" * 20)
+
+
+def counted(body: bytes, count: int, *, close: bool = False) -> Callable[[Request], None]:
+    return after_login(lambda request: request.answer(body, count=count, close=close))
+
+
+@pytest.mark.parametrize("close", [True, False])
+@pytest.mark.parametrize("own", [True, False])
+def test_bytes_behind_the_count_belong_to_the_answer(close: bool, own: bool) -> None:
+    """NuSOAP counts characters: 40 rows with 20 accented letters each are 800 bytes too few."""
+    short = len(ACCENTS.decode())
+    assert short == len(ACCENTS) - 800
+    with Faulty(counted(ACCENTS, short, close=close)) as server, requests.Session() as session:
+        one = client(server, session=None if own else session)
+        for _ in range(3):
+            assert one.get_client_invoices() == rows(ACCENTS, Invoice)
+    assert server.connections == 3  # the login shares the first one
+
+
+def test_bytes_behind_the_count_may_come_later() -> None:
+    def late(request: Request) -> None:
+        cut = len(ACCENTS) - 800
+        request.answer(ACCENTS[:cut], count=cut)
+        for start in range(cut, len(ACCENTS), 200):
+            request.closing.wait(0.1)
+            request.raw(ACCENTS[start : start + 200])
+
+    with Faulty(after_login(late)) as server:
+        assert len(client(server).get_client_invoices()) == 40
+
+
+@pytest.mark.parametrize("close", [True, False])
+def test_bytes_that_are_really_gone_are_an_error(
+    close: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("soapmail.transport._AFTER_COUNT", 0.1)
+    cut = len(ACCENTS) - 800
+    handler = counted(ACCENTS[:cut], cut, close=close)
+    with Faulty(handler) as server, pytest.raises(ResponseError, match="cut off|mismatch|not well"):
+        client(server).get_client_invoices()
+    assert server.operations == ["api_login", LIST]
+
+
+def test_closing_tags_that_are_gone_are_added(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("soapmail.transport._AFTER_COUNT", 0.1)
+    with Faulty(counted(FULL[:-20], len(FULL) - 20)) as server:
+        assert len(client(server).get_client_invoices()) == 12
+
+
+@pytest.mark.parametrize("close", [True, False])
+def test_a_count_that_is_too_large_is_the_whole_answer(
+    close: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("soapmail.transport._AFTER_END", 0.1)
+    with Faulty(counted(FULL, len(FULL) + 50, close=close)) as server:
+        one = client(server)
+        assert len(one.get_client_invoices()) == len(one.get_client_invoices()) == 12
+    assert server.connections == 2
+
+
+@pytest.mark.parametrize("end", ["close", "reset", "silence"])
+def test_no_count_and_no_end_is_the_whole_answer_once_the_envelope_is(
+    end: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("soapmail.transport._AFTER_END", 0.2)
+
+    def handler(request: Request) -> None:
+        request.answer(FULL, count=None)
+        if end == "silence":
+            request.closing.wait(20)
+        request.closing.wait(0.05)
+        if end == "reset":
+            request.reset()
+        raise Hangup
+
+    with Faulty(after_login(handler)) as server:
+        assert len(client(server).get_client_invoices()) == 12
+
+
+@pytest.mark.parametrize("written", ["x", "-5", "", "1e3", "9" * 30, "5, 5"])
+def test_a_count_that_is_none_is_no_count(written: str) -> None:
+    with Faulty(after_login(lambda request: request.answer(FULL, count=written, close=True))) as server:  # fmt: skip
+        assert len(client(server).get_client_invoices()) == 12
+
+
+def test_text_behind_a_counted_answer_does_not_reach_the_next_one() -> None:
+    def handler(request: Request) -> None:
+        request.answer(FULL + b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", count=len(FULL))
+
+    with Faulty(after_login(handler)) as server:
+        one = client(server)
+        for _ in range(3):
+            assert len(one.get_client_invoices()) == 12
+    assert server.connections == 3
+
+
+def test_a_page_with_a_right_count_is_not_waited_behind() -> None:
+    started = time.monotonic()
+    with Faulty(page(404)) as server, pytest.raises(TransportError):
+        client(server, session_id="x").get_client_invoices()
+    assert time.monotonic() - started < 1
+
+
+def test_utf16_is_known_to_be_whole() -> None:
+    body = FULL.decode().encode("utf-16")
+    started = time.monotonic()
+    with Faulty(after_login(lambda request: request.answer(body))) as server:
+        assert len(client(server).get_client_invoices()) == 12
+    assert time.monotonic() - started < 0.9
+
+
+def test_a_long_tail_behind_the_envelope_is_known_to_be_whole() -> None:
+    started = time.monotonic()
+    with Faulty(after_login(lambda request: request.answer(FULL + b" " * 5000))) as server:
+        assert len(client(server).get_client_invoices()) == 12
+    assert time.monotonic() - started < 0.9
+
+
+def chunked(request: Request) -> None:
+    pieces = [FULL[n : n + 700] for n in range(0, len(FULL), 700)]
+    body = b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces)
+    request.raw(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + body + b"0\r\n\r\n")
+
+
+def test_chunks_are_joined_and_their_connection_kept() -> None:
+    with Faulty(after_login(chunked)) as server:
+        one = client(server)
+        for _ in range(3):
+            assert len(one.get_client_invoices()) == 12
+    assert server.connections == 1
+
+
+def test_a_right_count_keeps_the_connection() -> None:
+    with Faulty(normal) as server:
+        one = client(server)
+        for _ in range(3):
+            assert len(one.get_client_invoices()) == 12
+    assert server.connections == 1
+    assert server.operations == ["api_login", *[LIST] * 3]
+
+
+def test_a_connection_that_the_server_closed_in_between_is_made_anew() -> None:
+    done = threading.Event()
+
+    def handler(request: Request) -> None:
+        good(request)
+        done.set()
+        raise Hangup
+
+    with Faulty(handler) as server:
+        one = client(server, session_id="x")
+        assert send(one).status == "ok"
+        done.wait(5)
+        time.sleep(0.05)  # until the end has come over the loopback device
+        assert send(one).status == "ok"
+    assert server.operations == ["api_send_mail"] * 2
+    assert server.connections == 2
+
+
+# --- size and compression ------------------------------------------------------------------------------
+
+
+def compressed(data: bytes, name: str = "gzip", count: int | str | None = "") -> Callable[[Request], None]:  # fmt: skip
+    return after_login(
+        lambda request: request.answer(
+            data, count=count, headers={"Content-Encoding": name}, close=count is None
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "pack"),
+    [("gzip", gzip.compress), ("x-gzip", gzip.compress), ("deflate", zlib.compress), (" GZIP ", gzip.compress)],
+)  # fmt: skip
+def test_a_compressed_answer_is_read_though_not_asked_for(name: str, pack: Any) -> None:
+    with Faulty(compressed(pack(FULL), name)) as server:
+        one = client(server)
+        assert len(one.get_client_invoices()) == len(one.get_client_invoices()) == 12
+    assert server.requests[0].headers["accept-encoding"] == "identity"
+    assert server.connections == 1
+
+
+def test_a_compressed_answer_with_a_wrong_count_is_read_too() -> None:
+    packed = gzip.compress(FULL)
+    with Faulty(compressed(packed, count=len(packed) - 30)) as server:
+        assert len(client(server).get_client_invoices()) == 12
+
+
+@pytest.mark.parametrize("data", [gzip.compress(FULL)[:-300], b"no gzip", b"\x1f\x8b\x08\x00xxxxxxxxxxx"])  # fmt: skip
+def test_a_broken_compressed_answer_is_an_error(data: bytes) -> None:
+    with Faulty(compressed(data, count=None)) as server, pytest.raises(SoapMailError):
+        client(server, retries=0).get_client_invoices()
+
+
+@pytest.mark.parametrize("extra", [0, 1])
+def test_the_size_limit_is_exact(extra: int) -> None:
+    for handler in (compressed(gzip.compress(FULL)), after_login(good)):
+        with Faulty(handler) as server:
+            one = client(server, max_response_bytes=len(FULL) - extra)
+            if not extra:
+                assert len(one.get_client_invoices()) == 12
+                continue
+            with pytest.raises(ResponseError) as caught:
+                one.get_client_invoices()
+            limit = len(FULL) - 1
+            assert caught.value == ResponseError(
+                f"an answer over {limit} bytes (max_response_bytes)", LIST
+            )
+            with pytest.raises(OutcomeUnknown, match="max_response_bytes"):
+                client(server, max_response_bytes=600).call("api_x")
+
+
+BOMB_CLIENT = """
+import resource, sys
+from soapmail import Client, ResponseError
+resource.setrlimit(resource.RLIMIT_AS, (2**30, 2**30))
+try:
+    Client("u", "p", endpoint=sys.argv[1], session_id="x").get_client_invoices()
+except ResponseError as error:
+    print(error)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+"""
+
+
+def test_a_bomb_ends_in_an_error_with_little_memory() -> None:
+    """A gzip stream of 1.5 GB, nothing of which is kept beyond the limit."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, 31)
+    block = packer.compress(b" " * 2**20)
+    pieces = [block, *(packer.compress(b" " * 2**20) for _ in range(1499)), packer.flush()]
+    bomb = b"".join(pieces)
+    with Faulty(
+        lambda request: request.answer(bomb, headers={"Content-Encoding": "gzip"})
+    ) as server:
+        done = subprocess.run(
+            [sys.executable, "-c", BOMB_CLIENT, server.endpoint],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    error, megabytes = done.stdout.splitlines()
+    assert error == f"{LIST}: an answer over 67108864 bytes (max_response_bytes)"
+    assert int(megabytes) < 200
+
+
+# --- where passwords may go ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def canary() -> Any:
+    with Faulty(normal) as server:
+        yield server
+        assert server.connections == 0
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize("own", [True, False])
+def test_no_redirect_is_followed(canary: Faulty, status: int, own: bool) -> None:
+    with Faulty(page(status, Location=f"{canary.endpoint}?{PASSWORD}")) as server:
+        session = requests.Session()
+        one = client(server, session=None if own else session)
+        with pytest.raises(TransportError, match="a redirect, not followed") as caught:
+            one.login()
+        session.close()
+    assert caught.value.status == status
+    assert PASSWORD not in str(caught.value)
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_loopback_is_not_reached_through_a_proxy(
+    canary: Faulty, own: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, f"http://127.0.0.1:{canary.port}")
+    with Faulty(normal) as server, requests.Session() as session:
+        session.proxies = {"http": f"http://127.0.0.1:{canary.port}"}
+        one = client(server, session=None if own else session)
+        assert one.login() == SID
+
+
+def test_other_hosts_follow_the_proxy_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(request: Request) -> None:
+        request.answer(b"", 403, close=True)
+
+    with Faulty(refuse) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
+        one = client("https://my.interserver.net/api.php", session_id="x", retries=1)
+        for do in (Client.get_client_invoices, send):
+            with pytest.raises(TransportError, match=r"could not connect \(.*403") as caught:
+                do(one)
+            assert (
+                type(caught.value) is TransportError
+            )  # what the proxy was told is not the request
+    assert {request.line[:-4] for request in proxy.requests} == {
+        "CONNECT my.interserver.net:443 HTTP"
+    }
+    assert len(proxy.requests) == 4
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_no_netrc_is_read_and_no_cookie_kept(
+    own: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login a password b\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+
+    def handler(request: Request) -> None:
+        body = LOGIN if request.operation == "api_login" else FULL
+        request.answer(body, headers={"Set-Cookie": "PHPSESSID=abc; Path=/"})
+
+    with Faulty(handler) as server, requests.Session() as session:
+        one = client(server, session=None if own else session)
+        one.get_client_invoices()
+        one.get_client_invoices()
+        assert list(session.cookies) == []
+    for request in server.requests:
+        assert "cookie" not in request.headers
+        assert "authorization" not in request.headers
+
+
+def test_a_callers_session_keeps_its_own_headers_and_authentication() -> None:
+    with Faulty(normal) as server, requests.Session() as session:
+        session.headers["X-Gateway"] = "yes"
+        session.auth = ("a", "b")
+        client(server, session=session).login()
+    headers = server.requests[0].headers
+    assert headers["x-gateway"] == "yes"
+    assert headers["authorization"].startswith("Basic ")
+    assert headers["accept-encoding"] == "identity"
+
+
+def tls() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(DATA / "loopback.pem")
+    return context
+
+
+def test_tls_is_verified_and_nothing_sent_without_trust() -> None:
+    with Faulty(normal, tls()) as server:
+        for own in (True, False):
+            with requests.Session() as session:
+                one = client(server, session=None if own else session, session_id="x")
+                for do in (Client.get_client_invoices, send):
+                    with pytest.raises(TransportError, match="no trusted TLS connection") as caught:
+                        do(one)
+                    assert type(caught.value) is TransportError
+    assert server.requests == []
+
+
+def test_tls_with_a_callers_ca(monkeypatch: pytest.MonkeyPatch) -> None:
+    body = many_rows(200, "é" * 20)
+    with Faulty(counted(body, len(body.decode())), tls()) as server, requests.Session() as session:
+        session.verify = str(DATA / "loopback.pem")
+        assert len(client(server, session=session).get_client_invoices()) == 200
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(DATA / "loopback.pem"))
+        assert len(client(server).get_client_invoices()) == 200
+
+
+@pytest.mark.parametrize("slow", ["never answers", "drips headers", "drips the body"])
+def test_the_time_limit_holds_over_tls(slow: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(DATA / "loopback.pem"))
+    with Faulty(script(SLOW[slow]), tls()) as server:
+        started = time.monotonic()
+        with pytest.raises(TransportError, match="timed out$"):
+            client(server, timeout=0.4, session_id="x").get_client_invoices()
+        assert time.monotonic() - started < 1.5
+
+
+def test_a_handshake_that_never_ends_is_bounded_and_not_unknown() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        endpoint = f"https://127.0.0.1:{listener.getsockname()[1]}/"
+        with pytest.raises(TransportError, match="timed out$") as caught:
+            send(client(endpoint, timeout=0.3, session_id="x"))
+    assert type(caught.value) is TransportError
+
+
+def test_plain_text_where_tls_belongs_is_not_unknown() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def answer() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+                connection.recv(9999)
+
+        threading.Thread(target=answer, daemon=True).start()
+        endpoint = f"https://127.0.0.1:{listener.getsockname()[1]}/"
+        with pytest.raises(TransportError, match="TLS") as caught:
+            send(client(endpoint, session_id="x", retries=0))
+    assert type(caught.value) is TransportError
+
+
+# --- every lower-level error ---------------------------------------------------------------------------
+
+
+def lower_errors() -> list[type[BaseException]]:
+    """List all that requests, urllib3, http.client and the socket can raise."""
+    found: list[type[BaseException]] = []
+    waiting: list[type[BaseException]] = [
+        requests.RequestException,
+        urllib3.exceptions.HTTPError,
+        http.client.HTTPException,
+        OSError,
+    ]
+    while waiting:
+        one = waiting.pop()
+        if one not in found and one.__module__.split(".")[0] in ("requests", "urllib3", "http", "builtins", "ssl", "socket"):  # fmt: skip
+            found.append(one)
+            waiting += one.__subclasses__()
+    return found
+
+
+def made(kind: type[BaseException]) -> BaseException:
+    error = kind.__new__(kind)
+    error.args = ("broken",)
+    if "IncompleteRead" in kind.__name__ or "InvalidChunk" in kind.__name__:
+        error.partial = b"" if kind.__module__ == "http.client" else 0  # type: ignore[attr-defined]
+        error.expected = error.length = 5  # type: ignore[attr-defined]
+    return error
+
+
+@pytest.mark.parametrize(
+    "kind", lower_errors(), ids=lambda kind: f"{kind.__module__}.{kind.__name__}"
+)
+@pytest.mark.parametrize("own", [True, False])
+def test_every_lower_level_error_becomes_a_transport_error(
+    kind: type[BaseException], own: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*args: Any, **options: Any) -> Any:
+        raise made(kind)
+
+    monkeypatch.setattr(requests.adapters.HTTPAdapter, "send", fail)
+    with requests.Session() as session:
+        one = client(ENDPOINT, session=None if own else session, session_id="x")
+        with pytest.raises(TransportError) as caught:
+            one.get_client_invoices()
+        assert type(caught.value) is TransportError
+        assert caught.value.__context__ is None
+        assert caught.value.__cause__ is None
+        assert pickle.loads(pickle.dumps(caught.value)) == caught.value
+        with pytest.raises(TransportError) as changing:
+            send(one)
+    never = issubclass(
+        kind,
+        (
+            requests.ConnectTimeout,
+            requests.exceptions.InvalidSchema,
+            requests.exceptions.InvalidURL,
+            urllib3.exceptions.ConnectTimeoutError,
+            urllib3.exceptions.NewConnectionError,
+            ssl.SSLCertVerificationError,
+        ),
+    )
+    assert type(changing.value) is (TransportError if never else OutcomeUnknown)
+
+
+def test_the_walk_over_lower_errors_is_not_empty() -> None:
+    names = {kind.__name__ for kind in lower_errors()}
+    assert len(names) > 60
+    assert {"ProxyError", "SSLError", "IncompleteRead", "ConnectionResetError"} <= names
+
+
+def test_errors_inside_errors_are_found() -> None:
+    inner = urllib3.exceptions.NewConnectionError(None, "x")  # type: ignore[arg-type]
+    outer = requests.ConnectionError(urllib3.exceptions.MaxRetryError(None, "/", inner))  # type: ignore[arg-type]
+    with responses.RequestsMock() as mock:
+        mock.add(responses.POST, ENDPOINT, body=outer)
+        with pytest.raises(TransportError) as caught:
+            send(client(ENDPOINT, session_id="x", retries=0))
+        assert type(caught.value) is TransportError
+
+
+# --- log -----------------------------------------------------------------------------------------------
+
+
+def test_each_exchange_is_one_record_at_debug(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "soapmail")
+    with Faulty(script(reset, good)) as server:
+        client(server).get_client_invoices()
+    messages = [record.message for record in caplog.records if record.name == "soapmail"]
+    assert [message.rpartition(", ")[0] for message in messages] == [
+        f"api_login: HTTP 200, {len(LOGIN)} bytes",
+        f"{LIST}: the connection broke (Connection reset by peer)",
+        f"{LIST}: HTTP 200, {len(FULL)} bytes",
+    ]
+    assert all(0 <= int(message.rpartition(", ")[2].removesuffix(" ms")) < 5000 for message in messages)  # fmt: skip
+    assert PASSWORD not in caplog.text
+    assert SID not in caplog.text
+
+
+def test_the_header_says_the_encoding_where_the_declaration_does_not() -> None:
+    body = text_answer("get_hostname", "@").partition(b"?>")[2].replace(b"@", b"\xbe")
+    for header, text in (
+        ("text/xml; charset=ISO-8859-5", "О"),
+        ('text/xml;CHARSET = "iso-8859-5"', "О"),
+        ("text/xml", "¾"),
+        ("image/png; charset=", "¾"),
+    ):
+        with responses.RequestsMock() as mock:
+            mock.add(responses.POST, ENDPOINT, body=body, content_type=header)
+            assert client(ENDPOINT).call("get_hostname") == text
+
+
+def test_status_structs_of_changing_operations_pass() -> None:
+    with Faulty(after_login(lambda r: r.answer(status_answer("api_send_mail", "ok", "x")))) as server:  # fmt: skip
+        assert send(client(server)) == Status("ok", "x")
