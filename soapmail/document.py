@@ -51,7 +51,8 @@ _FAULT_DETAIL = etree.XPath(
     "string(*[local-name()='detail'] | *[local-name()='Detail'])", smart_strings=False
 )
 
-_PLAIN = re.compile(rb"\s*(?:<\?xml[^>]*\?>\s*)?<(?:[\w.-]+:)?Envelope[\s>]")
+# Up to the envelope: an older libxml2 would believe the encoding that a declaration names.
+_PLAIN = re.compile(rb"\s*(?:<\?xml[^>]*\?>\s*)?(?=<(?:[\w.-]+:)?Envelope[\s>])")
 _ENVELOPE = re.compile(r"<((?:[\w.-]+:)?Envelope)(?=[\s/>])")
 _DECLARED = re.compile(rb"""<\?xml[^>]*?\sencoding\s*=\s*["']([\w.:-]+)["']""")
 _PROLOG = re.compile(r"<\?.*?\?>|<!--.*?-->", re.DOTALL)
@@ -158,14 +159,15 @@ def read(answer: Answer, take: Callable[[Iterator[Part]], T]) -> T:
     ``take`` may be called again from the start when the answer turns out to need repair. Raises
     SoapFault for a fault, ResponseError for what is not a whole SOAP answer.
     """
-    if _PLAIN.match(answer.data) and _is_utf8(answer.data):
+    plain = _PLAIN.match(answer.data)
+    if plain and _is_utf8(answer.data):
         try:
-            return _taken(answer, answer.data, take)
+            return _taken(answer, answer.data, plain.end(), take)
         except etree.XMLSyntaxError:
             pass
     text, repairs = _repaired(answer)
     try:
-        result = _taken(answer, text.encode(), take)
+        result = _taken(answer, text.encode(), 0, take)
     except etree.XMLSyntaxError as error:
         problem = str(error)
     else:
@@ -175,12 +177,12 @@ def read(answer: Answer, take: Callable[[Iterator[Part]], T]) -> T:
     raise answer.error("not well-formed XML", value=problem)
 
 
-def _taken(answer: Answer, data: bytes, take: Callable[[Iterator[Part]], T]) -> T:
+def _taken(answer: Answer, data: bytes, start: int, take: Callable[[Iterator[Part]], T]) -> T:
     try:
-        return take(_parts(answer, data))
+        return take(_parts(answer, data, start))
     except _Referenced:
         pass
-    return take(iter([_whole(answer, data)]))
+    return take(iter([_whole(answer, data[start:])]))
 
 
 class _Safe(TypedDict):
@@ -205,13 +207,13 @@ def _parser() -> etree.XMLPullParser:
     return etree.XMLPullParser(events=("start",), tag="{*}Envelope", **_SAFE)
 
 
-def _parts(answer: Answer, data: bytes) -> Iterator[Part]:
+def _parts(answer: Answer, data: bytes, start: int) -> Iterator[Part]:
     """Parse chunk by chunk, so that rows can be taken and freed before the next ones come."""
     parser = _parser()
     root: etree._Element | None = None
     value: etree._Element | None = None
-    for start in range(0, len(data), _CHUNK):
-        parser.feed(data[start : start + _CHUNK])
+    for at in range(start, len(data), _CHUNK):
+        parser.feed(data[at : at + _CHUNK])
         if root is None:
             root = _root(parser)
         if root is not None and value is None and not _FAULT(root):
