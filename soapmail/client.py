@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import os
-import re
 import threading
 import time
-from typing import TYPE_CHECKING, Any, TypeVar
 
 from .errors import (
     NO_FIELDS,
@@ -22,10 +19,12 @@ from .errors import (
 )
 from .models import Invoice, MailService, Order, Prepay, Status
 
+TYPE_CHECKING = False  # typing itself costs a tenth of the import
 if TYPE_CHECKING:
     from collections.abc import Callable
     from decimal import Decimal
     from types import TracebackType
+    from typing import Any, TypeVar
 
     import requests
 
@@ -33,11 +32,9 @@ if TYPE_CHECKING:
     from .envelope import Value
     from .transport import Transport
 
-T = TypeVar("T")
+    T = TypeVar("T")
 
 ENDPOINT = "https://my.interserver.net/api.php"
-
-_log = logging.getLogger("soapmail")
 
 # An empty list from a session of this age, in seconds, is an account without rows.
 _FRESH = 600.0
@@ -423,7 +420,7 @@ class Client:
                 break
             if self._password is None:
                 if not isinstance(outcome, SoapMailError):
-                    _log.warning("%s: nothing came, which may mean a refused session", operation)
+                    _warn_of_nothing(operation)
                 break
             sid, logged_in = self._session(sid, deadline)
             last = True
@@ -504,6 +501,13 @@ class Client:
             raise RuntimeError("this soapmail client is closed")
 
 
+def _warn_of_nothing(operation: str) -> None:
+    import logging
+
+    log = logging.getLogger("soapmail")
+    log.warning("%s: nothing came, which may mean a refused session", operation)
+
+
 def _plainly(work: Callable[[], T]) -> T:
     """Raise errors from here, without the frames below, whose variables hold secrets."""
     try:
@@ -555,6 +559,8 @@ def _ambiguous(outcome: object) -> bool:
 
 def _hidden(text: str, secrets: list[str]) -> str:
     """Write ``***`` for each secret, also where some of its letters stand escaped."""
+    import re
+
     for secret in sorted(secrets, key=len, reverse=True):
         text = re.sub("".join(map(_forms, secret)), "***", text)
     return text
@@ -562,6 +568,7 @@ def _hidden(text: str, secrets: list[str]) -> str:
 
 def _forms(letter: str) -> str:
     """Give a pattern for one letter as it is, in XML, in XML twice, in a URL, and in a repr."""
+    import re
     from html import escape
     from urllib.parse import quote, quote_plus
 

@@ -53,13 +53,14 @@ _FAULT_DETAIL = etree.XPath(
 
 # Up to the envelope: an older libxml2 would believe the encoding that a declaration names.
 _PLAIN = re.compile(rb"\s*(?:<\?xml[^>]*\?>\s*)?(?=<(?:[\w.-]+:)?Envelope[\s>])")
-_ENVELOPE = re.compile(r"<((?:[\w.-]+:)?Envelope)(?=[\s/>])")
-_DECLARED = re.compile(rb"""<\?xml[^>]*?\sencoding\s*=\s*["']([\w.:-]+)["']""")
-_PROLOG = re.compile(r"<\?.*?\?>|<!--.*?-->", re.DOTALL)
-_FAULT_TEXT_END = re.compile(r"</(?:[\w.-]+:)?(?:faultstring|Reason)\s*>")
-_FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_REFERENCE = re.compile(r"&#(?:x([0-9a-fA-F]+)|([0-9]+));")
-_COUNT = re.compile(r"(?:^|.*\[)\s*([0-9]{1,18})\s*\]?\s*", re.DOTALL)
+# Compiled where they are first needed, which most answers never do.
+_ENVELOPE = r"<((?:[\w.-]+:)?Envelope)(?=[\s/>])"
+_DECLARED = rb"""<\?xml[^>]*?\sencoding\s*=\s*["']([\w.:-]+)["']"""
+_PROLOG = r"(?s)<\?.*?\?>|<!--.*?-->"
+_FAULT_TEXT_END = r"</(?:[\w.-]+:)?(?:faultstring|Reason)\s*>"
+_FORBIDDEN = "[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
+_REFERENCE = r"&#(?:x([0-9a-fA-F]+)|([0-9]+));"
+_COUNT = r"(?s)(?:^|.*\[)\s*([0-9]{1,18})\s*\]?\s*"
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32-le"),
@@ -119,6 +120,16 @@ class Part:
         return element
 
 
+def is_nil(answer: Answer, element: etree._Element, place: str) -> bool:
+    """Tell whether an empty element means NULL."""
+    written = mark(element, "nil")
+    if written is None or written.strip() in ("false", "0"):
+        return False
+    if written.strip() in ("true", "1"):
+        return True
+    raise answer.error("neither nil nor not", place, written)
+
+
 def local_name(element: etree._Element) -> str:
     """Give an element's name without its namespace."""
     return str(element.tag).rpartition("}")[2]
@@ -132,17 +143,12 @@ def mark(element: etree._Element, name: str) -> str | None:
     return None
 
 
-def is_nil(element: etree._Element) -> bool:
-    """Tell whether an empty element means NULL."""
-    return (mark(element, "nil") or "").strip() in ("true", "1")
-
-
 def declared_rows(answer: Answer, array: etree._Element) -> int | None:
     """Give the number of rows that the server says there are; None where it does not say."""
     written = mark(array, "arrayType") or mark(array, "arraySize")
     if written is None or written.rstrip().endswith("[]") or written.strip() == "*":
         return None
-    count = _COUNT.fullmatch(written)
+    count = re.fullmatch(_COUNT, written)
     if count is None:
         raise answer.error("not a number of rows", "return", written)
     return int(count[1])
@@ -150,7 +156,7 @@ def declared_rows(answer: Answer, array: etree._Element) -> int | None:
 
 def has_envelope(answer: Answer) -> bool:
     """Tell a SOAP answer from a page of any other kind."""
-    return bool(_ENVELOPE.search(_decoded(answer)[0]))
+    return bool(re.search(_ENVELOPE, _decoded(answer)[0]))
 
 
 def read(answer: Answer, take: Callable[[Iterator[Part]], T]) -> T:
@@ -306,7 +312,7 @@ def _not_utf8(data: bytes, charset: str | None) -> tuple[str, list[str]]:
     NuSOAP declares ISO-8859-1 and writes UTF-8, so where valid multi-byte sequences outnumber the
     bad bytes, the text is damaged UTF-8 and not ISO-8859-1.
     """
-    written = _DECLARED.search(data[:1024])
+    written = re.search(_DECLARED, data[:1024])
     names = [name for name in (written and written[1].decode("ascii", "replace"), charset) if name]
     text, notes = _replaced(data, "utf-8")
     bad = text.count("\ufffd")
@@ -350,21 +356,21 @@ def _strict(data: bytes, name: str) -> str:
 def _repaired(answer: Answer) -> tuple[str, list[str]]:
     """Return the text of the envelope alone as XML allows it, and what had to be repaired."""
     text, repairs = _decoded(answer)
-    start = _ENVELOPE.search(text)
+    start = re.search(_ENVELOPE, text)
     if start is None:
         shown = text.strip()[:10_000]
         raise answer.error("no SOAP envelope" if shown else "an empty answer", value=shown or None)
     prolog = text[: start.start()]
     if "<!doctype" in prolog.lower():
         raise answer.error("a DOCTYPE, which SOAP forbids")
-    if len(prolog) > 4096 or _PROLOG.sub("", prolog).strip("\ufeff \t\r\n"):
+    if len(prolog) > 4096 or re.sub(_PROLOG, "", prolog).strip("\ufeff \t\r\n"):
         repairs.append("text before the envelope was put aside")
     end = re.compile(re.escape(f"</{start[1]}") + r"\s*>").match(
         text, text.rfind(f"</{start[1]}", start.end())
     )
     if end and text[end.end() :].strip():
         repairs.append("text after the envelope was put aside")
-    text, count = _FORBIDDEN.subn("\ufffd", text[start.start() : end.end() if end else None])
+    text, count = re.subn(_FORBIDDEN, "\ufffd", text[start.start() : end.end() if end else None])
     text, references = _without_forbidden_references(text)
     if count + references:
         repairs.append(f"{count + references} characters that XML forbids became U+FFFD")
@@ -377,10 +383,10 @@ def _repaired(answer: Answer) -> tuple[str, list[str]]:
 def _without_forbidden_references(text: str) -> tuple[str, int]:
     """Replace references such as ``&#1;``, except in CDATA, where they are plain text."""
     first, *sections = text.split("<![CDATA[")
-    pieces = [_REFERENCE.sub(_allowed, first)]
+    pieces = [re.sub(_REFERENCE, _allowed, first)]
     for section in sections:
         inside, end, outside = section.partition("]]>")
-        pieces += ["<![CDATA[", inside, end, _REFERENCE.sub(_allowed, outside)]
+        pieces += ["<![CDATA[", inside, end, re.sub(_REFERENCE, _allowed, outside)]
     repaired = "".join(pieces)
     return repaired, repaired.count("\ufffd") - text.count("\ufffd")
 
@@ -388,7 +394,7 @@ def _without_forbidden_references(text: str) -> tuple[str, int]:
 def _allowed(reference: re.Match[str]) -> str:
     digits = (reference[1] or reference[2]).lstrip("0")
     code = int(digits or "0", 16 if reference[1] else 10) if len(digits) < 8 else 0
-    if code > 0x10FFFF or _FORBIDDEN.match(chr(code)):
+    if code > 0x10FFFF or re.match(_FORBIDDEN, chr(code)):
         return "\ufffd"
     return reference[0]
 
@@ -405,7 +411,7 @@ def _completed(answer: Answer, text: str) -> str:
     if root is None:
         raise answer.error("cut off and not well-formed", value=last)
     for fault in _FAULT(root):
-        if _FAULT_TEXT_END.search(text):
+        if re.search(_FAULT_TEXT_END, text):
             raise _fault(answer, fault)
         raise answer.error("a fault whose text is cut off", value=last)
     value = next(iter(_RETURN(root)), None)

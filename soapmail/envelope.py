@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import warnings
-from decimal import Decimal
 from functools import cache
 from string import Template
 from typing import TYPE_CHECKING
@@ -14,11 +13,13 @@ from .errors import LossyTextWarning
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from decimal import Decimal
 
     Value = str | int | float | Decimal | bool
 
-# What XML 1.0 cannot carry, not even as a reference.
-_FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+# What XML 1.0 cannot carry, not even as a reference. These patterns are compiled where they are
+# first needed: that takes longer than all the rest of a call.
+_FORBIDDEN = "[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 # A bare carriage return would arrive as a line feed.
 _ESCAPES = str.maketrans(
     {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&apos;", "\r": "&#13;"}
@@ -27,8 +28,8 @@ _START = (
     "A-Z_a-z\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u02ff\u0370-\u037d\u037f-\u1fff\u200c\u200d"
     "\u2070-\u218f\u2c00-\u2fef\u3001-\ud7ff\uf900-\ufdcf\ufdf0-\ufffd\U00010000-\U000effff"
 )
-_NAME = re.compile(f"[{_START}][{_START}\\-.0-9\u00b7\u0300-\u036f\u203f\u2040]*")
-_TYPES = {bool: "boolean", int: "int", float: "float", Decimal: "float", str: "string"}
+_NAME = f"[{_START}][{_START}\\-.0-9\u00b7\u0300-\u036f\u203f\u2040]*"
+_TYPES = {"bool": "boolean", "int": "int", "float": "float", "Decimal": "float", "str": "string"}
 
 
 def escaped(name: str, value: Value) -> str:
@@ -39,11 +40,9 @@ def escaped(name: str, value: Value) -> str:
     """
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, (int, float, Decimal)):
-        return _number(name, value)
     if not isinstance(value, str):
-        raise TypeError(f"{name}: str, int, float or bool expected, not {type(value).__name__}")
-    bad = _FORBIDDEN.search(value)
+        return _number(name, value)
+    bad = None if value.isprintable() else re.search(_FORBIDDEN, value)
     if bad:
         raise ValueError(f"{name}: XML cannot carry the character U+{ord(bad[0]):04X}")
     if not value.isascii() and max(value) > "\xff":
@@ -55,9 +54,13 @@ def escaped(name: str, value: Value) -> str:
     return value.translate(_ESCAPES)
 
 
-def _number(name: str, value: int | float | Decimal) -> str:
+def _number(name: str, value: object) -> str:
+    from decimal import Decimal
+
     if isinstance(value, int):
         return str(value)
+    if not isinstance(value, (float, Decimal)):
+        raise TypeError(f"{name}: str, int, float or bool expected, not {type(value).__name__}")
     number = value if isinstance(value, Decimal) else Decimal(repr(value))
     if not number.is_finite() or abs(number.adjusted()) > 300:
         raise ValueError(f"{name}: not a number that the server can read")
@@ -111,13 +114,14 @@ def _enveloped(body: str) -> bytes:
 def typed(name: str, value: Value) -> tuple[str, str]:
     """Give the ``xsi:type`` of a value's Python type, and its escaped text."""
     text = escaped(name, value)
-    return next(_TYPES[kind] for kind in type(value).__mro__ if kind in _TYPES), text
+    names = [kind.__name__ for kind in type(value).__mro__]
+    return next(_TYPES[kind] for kind in names if kind in _TYPES), text
 
 
 def checked_name(what: str, name: str) -> str:
     """Return a name that may stand as an element's name; ValueError otherwise."""
     if not isinstance(name, str):
         raise TypeError(f"{what}: str expected, not {type(name).__name__}")
-    if not _NAME.fullmatch(name):
+    if not re.fullmatch(_NAME, name):
         raise ValueError(f"{what}: {name!r} is not an XML name")
     return name

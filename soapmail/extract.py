@@ -15,18 +15,18 @@ from .document import Answer, Part, declared_rows, is_nil, local_name, mark, rea
 from .errors import NO_FIELDS, OperationFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
 M = TypeVar("M")
 
 _BLANK = " \t\r\n"
 _DEPTH = 64
-_INT = re.compile(r"[+-]?[0-9]{1,40}")
-_FLOAT = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?")
+_INT = r"[+-]?[0-9]{1,40}"
+_FLOAT = r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?"
 _BOOLS = {"true": True, "1": True, "false": False, "0": False}
 
-_ANCHOR = re.compile(r"""<a\s[^>]*?\bhref\s*=\s*["']([^"']*)["']""", re.IGNORECASE)
-_URL = re.compile(r"https?://\S+")
+_ANCHOR = r"""(?i)<a\s[^>]*?\bhref\s*=\s*["']([^"']*)["']"""
+_URL = r"https?://\S+"
 
 _ROWS = etree.XPath("*")
 _CELLS = etree.XPath("*/*")
@@ -78,9 +78,9 @@ def required(answer: Answer, kind: type[M]) -> M:
 def url(answer: Answer) -> str:
     """Give the URL alone, also out of an HTML anchor."""
     text = required(answer, str).strip()
-    anchor = _ANCHOR.match(text)
+    anchor = re.match(_ANCHOR, text)
     found = anchor[1].replace("&amp;", "&") if anchor else text
-    if not _URL.fullmatch(found):
+    if not re.fullmatch(_URL, found):
         raise answer.error("not a URL", "return", text)
     return found
 
@@ -145,7 +145,7 @@ def _records(
     some: Sequence[etree._Element],
     cells: Sequence[etree._Element],
     first: int | None,
-) -> Iterator[M]:
+) -> list[M]:
     """Map rows to records, a column at a time where all rows have the same fields."""
     widths = list(map(len, some))
     if 0 in widths:
@@ -154,15 +154,17 @@ def _records(
             _no_text(part, _TEXT_INSIDE(row), "row")
         cells = [cell for row in some for cell in row]
         widths = list(map(len, some))
-    names = [str(cell.tag) for cell in cells]
+    names: list[Any] = [cell.tag for cell in cells]
     width = widths[0]
     if len(some) > 1 and (set(widths) != {width} or names != names[:width] * len(some)):
         rest = iter(cells)
-        for n, row in enumerate(some):
-            own = list(islice(rest, widths[n]))
-            yield from _records(model, part, [row], own, first and first + n)
-        return
-    yield from map(model, *_columns(model, part, names[:width], cells, len(some), first))
+        alone = ((row, list(islice(rest, width))) for row, width in zip(some, widths, strict=True))
+        return [
+            record
+            for n, (row, own) in enumerate(alone)
+            for record in _records(model, part, [row], own, first and first + n)
+        ]
+    return list(map(model, *_columns(model, part, names[:width], cells, len(some), first)))
 
 
 def _columns(
@@ -246,7 +248,7 @@ def _value(part: Part, element: etree._Element, place: str) -> _Value:
         inner = local_name(element[0])
         raise part.answer.error("a nested element in a value", place, inner)
     text = element.text or ""
-    return _Value(text, not text and is_nil(element))
+    return _Value(text, not text and is_nil(part.answer, element, place))
 
 
 def _cell(part: Part, kind: type[Any], element: etree._Element, place: str) -> Any:
@@ -262,9 +264,9 @@ def _number(part: Part, kind: type[Any], text: str, place: str) -> Any:
         return None
     if kind is bool and written in _BOOLS:
         return _BOOLS[written]
-    if kind is int and _INT.fullmatch(written):
+    if kind is int and re.fullmatch(_INT, written):
         return int(written)
-    if kind is float and _FLOAT.fullmatch(written) and math.isfinite(float(written)):
+    if kind is float and re.fullmatch(_FLOAT, written) and math.isfinite(float(written)):
         return float(written)
     raise part.answer.error(f"not a valid {kind.__name__}", place, text)
 
@@ -279,10 +281,10 @@ def _struct(model: type[M], parts: Iterable[Part]) -> M | None:
     element = part.real(part.element, "return")
     _no_text(part, _TEXT_INSIDE(element), "return")
     if len(element) == 0:
-        if is_nil(element):
+        if is_nil(part.answer, element, "return"):
             return None
         raise part.answer.error(NO_FIELDS, "return")
-    return next(_records(model, part, [element], list(element), None))
+    return _records(model, part, [element], list(element), None)[0]
 
 
 def _scalar(kind: type[Any], parts: Iterable[Part]) -> Any:
@@ -350,8 +352,6 @@ class _Typed:
 
     def _list(self, element: etree._Element, place: str, depth: int) -> list[Any]:
         _no_text(self._part, _TEXT_INSIDE(element), place)
-        if len(element) == 0 and is_nil(element):
-            return []
         items = [self._of(row, f"{place}, row {n}", depth) for n, row in enumerate(element, 1)]
         _check_count(self._part, element, len(items))
         return items

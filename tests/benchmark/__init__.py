@@ -1,0 +1,1 @@
+"""The benchmark: whole processes, side by side in one run."""

@@ -1,0 +1,3 @@
+"""What it pays for importing what soapmail stands on."""
+
+import requests  # noqa: F401
