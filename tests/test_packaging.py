@@ -37,8 +37,9 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ignored = shutil.ignore_patterns(".*", "*.egg-info", "build", "dist", "__pycache__")
     shutil.copytree(ROOT, copy, ignore=ignored)
     code = (
-        "import os, sys; from setuptools import build_meta as backend\n"
-        "print(backend.build_sdist(sys.argv[1])); print(backend.build_wheel(sys.argv[1]))"
+        "import sys; from setuptools import build_meta as backend\n"
+        "folder = sys.argv[1]\n"  # setuptools writes arguments of its own there
+        "backend.build_sdist(folder); backend.build_wheel(folder)"
     )
     subprocess.run(
         [sys.executable, "-c", code, str(folder)], cwd=copy, check=True, capture_output=True
@@ -140,16 +141,6 @@ def test_importing_it_loads_neither_requests_nor_lxml(tmp_path: Path) -> None:
     )
     before = python("print(sorted({'logging', 'typing'} & set(sys.modules)))", tmp_path)
     assert python(code, tmp_path, str(ROOT)) == before
-
-
-def test_a_whole_call_loads_nothing_of_the_peers(tmp_path: Path) -> None:
-    code = (
-        "from soapmail import Client\nfrom soapmail.sandbox import Sandbox\n"
-        "with Sandbox() as s, Client(s.username, s.password, endpoint=s.endpoint) as c:\n"
-        "    print(len(c.get_client_invoices()))\n"
-        "assert not {'zeep', 'suds', 'importlib.metadata'} & set(sys.modules)\n"
-    )
-    assert python(code, tmp_path, str(ROOT)) == "12"
 
 
 def test_all_imports_are_relative() -> None:

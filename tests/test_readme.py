@@ -31,12 +31,13 @@ def _account(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     monkeypatch.setenv("SOAPMAIL_ENDPOINT", sandbox.endpoint)
     monkeypatch.chdir(tmp_path)
     frames = SimpleNamespace(DataFrame=lambda rows: f"{len(rows)} rows of {len(rows[0])}")
-    monkeypatch.setitem(sys.modules, "pandas", frames)  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "pandas", frames)
 
 
 def block(words: str) -> str:
-    (found,) = [text for text in BLOCKS if words in text]
-    return found
+    found: list[str] = [text for text in BLOCKS if words in text]
+    assert len(found) == 1
+    return found[0]
 
 
 def run(words: str) -> dict[str, Any]:
