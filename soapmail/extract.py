@@ -150,8 +150,8 @@ def _records(
     widths = list(map(len, some))
     if 0 in widths:
         some = [part.real(row, _row(first, n)) for n, row in enumerate(some)]
-        for row in some:
-            _no_text(part, _TEXT_INSIDE(row), "row")
+        for n, row in enumerate(some):
+            _no_text(part, _TEXT_INSIDE(row), _row(first, n))
         cells = [cell for row in some for cell in row]
         widths = list(map(len, some))
     names: list[Any] = [cell.tag for cell in cells]

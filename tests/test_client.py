@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import pickle
 import threading
-import time
 import traceback
 import warnings
 from decimal import Decimal
@@ -57,7 +56,7 @@ if TYPE_CHECKING:
 
     from soapmail.sandbox import Sandbox
 
-PASSWORD = "p&ss<w>ord"
+USERNAME, PASSWORD = "user@example.com", "p&ss<w>ord"
 ENDPOINT = "https://my.interserver.net/api.php"
 EMPTY = recorded("get_client_invoices_empty").body
 FULL = recorded("get_client_invoices").body
@@ -570,7 +569,7 @@ def test_an_empty_list_is_believed_from_a_fresh_session(http: responses.Requests
 def test_an_empty_list_from_an_old_session_is_checked_with_a_new_one(
     http: responses.RequestsMock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    now = time.monotonic()
+    now = 1000.0  # whole numbers, so that differences are exact
     clock = [now]
     monkeypatch.setattr("soapmail.client.time.monotonic", lambda: clock[0])
     add(http, LOGIN, EMPTY)
@@ -888,3 +887,58 @@ def test_connection_errors_carry_no_request(http: responses.RequestsMock) -> Non
         client().get_client_invoices()
     assert PASSWORD not in everything(caught.value)
     assert str(caught.value) == "api_login: the connection broke (x ***)"
+
+
+def test_the_default_module_is_mail(http: responses.RequestsMock) -> None:
+    url = text_answer("api_get_paypal_url", "https://x")
+    fill = text_answer("api_get_prepay_paypal_fill_url", "https://x")
+    paid = status_answer("api_make_payment", "ok", "x")
+    add(http, url, LOGIN, paid, recorded("get_prepay_remaining"), fill)
+    one = client()
+    one.get_paypal_url(5)
+    one.make_payment(5)
+    one.get_prepay_remaining()
+    one.get_prepay_paypal_fill_url(7, 0.5)
+    assert [values for _, values in sent(http) if values[0] != USERNAME] == [
+        ["mail", "5"], [SID, "mail", "5"], [SID, "mail"], [SID, "mail", "7", "0.5"],
+    ]  # fmt: skip
+
+
+def test_errors_of_arguments_name_the_type_and_the_parameter() -> None:
+    one: Any = client()
+    with pytest.raises(TypeError, match="^automatic_use: bool expected, not str$"):
+        one.add_prepay(5, automatic_use="yes")
+    with pytest.raises(TypeError, match="^amount: int, float or Decimal expected, not str$"):
+        one.add_prepay("5")
+    with pytest.raises(ValueError, match="^operation: 'a b' is not an XML name$"):
+        one.call("a b")
+    with pytest.raises(ValueError, match="^parameter: 'a b' is not an XML name$"):
+        one.call("x", **{"a b": 1})
+    with pytest.raises(ValueError, match="^sid: the session id is put in by the client$"):
+        one.call("api_x", sid="1")
+    with pytest.raises(ValueError, match=r"^id: 0 is less than 1$"):
+        one.get_service(0)
+    with pytest.raises(TypeError, match="^id: int expected, not bool$"):
+        one.get_service(True)
+    with pytest.raises(TypeError, match="^timeout: a number of seconds expected, not str$"):
+        client(timeout="5")
+    with pytest.raises(ValueError, match="^sid: XML cannot carry the character U\\+0001$"):
+        client(session_id="a\x01").call("api_x")
+    with pytest.raises(ValueError, match="^sid: XML cannot carry the character U\\+0001$"):
+        client(session_id="a\x01").get_services()
+
+
+@pytest.mark.parametrize("amount", [0.01, Decimal("0.005"), 1, 1e15])
+def test_small_and_large_amounts_pass(http: responses.RequestsMock, amount: Any) -> None:
+    add(http, LOGIN, text_answer("api_add_prepay", "5", "int"))
+    assert client().add_prepay(amount) == 5
+    assert Decimal(sent(http)[1][1][2]) == Decimal(str(amount))
+
+
+def test_a_login_that_breaks_is_a_transport_error_not_an_unknown_outcome(
+    http: responses.RequestsMock,
+) -> None:
+    http.add(responses.POST, ENDPOINT, body=requests.ConnectionError("x"))
+    with pytest.raises(TransportError) as caught:
+        client().login()
+    assert type(caught.value) is TransportError

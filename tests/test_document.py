@@ -313,3 +313,45 @@ def test_rows_are_freed_while_they_are_read() -> None:
 
     extra(many_rows(10))
     assert extra(many_rows(8000)) < extra(many_rows(2000)) + 300_000
+
+
+@pytest.mark.parametrize(
+    ("reference", "found"),
+    [
+        ("&#x41;", "A"), ("&#65;", "A"), ("&#0065;", "A"), ("&#x00041;", "A"), ("&#x10FFFF;", "\U0010ffff"),
+        ("&#1114111;", "\U0010ffff"), ("&#x110000;", "\ufffd"), ("&#1114112;", "\ufffd"), ("&#0;", "\ufffd"),
+        ("&#x0;", "\ufffd"), ("&#11;", "\ufffd"), ("&#x11;", "\ufffd"), ("&#10;", "\n"), ("&#99999999;", "\ufffd"),
+        ("&#100000000;", "\ufffd"), ("&#x1000000041;", "\ufffd"), ("&#00000000065;", "A"),
+    ],
+)  # fmt: skip
+def test_references_among_forbidden_ones(reference: str, found: str) -> None:
+    """The second reference makes the answer one that is repaired."""
+    assert description(named("@").replace("@", f"{reference}&#1;").encode()) == f"{found}\ufffd"
+
+
+def test_several_pieces_of_cdata_with_references_between() -> None:
+    text = "<![CDATA[&#1;]]>&#1;<![CDATA[&#2;]]>&#2;"
+    assert description(named("@").replace("@", text).encode()) == "&#1;\ufffd&#2;\ufffd"
+
+
+@pytest.mark.parametrize("name", ["us-ascii", "ascii", "latin1", "l1", "ISO_8859-1"])
+def test_other_names_of_latin1_mean_windows_1252_too(name: str) -> None:
+    data = named("@", name).encode()
+    assert description(data.replace(b"@", b"\x80")) == "€"
+    assert description(data.replace(b"@", b"\xe9 caf\xc3\xa9 \xc3\xa9")) == "\ufffd café é"
+
+
+def test_a_declared_name_that_is_no_ascii_is_no_name() -> None:
+    data = named("@").encode().replace(b"ISO-8859-1", b"\xc3\xa9-\xff")
+    assert description(data.replace(b"@", b"\xbe"), "ISO-8859-5") == "О"
+
+
+def test_a_declaration_counts_at_the_start_only() -> None:
+    far = b" " * 1100 + named("@").encode().replace(b"@", b"\xbe").replace(b"8859-1", b"8859-5")
+    assert description(far, "ISO-8859-2") == "ž"
+
+
+def test_long_pages_are_shown_shortened() -> None:
+    with pytest.raises(ResponseError) as caught:
+        rows(b" x" + b"y" * 20_000, Invoice)
+    assert caught.value.value == "x" + "y" * 98 + "…"

@@ -136,3 +136,19 @@ def test_other_names_are_refused(name: str) -> None:
 def test_a_name_is_text() -> None:
     with pytest.raises(TypeError, match="^operation: str expected, not int$"):
         envelope.checked_name("operation", 1)  # type: ignore[arg-type]
+
+
+def test_parameters_stand_on_lines_of_their_own() -> None:
+    data = envelope.call("api_x", {"b": ("int", "1"), "a": ("string", "x")}).decode()
+    assert '  <b xsi:type="xsd:int">1</b>\n  <a xsi:type="xsd:string">x</a>\n</m:api_x>' in data
+
+
+def test_nothing_but_the_template_and_the_values_is_posted() -> None:
+    assert envelope.operation("get_modules", {}).decode() == (
+        '<?xml version="1.0" encoding="UTF-8"?>\n'
+        '<SOAP-ENV:Envelope xmlns:SOAP-ENV="http://schemas.xmlsoap.org/soap/envelope/" '
+        'SOAP-ENV:encodingStyle="http://schemas.xmlsoap.org/soap/encoding/">\n<SOAP-ENV:Body>\n'
+        '<m:get_modules xmlns:m="urn:myapi" xmlns:xsd="http://www.w3.org/2001/XMLSchema" '
+        'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance">\n</m:get_modules>\n'
+        "</SOAP-ENV:Body>\n</SOAP-ENV:Envelope>"
+    )

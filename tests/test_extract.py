@@ -488,3 +488,130 @@ def test_what_is_an_envelope() -> None:
         assert has_envelope(answer(b"Warning\n" + body[:-50]))
     for page in (b"", b"<html>Envelope</html>", b"<Envelop", b"<XEnvelope>", b"<Envelopes>"):
         assert not has_envelope(answer(page))
+
+
+def test_places_of_references_and_values() -> None:
+    """Every error says where, whichever way the reader came."""
+
+    def place(work: Any) -> tuple[str | None, str | None]:
+        with pytest.raises(ResponseError) as caught:
+            work()
+        return caught.value.place, caught.value.value
+
+    href = '<return href="#x"/>'
+    assert place(lambda: rows(envelope(LIST, href), Invoice)) == ("return", "#x")
+    assert place(lambda: strings(answer(envelope("x", href)))) == ("return", "#x")
+    assert place(lambda: scalar(answer(envelope("x", href)), str)) == ("return", "#x")
+    assert place(lambda: by_type(answer(envelope("x", href)))) == ("return", "#x")
+    cell = envelope(LIST, array_xml(['<item><invoices_id href="#x"/></item>']))
+    assert place(lambda: rows(cell, Invoice)) == ("row 1, invoices_id", "#x")
+    nested = "<return><a>1</a><a><b/></a></return>"
+    assert place(lambda: strings(answer(envelope("x", nested)))) == ("row 2", "b")
+    text = "<return>x<a/></return>"
+    assert place(lambda: strings(answer(envelope("x", text)))) == ("return", "x")
+    text = "<return><item><item/></item><item>1<b/></item></return>"
+    assert place(lambda: by_type(answer(envelope("x", text)))) == ("return, row 2", "1")
+    twice = "<return><a/><b/><a/></return>"
+    assert place(lambda: by_type(answer(envelope("x", twice)))) == ("return", "a, b, a")
+    deep = f"<return>{'<a>' * 66}{'</a>' * 66}</return>"
+    assert place(lambda: by_type(answer(envelope("x", deep))))[0] == ", ".join(
+        ["return", *"a" * 65]
+    )
+    text = typed("xsd:int", "<a/>")
+    assert by_type(answer(envelope("x", text))) == {"a": ""}
+    with pytest.raises(ResponseError, match="^return: not a URL: 'no'$"):
+        url(answer(text_answer("x", "no")))
+    map_ = typed("x:Map", '<item><key>a</key><value xsi:type="xsd:int">x</value></item>')
+    assert place(lambda: by_type(answer(envelope("x", map_)))) == ("return, value", "x")
+    map_ = typed("x:Map", "<item><key>a</key></item>")
+    assert place(lambda: by_type(answer(envelope("x", map_)))) == ("return", None)
+    map_ = typed("x:Map", "<item><key>a</key><value>1</value><key>b</key></item>")
+    assert place(lambda: by_type(answer(envelope("x", map_)))) == ("return", "key, value, key")
+
+
+def test_a_row_that_is_referenced_may_hold_no_text_either() -> None:
+    array = array_xml([row_xml(PLAIN), '<item href="#a"/>'])
+    data = envelope(LIST, array).replace(
+        b"</SOAP-ENV:Body>", b'<m id="a">x<invoices_id>1</invoices_id></m></SOAP-ENV:Body>'
+    )
+    assert wrong(data) == ("row 2", "text where fields belong", "x")
+
+
+def test_rows_of_equal_width_but_other_fields_keep_their_own() -> None:
+    one = {"invoices_id": 1, "invoices_amount": 2}
+    other = {"invoices_custid": 3, "invoices_amount": 4}
+    found = rows(invoices_answer([one, other]), Invoice)
+    assert [(r.invoices_id, r.invoices_custid, r.invoices_amount) for r in found] == [
+        (1, None, 2.0),
+        (None, 3, 4.0),
+    ]
+    # Other widths whose names happen to go on in the same rhythm.
+    short = {"invoices_id": 5}
+    data = invoices_answer([one, {**one, "a": 1}, short, one])
+    assert [r.invoices_amount for r in rows(data, Invoice)] == [2.0, 2.0, None, 2.0]
+    swapped = invoices_answer([short, one, {"invoices_amount": 9, "x": 0}])
+    assert [r.invoices_amount for r in rows(swapped, Invoice)] == [None, 2.0, 9.0]
+
+
+@pytest.mark.parametrize("at", range(4))
+def test_the_row_of_an_error_is_counted_from_one(at: int) -> None:
+    mixed: list[dict[str, object]] = [{"invoices_id": n} for n in range(4)]
+    mixed[at] = {"invoices_id": "x", "invoices_custid": 1}
+    assert wrong(invoices_answer(mixed))[0] == f"row {at + 1}, invoices_id"
+    same: list[dict[str, object]] = [{"invoices_id": n} for n in range(4)]
+    same[at] = {"invoices_id": "x"}
+    assert wrong(invoices_answer(same))[0] == f"row {at + 1}, invoices_id"
+
+
+def test_soap12_sizes_are_counted_too() -> None:
+    data = invoices_answer([PLAIN]).replace(
+        b'SOAP-ENC:arrayType="tns:sql_row_invoices[1]"', b'SOAP-ENC:arraySize="2"'
+    )
+    assert wrong(data) == ("return", "2 rows declared and 1 sent", None)
+
+
+@pytest.mark.parametrize("written", ["x[] ", " x[]", "x[ ]", " * "])
+def test_sizes_that_say_nothing(written: str) -> None:
+    data = invoices_answer([PLAIN]).replace(b"tns:sql_row_invoices[1]", written.encode())
+    if written == "x[ ]":
+        assert wrong(data)[1] == "not a number of rows"
+    else:
+        assert len(rows(data, Invoice)) == 1
+
+
+@pytest.mark.parametrize(("written", "value"), [("true", None), (" 1 ", None), ("false", ""), ("0 ", "")])  # fmt: skip
+def test_nil_and_not(written: str, value: str | None) -> None:
+    data = invoices_answer([{"invoices_description": None}]).replace(
+        b'"true"', f'"{written}"'.encode()
+    )
+    (one,) = rows(data, Invoice)
+    assert one.invoices_description == value
+
+
+@pytest.mark.parametrize("written", ["", "tr#e", "TRUE", "yes"])
+def test_neither_nil_nor_not(written: str) -> None:
+    data = invoices_answer([{"invoices_description": None}]).replace(
+        b'"true"', f'"{written}"'.encode()
+    )
+    assert wrong(data) == ("row 1, invoices_description", "neither nil nor not", written)
+
+
+def test_problems_of_a_whole_answer_are_told() -> None:
+    plain = invoices_answer([PLAIN])
+    cases: dict[bytes, tuple[str, str | None]] = {
+        b"": ("an empty answer", None),
+        b" \n": ("an empty answer", None),
+        b" <html> ": ("no SOAP envelope", "<html>"),
+        plain.replace(b"schemas.xmlsoap.org/soap/envelope", b"x"): ("not a SOAP envelope", "{http://x/}Envelope"),
+        plain.replace(b"</SOAP-ENV:Body>", b"<x/></SOAP-ENV:Body>"): ("more than one answer in the body", None),
+        plain.replace(b"</SOAP-ENV:Body>", b"</SOAP-ENV:Body><SOAP-ENV:Body/>"): ("2 bodies in the envelope", None),
+        envelope(LIST, ""): ("0 return values where one belongs", None),
+        envelope(LIST, "<a/><b/>"): ("2 return values where one belongs", None),
+    }  # fmt: skip
+    for data, (problem, value) in cases.items():
+        place, found, shown = wrong(data)
+        assert (place, found, shown) == (None, problem, value)
+
+
+def test_strings_of_an_xml_type_prefix() -> None:
+    assert by_type(answer(envelope("x", '<return xsi:type="a:b:int">5</return>'))) == 5
