@@ -5,8 +5,7 @@ from __future__ import annotations
 import codecs
 import logging
 import re
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypedDict, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypedDict, TypeVar
 
 from lxml import etree
 
@@ -74,11 +73,10 @@ class _Referenced(Exception):
     """A value stands elsewhere in the answer, so the tree is needed whole."""
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(NamedTuple):
     """The bytes of one answer and what is known of them."""
 
-    data: bytes = field(repr=False)
+    data: bytes
     charset: str | None = None
     operation: str | None = None
     hide: Callable[[str], str] = str
@@ -93,14 +91,13 @@ class Answer:
         return ResponseError(problem, self.operation, place, value)
 
 
-@dataclass(frozen=True)
-class Part:
+class Part(NamedTuple):
     """The return element with all that has arrived of it; ``whole`` on the last one."""
 
     answer: Answer
     element: etree._Element
     whole: bool
-    targets: Mapping[str, etree._Element] | None = field(default=None, repr=False)
+    targets: Mapping[str, etree._Element] | None = None
 
     def real(self, element: etree._Element, place: str) -> etree._Element:
         """Follow ``href`` (SOAP 1.1) or ``ref`` (1.2) to the element that holds the value."""

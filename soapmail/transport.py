@@ -11,7 +11,6 @@ import ssl
 import threading
 import time
 import zlib
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from urllib.parse import quote
@@ -145,8 +144,7 @@ class _Adapter(HTTPAdapter):
         return manager
 
 
-@dataclass(frozen=True)
-class Call:
+class Call(NamedTuple):
     """One request and the limits it stands under; ``deadline`` is of the monotonic clock."""
 
     operation: str
@@ -167,8 +165,7 @@ class _Reply(NamedTuple):
     after: float | None  # what Retry-After asks for, in seconds
 
 
-@dataclass(frozen=True)
-class _Failure:
+class _Failure(NamedTuple):
     reason: str
     status: int | None = None
     sent: bool = True
@@ -301,7 +298,7 @@ class Transport:
 
     def _received(self, call: Call, response: requests.Response) -> _Reply | _Failure:
         body = _Body(response, self._limit)
-        broken = None
+        broken = wrong = None
         try:
             body.read(call)
         except (OSError, http.client.HTTPException, urllib3.exceptions.HTTPError) as error:
@@ -309,11 +306,12 @@ class Transport:
                 raise
             broken = f"the connection broke after {body.received} bytes ({_reason(error)})"
         except zlib.error as error:
-            broken = f"the compressed answer is broken ({error})"
+            wrong = f"a compressed answer that is broken ({error})"
         if body.size > self._limit:
-            problem = f"an answer over {self._limit} bytes (max_response_bytes)"
-            wrong = ResponseError(problem, call.operation)
-            return _Failure(str(wrong), response.status_code, error=wrong)
+            wrong = f"an answer over {self._limit} bytes (max_response_bytes)"
+        if wrong is not None:
+            problem = ResponseError(wrong, call.operation)
+            return _Failure(str(problem), response.status_code, error=problem)
         return _Reply(
             response.status_code,
             _charset(response.headers.get("Content-Type", "")),

@@ -956,3 +956,54 @@ def test_the_header_says_the_encoding_where_the_declaration_does_not() -> None:
 def test_status_structs_of_changing_operations_pass() -> None:
     with Faulty(after_login(lambda r: r.answer(status_answer("api_send_mail", "ok", "x")))) as server:  # fmt: skip
         assert send(client(server)) == Status("ok", "x")
+
+
+@pytest.mark.parametrize("do", [Client.get_client_invoices, send])
+def test_a_broken_compressed_answer_is_no_broken_connection(do: Any) -> None:
+    with Faulty(compressed(b"no gzip")) as server, pytest.raises(SoapMailError) as caught:
+        do(client(server))
+    assert len(server.requests) == 2
+    assert "a compressed answer that is broken (Error -3" in str(caught.value)
+    assert type(caught.value) is (OutcomeUnknown if do is send else ResponseError)
+    if isinstance(caught.value, OutcomeUnknown):
+        assert caught.value.status == 200
+
+
+def test_an_answer_over_the_limit_keeps_its_status() -> None:
+    with Faulty(lambda request: request.answer(FULL, 500)) as server:
+        with pytest.raises(OutcomeUnknown) as caught:
+            send(client(server, session_id="x", max_response_bytes=100))
+        assert caught.value.status == 500
+        with pytest.raises(ResponseError):
+            client(server, session_id="x", max_response_bytes=100).get_client_invoices()
+
+
+@pytest.mark.parametrize("status", [300, 399, 400])
+def test_which_statuses_are_redirects(status: int) -> None:
+    with Faulty(page(status)) as server, pytest.raises(TransportError) as caught:
+        client(server).login()
+    assert ("a redirect, not followed" in str(caught.value)) == (status < 400)
+
+
+def test_an_envelope_that_begins_late_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bytes behind the count are read as long as an envelope has begun, in UTF-16 too."""
+    monkeypatch.setattr("soapmail.transport._AFTER_COUNT", 5.0)
+    body = FULL.decode().encode("utf-16")
+
+    def late(request: Request) -> None:
+        request.answer(body[:2000], count=2000)
+        request.closing.wait(0.1)
+        request.raw(body[2000:])
+
+    with Faulty(after_login(late)) as server:
+        assert len(client(server).get_client_invoices()) == 12
+
+
+def test_errno_timeouts_are_timeouts() -> None:
+    with responses.RequestsMock() as mock:
+        for error in (TimeoutError("x"), requests.ReadTimeout("x"), ConnectionResetError(104, "gone")):  # fmt: skip
+            mock.add(responses.POST, ENDPOINT, body=error)
+            with pytest.raises(TransportError) as caught:
+                client(ENDPOINT, retries=0, session_id="x").get_client_invoices()
+            shown = "the connection broke (gone)" if "gone" in str(error) else "timed out"
+            assert str(caught.value) == f"{LIST}: {shown}"
