@@ -249,7 +249,7 @@ def main() -> None:
     parser.add_argument("--svg", type=Path, help="write a picture of the large comparison")
     args = parser.parse_args()
     small, large, sizes = 12, 20_000, [200, 2_000, 20_000, 200_000]
-    many, few, least = 40, 7, 3
+    many, few, least = 40, 5, 5
     if args.smallest:
         large, sizes, many, few, least = 200, [12, 100, 200], 1, 1, 1
     print(f"{machine()}\n")
