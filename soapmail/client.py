@@ -23,7 +23,6 @@ TYPE_CHECKING = False  # typing itself costs a tenth of the import
 if TYPE_CHECKING:
     from collections.abc import Callable
     from decimal import Decimal
-    from types import TracebackType
     from typing import Any, TypeVar
 
     import requests
@@ -134,12 +133,7 @@ class Client:
         self._check_open()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def close(self) -> None:

@@ -18,7 +18,6 @@ from .models import Invoice, MailService, Order, Prepay, Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from types import TracebackType
 
 USERNAME = "user@example.com"
 PASSWORD = "p&ss<w>ord"
@@ -123,12 +122,7 @@ class Sandbox:
         threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._server.shutdown()
         self._server.server_close()
 

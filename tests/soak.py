@@ -117,6 +117,7 @@ class Soak:
     def run(self, threads: int = 8) -> None:
         """Do all calls, and check what is left at the end."""
         with (
+            self._sandbox,
             Faulty(self._handle) as server,
             Client(USERNAME, PASSWORD, endpoint=server.endpoint) as client,
         ):
