@@ -39,7 +39,7 @@ OK, REFUSED, USAGE, AUTHENTICATION, NETWORK, UNKNOWN, INTERRUPTED = 0, 1, 2, 3, 
 _CODES = """\
 exit codes:
   0    done
-  1    the server refused, answered wrongly, or has no such thing
+  1    the server refused, answered wrongly, or has no such thing; or the output failed
   2    wrong usage, missing credentials included
   3    the server does not accept username and password
   4    no usable answer from the network
@@ -84,8 +84,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Whoever reads has enough; nothing more may go there, not even at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OK
-    except (SoapMailError, LossyTextWarning, UsageError, Declined, ValueError, OSError) as error:
-        print(f"soapmail: {' '.join(str(error).split())}", file=sys.stderr)
+    except OSError as error:
+        print(f"soapmail: cannot read or write ({error.strerror})", file=sys.stderr)
+        return REFUSED
+    except (SoapMailError, LossyTextWarning, UsageError, Declined, ValueError) as error:
+        print(f"soapmail: {_shown(' '.join(str(error).split()))}", file=sys.stderr)
         return _code(error)
 
 
@@ -102,6 +105,9 @@ def _code(error: Exception) -> int:
 @contextmanager
 def _output() -> Iterator[None]:
     """Write UTF-8 with the line ends as they are given, and all of it before the end."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:  # closed by whoever started the command
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8", newline="")
     yield
@@ -131,7 +137,14 @@ def _messages() -> Iterator[logging.Logger]:
 
 
 class _Parser(argparse.ArgumentParser):
+    def __init__(self, **options: Any) -> None:
+        super().__init__(allow_abbrev=False, **options)
+
     def error(self, message: str) -> NoReturn:
+        words = message.split()
+        if words[0] == "unrecognized":  # what belongs to an option may be a secret
+            names = [word.partition("=")[0] for word in words if word.startswith("-")]
+            message = f"unrecognized arguments{': ' if names else ''}{' '.join(names)}"
         self.exit(USAGE, f"soapmail: {message} (see {self.prog} --help)\n")
 
 
@@ -180,9 +193,9 @@ def _parameter(text: str) -> tuple[str, str | int | float | bool]:
     return name, value
 
 
-def _common() -> argparse.ArgumentParser:
+def _common() -> _Parser:
     """Make the options that stand before or after the command."""
-    options = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
+    options = _Parser(add_help=False, argument_default=argparse.SUPPRESS)
     options.add_argument("--sandbox", action="store_true", help="use a server with example data")
     options.add_argument("--username", help="instead of SOAPMAIL_USERNAME")
     options.add_argument(
@@ -260,7 +273,14 @@ def _parser() -> argparse.ArgumentParser:
     one = add("login-url", _login_url, "print a login URL of a mail service", "login-url 8556")
     one.add_argument("id", type=_number)
 
-    prepays = commands.add_parser("prepay", help="prepaid balances")
+    prepays = commands.add_parser(
+        "prepay",
+        help="prepaid balances",
+        description="prepaid balances",
+        epilog="example:\n  soapmail --sandbox prepay list",
+        parents=[common],
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     group = prepays.add_subparsers(metavar="COMMAND", required=True)
     one = add("list", _prepay_list, "list the prepaid balances", "prepay list", group=group)
     _add_format(one)
@@ -305,6 +325,8 @@ def _add_yes(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
+    if args.password_stdin and args.command is _send and args.body_file is None:
+        raise UsageError("--password-stdin and a body from stdin do not go together")
     with ExitStack() as stack:
         options: dict[str, Any] = {"timeout": args.timeout}
         if args.sandbox:
@@ -320,8 +342,6 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _account(args: argparse.Namespace) -> dict[str, str]:
-    if args.password_stdin and args.command is _send and args.body_file is None:
-        raise UsageError("--password-stdin and a body from stdin do not go together")
     options = {"endpoint": args.endpoint or os.environ.get("SOAPMAIL_ENDPOINT") or ENDPOINT}
     if args.anonymous or (args.command is _call and not takes_session(args.operation)):
         return options
@@ -356,7 +376,7 @@ def _confirm(args: argparse.Namespace, what: str) -> None:
         return
     if not _terminal():
         raise UsageError(f"{what}: say --yes to do this without a terminal")
-    if _asked(f"{what}? [y/N] ").strip().lower() not in ("y", "yes"):
+    if _asked(f"{_shown(what)}? [y/N] ").strip().lower() not in ("y", "yes"):
         raise Declined("nothing was done")
 
 
@@ -400,7 +420,7 @@ def _invoice_row(one: Invoice) -> list[str]:
         _shown(one.invoices_id),
         _shown(one.invoices_date),
         _shown(one.invoices_due_date),
-        f"{_money(one.amount)} {one.invoices_currency or ''}".strip(),
+        _shown(f"{_money(one.amount)} {one.invoices_currency or ''}".strip()),
         "yes" if one.is_paid else "no",
         _shown(one.invoices_service),
         _shown(one.invoices_description),
@@ -425,7 +445,7 @@ def _totals(invoices: Sequence[Invoice]) -> str:
         line = f"{len(own)} invoices, {len(opened)} open, {_money(sum(amounts, Decimal(0)))} open"
         missing = len(opened) - len(amounts)
         unknown = f" and {missing} of unknown amount" if missing else ""
-        lines.append(f"{currency or 'no currency'}: {line}{unknown}")
+        lines.append(f"{_shown(currency) or 'no currency'}: {line}{unknown}")
     return "; ".join(lines) or "0 invoices"
 
 
@@ -466,8 +486,11 @@ def _send(client: Client, args: argparse.Namespace) -> int:
     if args.body_file is None:
         body = sys.stdin.read()
     else:
-        with open(args.body_file, encoding="utf-8") as file:
-            body = file.read()
+        try:
+            with open(args.body_file, encoding="utf-8") as file:
+                body = file.read()
+        except OSError as error:
+            raise UsageError(f"{args.body_file}: {error.strerror}") from None
     what = f"send {args.subject!r} ({len(body)} characters) from {args.from_} to {args.to}"
     _confirm(args, what)
     print(_shown(client.send_mail(args.subject, body, args.to, args.from_).status_text))
@@ -481,7 +504,7 @@ def _pay(client: Client, args: argparse.Namespace) -> int:
 
 
 def _pay_url(client: Client, args: argparse.Namespace) -> int:
-    print(client.get_paypal_url(args.invoice))
+    print(_shown(client.get_paypal_url(args.invoice)))
     return OK
 
 
@@ -530,7 +553,10 @@ def _call(client: Client, args: argparse.Namespace) -> int:
 def _sandbox(client: Client, args: argparse.Namespace) -> int:
     from .sandbox import Sandbox
 
-    sandbox = Sandbox(port=args.port)
+    try:
+        sandbox = Sandbox(port=args.port)
+    except OSError as error:
+        raise UsageError(f"port {args.port}: {error.strerror}") from None
     print(f"endpoint {sandbox.endpoint}")
     print(f"username {sandbox.username}")
     print(f"password {sandbox.password}", flush=True)

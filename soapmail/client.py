@@ -531,15 +531,16 @@ class _Held:
 
 def _refused(outcome: object) -> bool:
     """Tell whether an answer says in words that the session is not valid."""
+    text: object = None
     if isinstance(outcome, SoapFault):
-        text: object = outcome.text
+        text = outcome.text
     elif isinstance(outcome, OperationFailed):
         text = outcome.status_text
-    elif isinstance(outcome, dict) and str(outcome.get("status")).strip().lower() != "ok":
-        text = outcome.get("status_text")
-    else:
-        return False
-    return "invalid session" in str(text).lower()
+    elif isinstance(outcome, dict):
+        status = outcome.get("status")
+        if isinstance(status, str) and status.strip().lower() != "ok":
+            text = outcome.get("status_text")
+    return isinstance(text, str) and "invalid session" in text.lower()
 
 
 def _ambiguous(outcome: object) -> bool:
@@ -551,26 +552,50 @@ def _ambiguous(outcome: object) -> bool:
     return outcome == [] or outcome == {}
 
 
+# What a refused session is known by stays readable, however short a secret is.
+_SIGNS = "(?i)(invalid session|unable to serialize result)"
+
+
 def _hidden(text: str, secrets: list[str]) -> str:
-    """Write ``***`` for each secret, also where some of its letters stand escaped."""
+    """Write ``***`` for each secret, also where it stands escaped."""
     import re
 
-    for secret in sorted(secrets, key=len, reverse=True):
-        text = re.sub("".join(map(_forms, secret)), "***", text)
-    return text
+    pieces = re.split(_SIGNS, text)
+    for secret in sorted(filter(None, secrets), key=len, reverse=True):
+        pieces[::2] = [_without(piece, secret) for piece in pieces[::2]]
+    return "".join(pieces)
+
+
+def _without(text: str, secret: str) -> str:
+    """Hide one secret: in its whole forms anywhere, and with some letters escaped in short texts.
+
+    A pattern takes the square of long texts and secrets, which a server might choose.
+    """
+    import re
+    from html import escape
+    from urllib.parse import quote, quote_plus
+
+    xml = escape(secret)
+    forms = {secret, xml, escape(secret, quote=False), escape(xml), repr(secret)[1:-1]}
+    forms |= {quote(secret), quote(secret, ""), quote_plus(secret)}
+    for form in sorted(forms, key=len, reverse=True):
+        text = text.replace(form, "***")
+    if len(secret) > 100 or len(text) > 100_000:
+        return text
+    return re.sub("".join(map(_forms, secret)), "***", text)
 
 
 def _forms(letter: str) -> str:
-    """Give a pattern for one letter as it is, in XML, in XML twice, in a URL, and in a repr."""
+    """Give a pattern for one letter as it is, in XML, in XML twice, and in a URL."""
     import re
     from html import escape
     from urllib.parse import quote, quote_plus
 
     code = ord(letter)
     forms = {letter, escape(letter), escape(escape(letter)), f"&#{code};", f"&#x{code:x};"}
-    forms |= {quote(letter, ""), quote_plus(letter), repr(letter)[1:-1]}
+    forms |= {quote(letter, ""), quote_plus(letter)}
     if letter == "'":
-        forms |= {"&apos;", "\\'"}
+        forms.add("&apos;")
     return f"(?:{'|'.join(map(re.escape, sorted(forms, key=len, reverse=True)))})"
 
 

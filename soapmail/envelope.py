@@ -57,11 +57,12 @@ def escaped(name: str, value: Value) -> str:
 def _number(name: str, value: object) -> str:
     from decimal import Decimal
 
+    # Not str or repr: subclasses, such as enums and numpy's, write themselves otherwise.
     if isinstance(value, int):
-        return str(value)
+        return int.__repr__(value)
     if not isinstance(value, (float, Decimal)):
         raise TypeError(f"{name}: str, int, float or bool expected, not {type(value).__name__}")
-    number = value if isinstance(value, Decimal) else Decimal(repr(value))
+    number = value if isinstance(value, Decimal) else Decimal(float.__repr__(value))
     if not number.is_finite() or abs(number.adjusted()) > 300:
         raise ValueError(f"{name}: not a number that the server can read")
     return format(number, "f")

@@ -43,8 +43,8 @@ def rows(xml: bytes, model: type[M]) -> list[M]:
     """Map the rows of any operation's answer to a list of ``model``, without a connection.
 
     ``model`` is a dataclass whose fields are ``int``, ``float`` or ``str``, or one of them or
-    ``None``; they are found by name. SoapFault: the answer is a fault. ResponseError: it is not a
-    whole and right list of such rows.
+    ``None``; they are found by name, and one that a row leaves out is ``None``. SoapFault: the
+    answer is a fault. ResponseError: it is not a whole and right list of such rows.
     """
     if not isinstance(xml, bytes):
         raise TypeError(f"xml: bytes expected, not {type(xml).__name__}")
@@ -208,6 +208,10 @@ def _plan(model: Any) -> dict[str, tuple[int, type[Any]]]:
     hints = get_type_hints(model)
     plan = {}
     for index, field in enumerate(fields(model)):
+        if field.kw_only or not field.init:
+            raise TypeError(
+                f"{model.__name__}.{field.name}: a field of the constructor, by position, expected"
+            )
         kinds = {int, float, str} & {hints[field.name], *get_args(hints[field.name])}
         if len(kinds) != 1:
             raise TypeError(f"{model.__name__}.{field.name}: int, float or str expected")
@@ -226,7 +230,7 @@ def _fast(kind: type[Any], cells: Sequence[etree._Element]) -> list[Any] | None:
         return texts
     joined = "".join(texts)  # type: ignore[arg-type]
     digits = joined if kind is int else joined.replace(".", "")
-    if not (digits.isascii() and digits.isdigit() and len(joined) < 16 * len(texts)):
+    if not (digits.isascii() and digits.isdigit() and max(map(len, texts)) < 16):  # type: ignore[arg-type]
         return None
     try:
         return list(map(kind, texts))
@@ -305,7 +309,7 @@ def _strings(parts: Iterable[Part]) -> list[str]:
 
 
 class _Typed:
-    """Reads values by ``xsi:type``; what is referenced twice is read once."""
+    """Reads values by ``xsi:type``."""
 
     _INTS = frozenset(
         "int integer long short byte unsignedInt unsignedLong unsignedShort unsignedByte "
@@ -315,18 +319,19 @@ class _Typed:
 
     def __init__(self, part: Part) -> None:
         self._part = part
-        self._known: dict[etree._Element, Any] = {}
+        # References may make an answer larger than it was sent, but not without end.
+        root = part.element.getroottree().getroot()
+        self._left = math.inf if part.targets is None else 10 * sum(1 for _ in root.iter())
 
     def value(self) -> Any:
         return self._of(self._part.element, "return", 0)
 
     def _of(self, element: etree._Element, place: str, depth: int) -> Any:
         element = self._part.real(element, place)
-        if element not in self._known:
-            if depth > _DEPTH:
-                raise self._part.answer.error("nested too deep", place)
-            self._known[element] = self._read(element, place, depth + 1)
-        return self._known[element]
+        self._left -= 1
+        if depth > _DEPTH or self._left < 0:
+            raise self._part.answer.error("nested too deep", place)
+        return self._read(element, place, depth + 1)
 
     def _read(self, element: etree._Element, place: str, depth: int) -> Any:
         space, kind = self._type(element)

@@ -761,3 +761,75 @@ def test_piped_output_is_never_shortened() -> None:
     )
     out, _ = done.communicate()
     assert "MailBaby Mail" in out.decode()
+
+
+ACCOUNT = {"SOAPMAIL_USERNAME": USERNAME, "SOAPMAIL_PASSWORD": PASSWORD}
+
+
+def shell(sandbox: Sandbox, line: str, account: Mapping[str, str] = ACCOUNT) -> tuple[int, str]:
+    done = subprocess.run(
+        ["bash", "-c", f"{shlex.quote(sys.executable)} -m soapmail {line}"],
+        env={**os.environ, **account, "SOAPMAIL_ENDPOINT": sandbox.endpoint},
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    return done.returncode, done.stderr
+
+
+SEND = "send --to a@b --from c@d --subject s --yes"
+
+
+def test_closed_descriptors_leave_no_traceback(sandbox: Sandbox) -> None:
+    assert shell(sandbox, f"{SEND} </dev/null >&-") == (0, "")
+    assert shell(sandbox, f"{SEND} <&- >/dev/null") == (0, "")
+    assert len(sandbox.sent) == 2
+    code, err = shell(sandbox, "invoices <&-", {})
+    assert (code, err.count("\n")) == (2, 1)
+
+
+def test_a_full_disk_is_told_and_is_no_wrong_usage(sandbox: Sandbox) -> None:
+    code, err = shell(sandbox, f"{SEND} </dev/null >/dev/full")
+    assert (code, err) == (1, "soapmail: cannot read or write (No space left on device)\n")
+
+
+def test_a_password_among_the_arguments_is_neither_taken_nor_shown(
+    run: Callable[..., Result],
+) -> None:
+    for arguments in (["--password", "hunter2"], ["--password=hunter2"]):
+        assert run("invoices", *arguments) == (
+            2, "", "soapmail: unrecognized arguments: --password (see soapmail --help)\n",
+        )  # fmt: skip
+    assert "hunter2" not in run("invoices", "hunter2").err
+
+
+def test_password_and_body_from_stdin_are_refused_with_the_sandbox_too(
+    run: Callable[..., Result],
+) -> None:
+    code, _, err = run("--sandbox", "--password-stdin", *SEND.split(), stdin="x")
+    assert (code, err) == (
+        2,
+        "soapmail: --password-stdin and a body from stdin do not go together\n",
+    )
+
+
+def test_options_of_a_group_stand_in_all_places(run: Callable[..., Result]) -> None:
+    for line in ("prepay -v list", "prepay list -v", "-v prepay list"):
+        assert run(*line.split()).err.count("soapmail: api_") >= 1
+    assert "soapmail --sandbox prepay list" in run("prepay", "--help").out
+
+
+def test_nothing_of_the_server_moves_the_cursor(
+    run: Callable[..., Result], sandbox: Sandbox
+) -> None:
+    sandbox.invoices = [replace(sandbox.invoices[0], invoices_currency="U\nS\x9b31m")]
+    out = run("invoices").out
+    assert out.count("\n") == 3
+    assert "\x9b" not in out
+    terminal = Terminal(
+        "send", "--to", "a\x1b[31m", "--from", "c", "--subject", "s", "--body-file", "/dev/null",
+        environment={**ACCOUNT, "SOAPMAIL_ENDPOINT": sandbox.endpoint},
+    )  # fmt: skip
+    assert "\x1b" not in terminal.until("[y/N] ")
+    terminal.type("n\n")
+    assert terminal.end()[0] == 1

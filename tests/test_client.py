@@ -942,3 +942,31 @@ def test_a_login_that_breaks_is_a_transport_error_not_an_unknown_outcome(
     with pytest.raises(TransportError) as caught:
         client().login()
     assert type(caught.value) is TransportError
+
+
+def test_hiding_takes_no_long_time() -> None:
+    from soapmail.client import _hidden
+
+    assert _hidden("\\" * 200, ["\\" * 99 + "x"]) == "\\" * 200
+    assert _hidden("a" * 1_000_000, ["a" * 50_000 + "b"]) == "a" * 1_000_000
+    assert _hidden("a" * 1_000_000 + "ab", ["ab"]) == "a" * 1_000_000 + "***"
+
+
+@pytest.mark.parametrize("password", ["", "s", "Invalid Session"])
+def test_a_short_secret_does_not_hide_what_a_refusal_is_known_by(
+    http: responses.RequestsMock, password: str
+) -> None:
+    add(http, REFUSED, second_login(), text_answer("api_x", "done"))
+    assert client(session_id="old").call("api_x", password=password) == "done"
+    add(http, REFUSED, second_login(), FULL)
+    one = Client("u", "s", session_id="old", retries=0)
+    assert len(one.get_client_invoices()) == 12
+
+
+def test_a_nested_status_is_no_refusal(http: responses.RequestsMock) -> None:
+    xml = "<return><status><a>invalid session</a></status><status_text>x</status_text></return>"
+    add(http, LOGIN, envelope("api_get_x", xml))
+    assert client().call("api_get_x")["status"] == {"a": "invalid session"}
+    xml = "<return><status>no</status><status_text><a>invalid session</a></status_text></return>"
+    add(http, LOGIN, envelope("api_get_x", xml))
+    assert client().call("api_get_x")["status"] == "no"

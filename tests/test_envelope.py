@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from decimal import Decimal
+from enum import Enum
 from typing import Any
 
 import pytest
@@ -152,3 +153,16 @@ def test_nothing_but_the_template_and_the_values_is_posted() -> None:
         'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance">\n</m:get_modules>\n'
         "</SOAP-ENV:Body>\n</SOAP-ENV:Envelope>"
     )
+
+
+def test_subclasses_of_numbers_are_written_as_the_numbers_they_are() -> None:
+    class Ids(int, Enum):
+        ONE = 8556
+
+    class Numpy(float):
+        def __repr__(self) -> str:
+            return "np.float64(1.5)"
+
+    assert envelope.escaped("id", Ids.ONE) == "8556"
+    assert envelope.escaped("amount", Numpy(1.5)) == "1.5"
+    assert envelope.typed("id", Ids.ONE) == ("int", "8556")

@@ -403,17 +403,45 @@ def test_by_type_bounds_depth_and_circles() -> None:
         by_type(answer(envelope("x", circle)))
 
 
-def test_by_type_reads_what_is_referenced_often_only_once() -> None:
+def test_by_type_bounds_what_references_expand_to() -> None:
     """Sixty levels that each refer twice to the next would be 2**60 values."""
     levels = "".join(f'<m id="{n}"><a href="#{n + 1}"/><b href="#{n + 1}"/></m>' for n in range(60))
     data = envelope("x", '<return href="#0"/>').replace(
         b"</SOAP-ENV:Body>", f'{levels}<m id="60">end</m></SOAP-ENV:Body>'.encode()
     )
-    found = by_type(answer(data))
-    for _ in range(60):
-        assert found["a"] is found["b"]
-        found = found["a"]
-    assert found == "end"
+    with pytest.raises(ResponseError, match="nested too deep"):
+        by_type(answer(data))
+    twice = envelope("x", '<return><a id="1"><c>5</c></a><b href="#1"/></return>')
+    assert by_type(answer(twice)) == {"a": {"c": "5"}, "b": {"c": "5"}}
+
+
+@pytest.mark.parametrize("many", [0, 30])
+def test_one_huge_number_among_short_ones_is_judged_as_alone(many: int) -> None:
+    short = [{"invoices_amount": "1", "invoices_id": "1"}] * many
+    for field, size in (("invoices_amount", 400), ("invoices_id", 50)):
+        huge = {"invoices_amount": "1", "invoices_id": "1", field: "9" * size}
+        place, problem, _ = wrong(invoices_answer([*short, huge, *short]))
+        assert place == f"row {many + 1}, {field}"
+        assert problem.startswith("not a valid")
+
+
+def test_a_dataclass_that_cannot_be_made_by_position_is_refused() -> None:
+    @dataclasses.dataclass(kw_only=True)
+    class Named:
+        invoices_id: int
+
+    @dataclasses.dataclass
+    class Derived:
+        invoices_id: int = dataclasses.field(default=0, init=False)
+
+    for model in (Named, Derived):
+        with pytest.raises(TypeError, match="a field of the constructor, by position, expected$"):
+            rows(recorded("get_client_invoices").body, model)
+
+
+def test_a_long_declaration_takes_no_long_time() -> None:
+    data = invoices_answer([PLAIN]).replace(b"[1]", b"[1" + b" " * 200_000 + b"x]")
+    assert wrong(data)[1] == "not a number of rows"
 
 
 # --- the answer as a whole -----------------------------------------------------------------------
