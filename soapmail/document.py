@@ -332,10 +332,9 @@ def _not_utf8(data: bytes, charset: str | None) -> tuple[str, list[str]]:
 
 def _codec(name: str) -> str | None:
     try:
-        found = codecs.lookup(name).name
+        return codecs.lookup(name).name
     except LookupError:
         return None
-    return "iso8859-1" if found == "ascii" else found
 
 
 def _strict(data: bytes, name: str) -> str:

@@ -970,3 +970,9 @@ def test_a_nested_status_is_no_refusal(http: responses.RequestsMock) -> None:
     xml = "<return><status>no</status><status_text><a>invalid session</a></status_text></return>"
     add(http, LOGIN, envelope("api_get_x", xml))
     assert client().call("api_get_x")["status"] == "no"
+
+
+def test_a_subject_may_be_empty(http: responses.RequestsMock) -> None:
+    add(http, LOGIN, recorded("send_mail_ok"))
+    assert client().send_mail("", "", "a@b", "c@d").status == "ok"
+    assert sent(http)[1][1] == [SID, "", "", "a@b", "c@d"]

@@ -355,3 +355,23 @@ def test_long_pages_are_shown_shortened() -> None:
     with pytest.raises(ResponseError) as caught:
         rows(b" x" + b"y" * 20_000, Invoice)
     assert caught.value.value == "x" + "y" * 98 + "…"
+
+
+def test_a_nul_behind_the_first_four_bytes_does_not_mean_utf16() -> None:
+    assert description(b"\n\n\n\n\x00" + PLAIN) == "x"
+
+
+def test_raw_and_referenced_characters_are_counted_together(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    assert description(PLAIN.replace(b">x<", b">\x01&#2;<")) == "\ufffd\ufffd"
+    assert "2 characters that XML forbids became U+FFFD" in caplog.text
+
+
+def test_comments_do_not_split_values_of_answers_with_references_either() -> None:
+    rows_ = [
+        row_xml({"invoices_id": 1, "invoices_description": "@"}).replace("<item", '<item id="a"')
+    ]
+    data = envelope(LIST, array_xml([*rows_, '<item href="#a"/>']))
+    found = rows(data.replace(b"@", "C<!-- x -->af<?x y?>é".encode()), Invoice)
+    assert [one.invoices_description for one in found] == ["Café", "Café"]

@@ -1007,3 +1007,14 @@ def test_errno_timeouts_are_timeouts() -> None:
                 client(ENDPOINT, retries=0, session_id="x").get_client_invoices()
             shown = "the connection broke (gone)" if "gone" in str(error) else "timed out"
             assert str(caught.value) == f"{LIST}: {shown}"
+
+
+@pytest.mark.parametrize("broken", ["reset", "hang up", "no HTTP", "half of the headers"])
+@pytest.mark.parametrize("own", [True, False])
+def test_a_break_on_a_new_connection_is_no_missing_connection(broken: str, own: bool) -> None:
+    """The very first request of a connection left, so it may have been carried out."""
+    with Faulty(BREAKS[broken]) as server, requests.Session() as session:
+        one = client(server, session=None if own else session, session_id="x", retries=5)
+        with pytest.raises(OutcomeUnknown):
+            send(one)
+    assert server.operations == ["api_send_mail"]
