@@ -315,9 +315,14 @@ def main() -> None:
         )  # fmt: skip
         *_, before, last = sizes
         for field, name in (("cpu", "CPU"), ("mib", "memory")):
-            slope = per_row(grown, last, sizes[0], field) / per_row(grown, before, sizes[0], field)
+            shares = [
+                median([getattr(run, field) for run in grown[size][OURS]]) / size
+                for size in (before, last)
+            ]
             what = f"{name} per row at {last} rows, of that at {before}"
-            targets.append(Target(what, 1.15, slope))
+            targets.append(Target(what, 1.15, shares[1] / shares[0]))
+            slope = per_row(grown, last, sizes[0], field) / per_row(grown, before, sizes[0], field)
+            targets.append(Target("the same, without the start of the process", 1.15, slope))
     if not args.smallest:
         targets.append(Target("wheel, KiB", 60, wheel_kib()))
     print("### targets\n")
