@@ -976,3 +976,57 @@ def test_a_subject_may_be_empty(http: responses.RequestsMock) -> None:
     add(http, LOGIN, recorded("send_mail_ok"))
     assert client().send_mail("", "", "a@b", "c@d").status == "ok"
     assert sent(http)[1][1] == [SID, "", "", "a@b", "c@d"]
+
+
+RECORDED_LISTS = {
+    "get_client_invoices": [row["invoices_description"] for row in SAMPLES[LIST]],
+    "get_client_invoices_one": ["(Repeat Invoice: 19156909) MailBaby Mail"],
+    "get_client_invoices_empty": [],
+    "get_client_invoices_nil_and_blank": [
+        "(Repeat Invoice: 19156909) MailBaby Mail",
+        "Payment for invoice 7514880 & <tax>",
+    ],
+    "get_client_invoices_control_character": [
+        "bad \ufffd byte",
+        "(Repeat Invoice: 19158862) MailBaby Mail",
+    ],
+    "get_client_invoices_utf8_labelled_latin1": ["Café Zürich — MailBaby €5"],
+}
+
+
+@pytest.mark.parametrize("name", RECORDED_LISTS)
+def test_recorded_lists_with_their_own_headers(http: responses.RequestsMock, name: str) -> None:
+    """The headers as recorded: one counts fewer bytes than there are."""
+    body, headers = recorded(name).body, recorded(name).headers
+    http.add(responses.POST, ENDPOINT, body=LOGIN)
+    http.add(
+        responses.POST,
+        ENDPOINT,
+        body=body,
+        headers={key: value for key, value in headers.items() if key != "Content-Type"},
+        content_type=headers["Content-Type"],
+    )
+    found = client().get_client_invoices()
+    assert [one.invoices_description for one in found] == RECORDED_LISTS[name]
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "text"),
+    [
+        (
+            "fault_undefined_operation",
+            "SOAP-ENV:Client",
+            "Operation 'api_mail_no_such_operation' is not defined in the WSDL for this service",
+        ),
+        (
+            "fault_unparsable_request",
+            "SOAP-ENV:Client",
+            "error in msg parsing:\nXML error parsing SOAP payload on line 1: > required",
+        ),
+    ],
+)
+def test_recorded_faults(http: responses.RequestsMock, name: str, code: str, text: str) -> None:
+    add(http, LOGIN, recorded(name))
+    with pytest.raises(SoapFault) as caught:
+        client().get_client_invoices()
+    assert caught.value == SoapFault(code, text)
