@@ -41,9 +41,6 @@ class Result(NamedTuple):
     err: str
 
 
-Command = "Callable[..., Result]"
-
-
 @pytest.fixture
 def run(
     capsys: pytest.CaptureFixture[str], sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
