@@ -21,6 +21,7 @@ _log = logging.getLogger("soapmail")
 # Small enough that the rows of one chunk stay in the processor's cache.
 _CHUNK = 32 * 1024
 _SHOWN = 100
+_BASE64 = b"base64"
 _ENVELOPES = {
     "{http://schemas.xmlsoap.org/soap/envelope/}Envelope",
     "{http://www.w3.org/2003/05/soap-envelope}Envelope",
@@ -91,11 +92,15 @@ class Answer(NamedTuple):
 
 
 class Part(NamedTuple):
-    """The return element with all that has arrived of it; ``whole`` on the last one."""
+    """The return element with all that has arrived of it; ``whole`` on the last one.
+
+    ``encoded``: there may be texts in base64, as SOAP::Lite writes what is not ASCII.
+    """
 
     answer: Answer
     element: etree._Element
     whole: bool
+    encoded: bool
     targets: Mapping[str, etree._Element] | None = None
 
     def real(self, element: etree._Element, place: str) -> etree._Element:
@@ -214,6 +219,7 @@ def _parser() -> etree.XMLPullParser:
 def _parts(answer: Answer, data: bytes, start: int) -> Iterator[Part]:
     """Parse chunk by chunk, so that rows can be taken and freed before the next ones come."""
     parser = _parser()
+    encoded = _BASE64 in data
     root: etree._Element | None = None
     value: etree._Element | None = None
     for at in range(start, len(data), _CHUNK):
@@ -224,8 +230,8 @@ def _parts(answer: Answer, data: bytes, start: int) -> Iterator[Part]:
             value = next(iter(_RETURN(root)), None)
             _check_operation(answer, root)
         if value is not None:
-            yield Part(answer, value, whole=False)
-    yield Part(answer, _checked(answer, parser.close()), whole=True)
+            yield Part(answer, value, whole=False, encoded=encoded)
+    yield Part(answer, _checked(answer, parser.close()), whole=True, encoded=encoded)
 
 
 def _root(parser: etree.XMLPullParser) -> etree._Element | None:
@@ -238,7 +244,8 @@ def _whole(answer: Answer, data: bytes) -> Part:
     for target in _TARGETS(root):
         if targets.setdefault(_ID(target), target) is not target:
             raise answer.error("two elements with the same id", value=_ID(target))
-    return Part(answer, _checked(answer, root), whole=True, targets=targets)
+    value = _checked(answer, root)
+    return Part(answer, value, whole=True, encoded=_BASE64 in data, targets=targets)
 
 
 def _checked(answer: Answer, root: etree._Element) -> etree._Element:

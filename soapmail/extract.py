@@ -23,6 +23,7 @@ _BLANK = " \t\r\n"
 _DEPTH = 64
 _INT = r"[+-]?[0-9]{1,40}"
 _FLOAT = r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?"
+_BASE64 = ("base64Binary", "base64")
 _BOOLS = {"true": True, "1": True, "false": False, "0": False}
 
 _ANCHOR = r"""(?i)<a\s[^>]*?\bhref\s*=\s*["']([^"']*)["']"""
@@ -185,7 +186,8 @@ def _columns(
         if columns[index] is not None:
             raise part.answer.error("a field that stands twice", _place(first, 0, name))
         column = cells[n :: len(names)]
-        columns[index] = _fast(kind, column) or [
+        fast = None if part.encoded else _fast(kind, column)
+        columns[index] = fast or [
             _cell(part, kind, cell, _place(first, row, name)) for row, cell in enumerate(column)
         ]
     if not any(columns):
@@ -252,7 +254,19 @@ def _value(part: Part, element: etree._Element, place: str) -> _Value:
         inner = local_name(element[0])
         raise part.answer.error("a nested element in a value", place, inner)
     text = element.text or ""
+    if part.encoded and (mark(element, "type") or "").rpartition(":")[2] in _BASE64:
+        text = _from_base64(part, text, place)
     return _Value(text, not text and is_nil(part.answer, element, place))
+
+
+def _from_base64(part: Part, text: str, place: str) -> str:
+    from base64 import b64decode
+
+    try:
+        return b64decode("".join(text.split()), validate=True).decode()
+    except ValueError:
+        pass
+    raise part.answer.error("not text in base64", place, text)
 
 
 def _cell(part: Part, kind: type[Any], element: etree._Element, place: str) -> Any:

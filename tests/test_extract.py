@@ -643,3 +643,37 @@ def test_problems_of_a_whole_answer_are_told() -> None:
 
 def test_strings_of_an_xml_type_prefix() -> None:
     assert by_type(answer(envelope("x", '<return xsi:type="a:b:int">5</return>'))) == 5
+
+
+# "café" and "€ 5" in UTF-8 and base64, as RFC 4648 writes them.
+ENCODED = (("Y2Fmw6k=", "café"), (" 4oKs\n IDU= ", "€ 5"), ("", ""))
+
+
+@pytest.mark.parametrize(("written", "text"), ENCODED)
+@pytest.mark.parametrize("kind", ["xsd:base64Binary", "SOAP-ENC:base64", "base64Binary"])
+def test_text_in_base64_is_read(written: str, text: str, kind: str) -> None:
+    cell = f'<invoices_description xsi:type="{kind}">{written}</invoices_description>'
+    plain = "<invoices_description>Y2Fmw6k=</invoices_description>"
+    data = envelope(LIST, array_xml([f"<item>{cell}</item>", f"<item>{plain}</item>"] * 30))
+    assert [row.invoices_description for row in rows(data, Invoice)] == [text, "Y2Fmw6k="] * 30
+    answer = Answer(envelope("api_x", f'<return xsi:type="{kind}">{written}</return>'))
+    assert scalar(answer, str) == by_type(answer) == text
+
+
+@pytest.mark.parametrize("written", ["Y2Fm*w6k=", "Y2Fmw6k", "6Q==", "é"])
+def test_what_is_no_text_in_base64(written: str) -> None:
+    cell = f'<invoices_description xsi:type="xsd:base64Binary">{written}</invoices_description>'
+    place, problem, value = wrong(envelope(LIST, array_xml([f"<item>{cell}</item>"])))
+    assert (place, problem, value) == (
+        "row 1, invoices_description",
+        "not text in base64",
+        written,
+    )
+
+
+def test_text_in_base64_behind_a_reference() -> None:
+    data = envelope(LIST, array_xml(['<item><invoices_module href="#a"/></item>'])).replace(
+        b"</SOAP-ENV:Body>",
+        b'<multiRef id="a" xsi:type="xsd:base64Binary">Y2Fmw6k=</multiRef></SOAP-ENV:Body>',
+    )
+    assert rows(data, Invoice) == [Invoice(invoices_module="café")]

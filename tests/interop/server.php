@@ -1,39 +1,104 @@
 <?php
-// The invoices from the contract, by PHP's own SOAP server; each row stands twice in the list,
-// so that it writes the second one as a reference to the first.
+// The operations of soapmail's methods, by PHP's own SOAP server: from the WSDL of the contract at
+// /wsdl, without one at any other path. What it lists is in the JSON file that ROWS names.
+// A list holds each of its rows twice, so that PHP writes the second one as a reference.
+const SESSION = "e720445786c7735aa64392f987db2fad";
+
 class Service {
-    private function rows($operation) {
-        $contract = json_decode(file_get_contents(__DIR__ . "/../data/contract.json"));
-        return $contract->samples->$operation;
-    }
-    public function api_login($username, $password) {
-        return $password === "p&ss<w>ord" ? "e720445786c7735aa64392f987db2fad" : "";
-    }
-    public function api_mail_get_client_invoices($sid) {
-        if ($sid !== "e720445786c7735aa64392f987db2fad") {
+    private function checked($sid) {
+        if ($sid !== SESSION) {
             throw new SoapFault("Client", "Invalid Session ID");
         }
-        $rows = $this->rows("api_mail_get_client_invoices");
+    }
+    private function rows($sid, $operation) {
+        $this->checked($sid);
+        return json_decode(file_get_contents(getenv("ROWS")))->$operation;
+    }
+    private function twice($rows) {
         return array_merge($rows, $rows);
     }
+    private function status($text, $status = "ok") {
+        return (object) ["status" => $status, "status_text" => $text];
+    }
+
+    public function api_login($username, $password) {
+        return [$username, $password] === ["user@example.com", "p&ss<w>ord"] ? SESSION : "";
+    }
+    public function api_mail_get_client_invoices($sid) {
+        return $this->twice($this->rows($sid, "api_mail_get_client_invoices"));
+    }
+    public function api_mail_get_client_unpaid_invoices($sid) {
+        return $this->rows($sid, "api_mail_get_client_unpaid_invoices");
+    }
+    public function api_mail_get_services($sid) {
+        return $this->twice($this->rows($sid, "api_mail_get_services"));
+    }
     public function api_mail_get_service($sid, $id) {
-        foreach ($this->rows("api_mail_get_services") as $row) {
+        foreach ($this->rows($sid, "api_mail_get_services") as $row) {
             if ($row->mail_id === $id) {
                 return $row;
             }
         }
         return null;
     }
-    public function api_send_mail($sid, $subject, $body, $to, $from) {
-        return (object) ["status" => "ok", "status_text" => "$subject|$body|$to|$from"];
+    public function api_mail_cancel_service($sid, $id) {
+        $this->checked($sid);
+        if ($id === 500) {
+            throw new Exception("the program ends here");
+        }
+        return $id === 8556;
     }
-    public function api_add_prepay($sid, $module, $amount, $automatic_use) {
-        return ($automatic_use === false && $amount === 2.5) ? 5 : 0;
+    public function api_send_mail($sid, $subject, $body, $to, $from) {
+        $this->checked($sid);
+        if ($subject === "fault") {
+            throw new SoapFault("Server.Mail", $body, $to, ["from" => $from]);
+        }
+        return $this->status("$subject|$body|$to|$from");
+    }
+    public function api_api_buy_mail($sid, $coupon) {
+        $this->checked($sid);
+        $order = $this->status($coupon);
+        $order->invoices = "19156909,19156910";
+        $order->cost = 12.5;
+        return $order;
+    }
+    public function api_api_auto_zonemta_login($sid, $id) {
+        $this->checked($sid);
+        return $this->status("https://mail.example.com/login?id=$id&a=1");
     }
     public function get_modules() {
         return ["domains", "mail"];
     }
+    public function api_make_payment($sid, $module, $invoice) {
+        $this->checked($sid);
+        if ([$module, $invoice] !== ["mail", 7514880]) {
+            return $this->status("Invalid Invoice Number Passed", "error");
+        }
+        return $this->status("paid");
+    }
+    public function api_get_paypal_url($module, $invoice) {
+        return "<a href=\"https://www.paypal.com/?a=$module&b=$invoice\" target=_blank>Click</a>";
+    }
+    public function api_get_prepay_list($sid) {
+        return $this->twice($this->rows($sid, "api_get_prepay_list"));
+    }
+    public function api_get_prepay_remaining($sid, $module) {
+        $this->checked($sid);
+        return $this->status("$module 10.00");
+    }
+    public function api_get_prepay_paypal_fill_url($sid, $module, $prepay_id, $amount) {
+        $this->checked($sid);
+        return "https://www.paypal.com/?a=$module&b=$prepay_id&c=$amount";
+    }
+    public function api_add_prepay($sid, $module, $amount, $automatic_use) {
+        $this->checked($sid);
+        return [$module, $amount, $automatic_use] === ["mail", 2.5, false] ? 5 : 0;
+    }
 }
-$server = new SoapServer(null, ["uri" => "urn:myapi"]);
+
+$wsdl = __DIR__ . "/../data/wire/api.wsdl";
+$server = $_SERVER["REQUEST_URI"] === "/wsdl"
+    ? new SoapServer($wsdl, ["cache_wsdl" => WSDL_CACHE_NONE])
+    : new SoapServer(null, ["uri" => "urn:myapi"]);
 $server->setClass("Service");
 $server->handle();
