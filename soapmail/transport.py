@@ -47,6 +47,8 @@ _NEVER_CONNECTED = (
     urllib3.exceptions.NewConnectionError,
     ssl.SSLCertVerificationError,
 )
+# What http.client says when a proxy refuses to connect.
+_NO_TUNNEL = "Tunnel connection failed"
 _TIMEOUTS = (requests.Timeout, urllib3.exceptions.TimeoutError, TimeoutError)
 _LOWER_ERRORS = (
     requests.RequestException,
@@ -470,7 +472,9 @@ def _reason(error: BaseException) -> str:
 def _failure(error: BaseException, call: Call) -> _Failure:
     """Map whatever requests, urllib3, ssl and the socket raise; the one place that does."""
     chain = _chain(error)
-    never = _state.sent is False or any(isinstance(one, _NEVER_CONNECTED) for one in chain)
+    never = _state.sent is False or any(
+        isinstance(one, _NEVER_CONNECTED) or str(one).startswith(_NO_TUNNEL) for one in chain
+    )
     # A refused connection is a NewConnectionError, which is a ConnectTimeoutError too.
     refused = any(isinstance(one, urllib3.exceptions.NewConnectionError) for one in chain)
     timed_out = any(isinstance(one, _TIMEOUTS) for one in chain)

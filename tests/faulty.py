@@ -5,15 +5,15 @@ from __future__ import annotations
 import contextlib
 import re
 import socket
+import ssl
 import struct
 import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from .support import LIST, LOGIN, many_rows
+from .support import DATA, LIST, LOGIN, many_rows
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Callable, Mapping
 
 
@@ -172,4 +172,11 @@ def after_login(handler: Callable[[Request], None]) -> Callable[[Request], None]
     return both
 
 
-__all__ = ["LIST", "Faulty", "Hangup", "Request", "after_login", "normal"]
+def certified(name: str = "loopback") -> ssl.SSLContext:
+    """Make the TLS of a server whose certificate the CA of the test data has signed."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(DATA / "tls" / f"{name}.pem")
+    return context
+
+
+__all__ = ["LIST", "Faulty", "Hangup", "Request", "after_login", "certified", "normal"]

@@ -36,7 +36,7 @@ from soapmail import (
 from soapmail.extract import rows
 from soapmail.sandbox import PASSWORD, USERNAME
 
-from .faulty import Faulty, Hangup, Request, after_login, normal
+from .faulty import Faulty, Hangup, Request, after_login, certified, normal
 from .support import (
     CHANGING,
     DATA,
@@ -781,37 +781,10 @@ def test_a_callers_session_keeps_its_own_headers_and_authentication() -> None:
     assert headers["accept-encoding"] == "identity"
 
 
-def tls() -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(DATA / "loopback.pem")
-    return context
-
-
-def test_tls_is_verified_and_nothing_sent_without_trust() -> None:
-    with Faulty(normal, tls()) as server:
-        for own in (True, False):
-            with requests.Session() as session:
-                one = client(server, session=None if own else session, session_id="x")
-                for do in (Client.get_client_invoices, send):
-                    with pytest.raises(TransportError, match="no trusted TLS connection") as caught:
-                        do(one)
-                    assert type(caught.value) is TransportError
-    assert server.requests == []
-
-
-def test_tls_with_a_callers_ca(monkeypatch: pytest.MonkeyPatch) -> None:
-    body = many_rows(200, "é" * 20)
-    with Faulty(counted(body, len(body.decode())), tls()) as server, requests.Session() as session:
-        session.verify = str(DATA / "loopback.pem")
-        assert len(client(server, session=session).get_client_invoices()) == 200
-        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(DATA / "loopback.pem"))
-        assert len(client(server).get_client_invoices()) == 200
-
-
 @pytest.mark.parametrize("slow", ["never answers", "drips headers", "drips the body"])
 def test_the_time_limit_holds_over_tls(slow: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(DATA / "loopback.pem"))
-    with Faulty(script(SLOW[slow]), tls()) as server:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(DATA / "tls" / "ca.pem"))
+    with Faulty(script(SLOW[slow]), certified()) as server:
         started = time.monotonic()
         with pytest.raises(TransportError, match="timed out$"):
             client(server, timeout=0.4, session_id="x").get_client_invoices()

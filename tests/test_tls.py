@@ -1,0 +1,249 @@
+"""TLS and proxies: whom the password may reach, and what is said when it may not."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import requests
+
+from soapmail import Client, Invoice, TransportError
+from soapmail.extract import rows
+from soapmail.sandbox import PASSWORD, USERNAME
+
+from .faulty import Faulty, Request, certified, normal
+from .support import DATA, many_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+CA = str(DATA / "tls" / "ca.pem")
+INVOICES = rows(many_rows(12), Invoice)
+# No such host exists; its name is resolved by the proxy alone.
+ELSEWHERE = "https://mail.example.test/api.php"
+
+
+def client(endpoint: str, **options: Any) -> Client:
+    return Client(USERNAME, PASSWORD, endpoint=endpoint, timeout=10, retries=0, **options)
+
+
+def read(one: Client) -> object:
+    return one.get_client_invoices()
+
+
+def change(one: Client) -> object:
+    return one.send_mail("s", "b", "a@b", "c@d")
+
+
+def trust_by_session(monkeypatch: pytest.MonkeyPatch, session: requests.Session) -> dict[str, Any]:
+    session.verify = CA
+    return {"session": session}
+
+
+def trust_by_environment(
+    monkeypatch: pytest.MonkeyPatch, session: requests.Session
+) -> dict[str, Any]:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", CA)
+    return {}
+
+
+def trust_by_both(monkeypatch: pytest.MonkeyPatch, session: requests.Session) -> dict[str, Any]:
+    return trust_by_session(monkeypatch, session) | trust_by_environment(monkeypatch, session)
+
+
+TRUSTS = pytest.mark.parametrize("trust", [trust_by_session, trust_by_environment, trust_by_both])
+
+
+@TRUSTS
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_a_private_ca_is_trusted_when_it_is_given(
+    trust: Callable[..., dict[str, Any]], host: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Faulty(normal, certified()) as server, requests.Session() as session:
+        one = client(f"https://{host}:{server.port}/", **trust(monkeypatch, session))
+        assert one.get_client_invoices() == INVOICES
+        one.close()
+    assert server.operations == ["api_login", "api_mail_get_client_invoices"]
+    assert server.connections == 1
+
+
+@pytest.mark.parametrize("do", [read, change])
+@pytest.mark.parametrize("own", [True, False])
+def test_without_trust_nothing_is_sent_and_the_error_says_why(
+    do: Callable[[Client], object], own: bool
+) -> None:
+    with Faulty(normal, certified()) as server, requests.Session() as session:
+        one = client(server.endpoint, session=None if own else session, session_id="x")
+        with pytest.raises(TransportError, match="no trusted TLS connection.*certificate") as caught:
+            do(one)
+    assert type(caught.value) is TransportError
+    assert server.requests == []
+
+
+@TRUSTS
+@pytest.mark.parametrize("do", [read, change])
+def test_a_certificate_of_another_name_is_refused(
+    trust: Callable[..., dict[str, Any]],
+    do: Callable[[Client], object],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with Faulty(normal, certified("other")) as server, requests.Session() as session:
+        one = client(server.endpoint, session_id="x", **trust(monkeypatch, session))
+        with pytest.raises(TransportError, match="no trusted TLS connection.*127.0.0.1") as caught:
+            do(one)
+    assert type(caught.value) is TransportError
+    assert server.requests == []
+
+
+@TRUSTS
+def test_miscounted_answers_are_whole_over_tls_too(
+    trust: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = many_rows(200, "é" * 20)
+    count = len(body.decode())
+
+    def miscounted(request: Request) -> None:
+        request.answer(body, count=count)
+
+    with Faulty(miscounted, certified()) as server, requests.Session() as session:
+        one = client(server.endpoint, session_id="x", **trust(monkeypatch, session))
+        assert one.get_client_invoices() == rows(body, Invoice)
+        one.close()
+
+
+# --- through a forward proxy -----------------------------------------------------------------------
+
+
+def pump(source: socket.socket, target: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while data := source.recv(65536):
+            target.sendall(data)
+    for one in (source, target):
+        with contextlib.suppress(OSError):
+            one.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.fixture
+def far() -> Iterator[Faulty]:
+    """Serve as the host of another name, which only the proxy finds."""
+    with Faulty(normal, certified("other")) as server:
+        yield server
+
+
+@pytest.fixture
+def proxy(far: Faulty) -> Iterator[Faulty]:
+    """Be a forward proxy that makes a tunnel to the far server, whatever host is asked for."""
+
+    def tunnel(request: Request) -> None:
+        with socket.create_connection(("127.0.0.1", far.port)) as target:
+            request.raw(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            back = threading.Thread(target=pump, args=(target, request.connection))
+            back.start()
+            pump(request.connection, target)
+            back.join()
+
+    with Faulty(tunnel) as server:
+        yield server
+
+
+def proxy_by_session(
+    address: str, monkeypatch: pytest.MonkeyPatch, session: requests.Session
+) -> dict[str, Any]:
+    session.proxies = {"https": address}
+    return trust_by_session(monkeypatch, session)
+
+
+def proxy_by_environment(
+    address: str, monkeypatch: pytest.MonkeyPatch, session: requests.Session
+) -> dict[str, Any]:
+    monkeypatch.setenv("HTTPS_PROXY", address)
+    return trust_by_environment(monkeypatch, session)
+
+
+PROXIES = pytest.mark.parametrize("by", [proxy_by_session, proxy_by_environment])
+
+
+@PROXIES
+def test_an_https_endpoint_is_reached_through_a_proxy(
+    far: Faulty, proxy: Faulty, by: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with requests.Session() as session:
+        address = f"http://127.0.0.1:{proxy.port}"
+        with client(ELSEWHERE, **by(address, monkeypatch, session)) as one:
+            assert one.get_client_invoices() == INVOICES
+    (request,) = proxy.requests
+    assert request.line.startswith("CONNECT mail.example.test:443 HTTP/1.")
+    assert far.operations == ["api_login", "api_mail_get_client_invoices"]
+    assert far.connections == 1
+
+
+@PROXIES
+@pytest.mark.parametrize("do", [read, change])
+def test_a_dead_proxy_is_a_clear_error(
+    by: Callable[..., dict[str, Any]],
+    do: Callable[[Client], object],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    with requests.Session() as session:
+        options = by(f"http://who:hunter2@127.0.0.1:{port}", monkeypatch, session)
+        one = client(ELSEWHERE, session_id="x", **options)
+        with pytest.raises(TransportError, match=r"could not connect \(.*refused") as caught:
+            do(one)
+    assert type(caught.value) is TransportError
+    assert "hunter2" not in repr(caught.value)
+
+
+@PROXIES
+@pytest.mark.parametrize("do", [read, change])
+def test_a_proxy_that_refuses_is_a_clear_error(
+    by: Callable[..., dict[str, Any]],
+    do: Callable[[Client], object],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(request: Request) -> None:
+        request.answer(b"", 407, close=True)
+
+    with Faulty(refuse) as server, requests.Session() as session:
+        options = by(f"http://who:hunter2@127.0.0.1:{server.port}", monkeypatch, session)
+        one = client(ELSEWHERE, session_id="x", **options)
+        with pytest.raises(TransportError, match=r"could not connect \(.*407") as caught:
+            do(one)
+    assert type(caught.value) is TransportError
+    assert "hunter2" not in repr(caught.value)
+
+
+@pytest.mark.parametrize("do", [read, change])
+def test_a_proxy_that_hangs_up_is_a_clear_error(
+    do: Callable[[Client], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Faulty(Request.reset) as server:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://who:hunter2@127.0.0.1:{server.port}")
+        with pytest.raises(TransportError, match=r"could not connect \(") as caught:
+            do(client(ELSEWHERE, session_id="x"))
+    assert type(caught.value) is TransportError
+    assert "hunter2" not in repr(caught.value)
+
+
+@PROXIES
+@pytest.mark.parametrize("do", [read, change])
+def test_trust_is_demanded_through_a_proxy_too(
+    far: Faulty,
+    proxy: Faulty,
+    by: Callable[..., dict[str, Any]],
+    do: Callable[[Client], object],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with requests.Session() as session:
+        options = by(f"http://127.0.0.1:{proxy.port}", monkeypatch, session)
+        monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
+        session.verify = True
+        one = client(ELSEWHERE, session_id="x", **options)
+        with pytest.raises(TransportError, match="no trusted TLS connection") as caught:
+            do(one)
+    assert type(caught.value) is TransportError
+    assert far.requests == []
