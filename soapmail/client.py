@@ -21,7 +21,7 @@ from .models import Invoice, MailService, Order, Prepay, Status
 
 TYPE_CHECKING = False  # typing itself costs a tenth of the import
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from decimal import Decimal
     from typing import Any, TypeVar
 
@@ -89,7 +89,7 @@ class Client:
             ("session_id", session_id),
         ):
             if value is not None:
-                _text(name, value, empty=False)
+                _filled(name, value)
         if (username is None) != (password is None):
             raise ValueError("username and password are given together or not at all")
         if session is not None and not hasattr(session, "get_adapter"):
@@ -219,8 +219,8 @@ class Client:
         values: dict[str, Value] = {
             "subject": _line("subject", subject),
             "body": _text("body", body),
-            "to": _line("to", to, empty=False),
-            "from": _line("from_", from_, empty=False),
+            "to": _filled("to", _line("to", to)),
+            "from": _filled("from_", _line("from_", from_)),
         }
         return self._status("api_send_mail", values, Status)
 
@@ -243,7 +243,7 @@ class Client:
         """List the modules that invoices can be for (``get_modules``); needs no session."""
         from .extract import strings
 
-        return self._invoke("get_modules", {}, strings, session=False)
+        return self._invoke("get_modules", {}, strings)
 
     def make_payment(self, invoice: int, module: str = "mail") -> Status:
         """Pay an invoice from the account's funds (``api_make_payment``).
@@ -251,7 +251,7 @@ class Client:
         OperationFailed: it was not paid. OutcomeUnknown: check the invoice before you repeat it.
         """
         values: dict[str, Value] = {
-            "module": _text("module", module, empty=False),
+            "module": _filled("module", module),
             "invoice": _id("invoice", invoice),
         }
         return self._status("api_make_payment", values, Status)
@@ -264,10 +264,10 @@ class Client:
         from .extract import url
 
         values: dict[str, Value] = {
-            "module": _text("module", module, empty=False),
+            "module": _filled("module", module),
             "invoice": _id("invoice", invoice),
         }
-        return self._invoke("api_get_paypal_url", values, url, session=False)
+        return self._invoke("api_get_paypal_url", values, url)
 
     def get_prepay_list(self) -> list[Prepay]:
         """List the prepaid balances (``api_get_prepay_list``)."""
@@ -278,7 +278,7 @@ class Client:
 
         The amount is in the account's currency. OperationFailed: the server says nothing.
         """
-        values: dict[str, Value] = {"module": _text("module", module, empty=False)}
+        values: dict[str, Value] = {"module": _filled("module", module)}
         return self._status("api_get_prepay_remaining", values, Status)
 
     def get_prepay_paypal_fill_url(
@@ -291,7 +291,7 @@ class Client:
         from .extract import url
 
         values: dict[str, Value] = {
-            "module": _text("module", module, empty=False),
+            "module": _filled("module", module),
             "prepay_id": _id("prepay_id", prepay_id),
             "amount": _amount(amount),
         }
@@ -310,7 +310,7 @@ class Client:
         if not isinstance(automatic_use, bool):
             raise TypeError(f"automatic_use: bool expected, not {type(automatic_use).__name__}")
         values: dict[str, Value] = {
-            "module": _text("module", module, empty=False),
+            "module": _filled("module", module),
             "amount": _amount(amount),
             "automatic_use": automatic_use,
         }
@@ -327,8 +327,7 @@ class Client:
         from .extract import by_type
 
         envelope.checked_name("operation", operation)
-        session = takes_session(operation)
-        if session and "sid" in parameters:
+        if takes_session(operation) and "sid" in parameters:
             raise ValueError("sid: the session id is put in by the client")
         texts = {
             envelope.checked_name("parameter", name): envelope.typed(name, value)
@@ -341,7 +340,7 @@ class Client:
 
         secrets = [str(value) for name, value in parameters.items() if "pass" in name]
         changing = changes(operation, by_name=True)
-        return _plainly(lambda: self._run(operation, body, by_type, changing, session, secrets))
+        return _plainly(lambda: self._run(operation, body, by_type, changing, secrets))
 
     # --- one call ----------------------------------------------------------------------------
 
@@ -355,14 +354,7 @@ class Client:
 
         return self._invoke(operation, values, lambda answer: status(answer, model))
 
-    def _invoke(
-        self,
-        operation: str,
-        values: dict[str, Value],
-        read: Callable[[Answer], T],
-        *,
-        session: bool = True,
-    ) -> T:
+    def _invoke(self, operation: str, values: dict[str, Value], read: Callable[[Answer], T]) -> T:
         from . import envelope
 
         texts = {name: envelope.escaped(name, value) for name, value in values.items()}
@@ -372,7 +364,7 @@ class Client:
             return envelope.operation(operation, {**first, **texts})
 
         changing = changes(operation, by_name=False)
-        return _plainly(lambda: self._run(operation, body, read, changing, session))
+        return _plainly(lambda: self._run(operation, body, read, changing))
 
     def _run(
         self,
@@ -380,21 +372,20 @@ class Client:
         body: Callable[[str | None], bytes],
         read: Callable[[Answer], T],
         changing: bool,
-        session: bool,
-        secrets: list[str] | None = None,
+        secrets: Sequence[str] = (),
     ) -> T:
         self._check_open()
         deadline = time.monotonic() + self._timeout
-        if not session:
-            return self._post(operation, body(None), read, changing, deadline, secrets)
+        if not takes_session(operation):
+            return self._post(operation, body(None), read, deadline, changing, secrets)
         if self._session_id is None:
-            self._check_credentials()
+            self._credentials()
         sid, logged_in = self._session(None, deadline)
         last = False
         while True:
             outcome: Any
             try:
-                outcome = self._post(operation, body(sid), read, changing, deadline, secrets)
+                outcome = self._post(operation, body(sid), read, deadline, changing, secrets)
             except (SoapFault, OperationFailed, ResponseError) as error:
                 outcome = error
             refused = _refused(outcome)
@@ -427,14 +418,14 @@ class Client:
         operation: str,
         body: bytes,
         read: Callable[[Answer], T],
-        changing: bool,
         deadline: float,
-        secrets: list[str] | None = None,
+        changing: bool = False,
+        secrets: Sequence[str] = (),
     ) -> T:
         from .transport import Call
 
         def hide(text: str) -> str:
-            return _hidden(text, [*self._secrets, *(secrets or ())])
+            return _hidden(text, [*self._secrets, *secrets])
 
         call = Call(operation, body, changing, deadline, hide)
         return self._connection().post(call, read)
@@ -473,12 +464,12 @@ class Client:
         from . import envelope
         from .extract import scalar
 
-        self._check_credentials()
-        values = {"username": self._username, "password": self._password}
-        texts = {name: envelope.escaped(name, value or "") for name, value in values.items()}
+        username, password = self._credentials()
+        values = {"username": username, "password": password}
+        texts = {name: envelope.escaped(name, value) for name, value in values.items()}
         body = envelope.operation("api_login", texts)
         started = time.monotonic()
-        sid = self._post("api_login", body, lambda answer: scalar(answer, str), False, deadline)
+        sid = self._post("api_login", body, lambda answer: scalar(answer, str), deadline)
         if sid is None or not sid.strip():
             raise AuthenticationError("api_login: the server does not accept username and password")
         self._secrets.add(sid)
@@ -486,9 +477,10 @@ class Client:
         self._logged_in = started
         return sid
 
-    def _check_credentials(self) -> None:
-        if self._username is None:
+    def _credentials(self) -> tuple[str, str]:
+        if self._username is None or self._password is None:
             raise ValueError("username and password, or a session_id, are needed for this")
+        return self._username, self._password
 
     def _check_open(self) -> None:
         if self._closed:
@@ -531,16 +523,21 @@ class _Held:
 
 def _refused(outcome: object) -> bool:
     """Tell whether an answer says in words that the session is not valid."""
-    text: object = None
+    reason = _reason(outcome)
+    return isinstance(reason, str) and "invalid session" in reason.lower()
+
+
+def _reason(outcome: object) -> object:
+    """Give the words in which an answer says no."""
     if isinstance(outcome, SoapFault):
-        text = outcome.text
-    elif isinstance(outcome, OperationFailed):
-        text = outcome.status_text
-    elif isinstance(outcome, dict):
+        return outcome.text
+    if isinstance(outcome, OperationFailed):
+        return outcome.status_text
+    if isinstance(outcome, dict):
         status = outcome.get("status")
         if isinstance(status, str) and status.strip().lower() != "ok":
-            text = outcome.get("status_text")
-    return isinstance(text, str) and "invalid session" in text.lower()
+            return outcome.get("status_text")
+    return None
 
 
 def _ambiguous(outcome: object) -> bool:
@@ -552,6 +549,8 @@ def _ambiguous(outcome: object) -> bool:
     return outcome == [] or outcome == {}
 
 
+_LONG_SECRET = 100
+_LONG_TEXT = 100_000
 # What a refused session is known by stays readable, however short a secret is.
 _SIGNS = "(?i)(invalid session|unable to serialize result)"
 
@@ -578,9 +577,9 @@ def _without(text: str, secret: str) -> str:
     xml = escape(secret)
     forms = {secret, xml, escape(secret, quote=False), escape(xml), repr(secret)[1:-1]}
     forms |= {quote(secret), quote(secret, ""), quote_plus(secret)}
-    for form in sorted(forms, key=len, reverse=True):
+    for form in sorted(forms, reverse=True):  # what begins with another one before it
         text = text.replace(form, "***")
-    if len(secret) > 100 or len(text) > 100_000:
+    if len(secret) > _LONG_SECRET or len(text) > _LONG_TEXT:
         return text
     return re.sub("".join(map(_forms, secret)), "***", text)
 
@@ -593,25 +592,29 @@ def _forms(letter: str) -> str:
 
     code = ord(letter)
     forms = {letter, escape(letter), escape(escape(letter)), f"&#{code};", f"&#x{code:x};"}
-    forms |= {quote(letter, ""), quote_plus(letter)}
+    forms |= {quote(letter), quote_plus(letter)}
     if letter == "'":
         forms.add("&apos;")
-    return f"(?:{'|'.join(map(re.escape, sorted(forms, key=len, reverse=True)))})"
+    return f"(?:{'|'.join(map(re.escape, sorted(forms, reverse=True)))})"
 
 
 # --- arguments -------------------------------------------------------------------------------
 
 
-def _text(name: str, value: str, *, empty: bool = True) -> str:
+def _text(name: str, value: str) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{name}: str expected, not {type(value).__name__}")
-    if not empty and not value.strip():
+    return value
+
+
+def _filled(name: str, value: str) -> str:
+    if not _text(name, value).strip():
         raise ValueError(f"{name}: empty")
     return value
 
 
-def _line(name: str, value: str, *, empty: bool = True) -> str:
-    _text(name, value, empty=empty)
+def _line(name: str, value: str) -> str:
+    _text(name, value)
     if "\r" in value or "\n" in value:
         raise ValueError(f"{name}: a line break would add headers to the mail")
     return value

@@ -21,6 +21,11 @@ _log = logging.getLogger("soapmail")
 # Small enough that the rows of one chunk stay in the processor's cache.
 _CHUNK = 32 * 1024
 _SHOWN = 100
+_FAR = 10_000  # in which the secrets are looked for before a text is shortened
+_LONG_PROLOG = 4096
+_DECLARING = 1024  # in which a declaration counts
+_LATIN = "cp1252"
+_UTF16 = ("utf-16-le", "utf-16-be")
 _BASE64 = b"base64"
 _ENVELOPES = {
     "{http://schemas.xmlsoap.org/soap/envelope/}Envelope",
@@ -298,9 +303,9 @@ def _decoded(answer: Answer) -> tuple[str, list[str]]:
         if data.startswith(bom):
             return _replaced(data[len(bom) :], name)
     if 0 in data[:4]:
-        return _replaced(data, "utf-16-be" if data[0] == 0 else "utf-16-le")
+        return _replaced(data, _UTF16[data[0] == 0])
     try:
-        return data.decode("utf-8"), []
+        return data.decode(), []
     except UnicodeDecodeError:
         return _not_utf8(data, answer.charset)
 
@@ -317,24 +322,23 @@ def _not_utf8(data: bytes, charset: str | None) -> tuple[str, list[str]]:
     NuSOAP declares ISO-8859-1 and writes UTF-8, so where valid multi-byte sequences outnumber the
     bad bytes, the text is damaged UTF-8 and not ISO-8859-1.
     """
-    written = re.search(_DECLARED, data[:1024])
-    names = [name for name in (written and written[1].decode("ascii", "replace"), charset) if name]
+    written = re.search(_DECLARED, data[:_DECLARING])
+    names = [name for name in (written and written[1].decode(), charset) if name]
     text, notes = _replaced(data, "utf-8")
     bad = text.count("\ufffd")
     good = len(text) - len(text.encode("ascii", "ignore")) - bad
-    for name in names or ["utf-8"]:
+    for name in names:
         declared = _codec(name)
         if declared == "utf-8":
             break
         if declared and not (declared == "iso8859-1" and good > bad):
             try:
                 return _strict(data, declared), []
-            except (UnicodeError, ValueError):
+            except (ValueError, LookupError):  # LookupError: codecs from bytes to bytes
                 continue
     if good:
         return text, notes
-    text = data.decode("cp1252", "replace")
-    return text, ["the answer is not UTF-8 and was read as Windows-1252"]
+    return data.decode(_LATIN, "replace"), ["the answer is not UTF-8 and was read as Windows-1252"]
 
 
 def _codec(name: str) -> str | None:
@@ -348,13 +352,10 @@ def _strict(data: bytes, name: str) -> str:
     """Decode; ISO-8859-1 means Windows-1252 where the bytes allow that, as it does on the web."""
     if name == "iso8859-1":
         try:
-            return data.decode("cp1252")
+            return data.decode(_LATIN)
         except UnicodeDecodeError:
             pass
-    try:
-        return data.decode(name)
-    except LookupError as error:  # bytes-to-bytes codecs
-        raise ValueError(str(error)) from None
+    return data.decode(name)
 
 
 def _repaired(answer: Answer) -> tuple[str, list[str]]:
@@ -362,12 +363,12 @@ def _repaired(answer: Answer) -> tuple[str, list[str]]:
     text, repairs = _decoded(answer)
     start = re.search(_ENVELOPE, text)
     if start is None:
-        shown = text.strip()[:10_000]
+        shown = text.strip()[:_FAR]
         raise answer.error("no SOAP envelope" if shown else "an empty answer", value=shown or None)
     prolog = text[: start.start()]
     if "<!doctype" in prolog.lower():
         raise answer.error("a DOCTYPE, which SOAP forbids")
-    if len(prolog) > 4096 or re.sub(_PROLOG, "", prolog).strip("\ufeff \t\r\n"):
+    if len(prolog) > _LONG_PROLOG or re.sub(_PROLOG, "", prolog).strip("\ufeff \t\r\n"):
         repairs.append("text before the envelope was put aside")
     end = re.compile(re.escape(f"</{start[1]}") + r"\s*>").match(
         text, text.rfind(f"</{start[1]}", start.end())
@@ -397,7 +398,8 @@ def _without_forbidden_references(text: str) -> tuple[str, int]:
 
 def _allowed(reference: re.Match[str]) -> str:
     digits = (reference[1] or reference[2]).lstrip("0")
-    code = int(digits or "0", 16 if reference[1] else 10) if len(digits) < 8 else 0
+    # Eight digits are too many in either base, and a server may write thousands.
+    code = int(digits[:8] or "0", 16 if reference[1] else 10)
     if code > 0x10FFFF or re.match(_FORBIDDEN, chr(code)):
         return "\ufffd"
     return reference[0]
@@ -406,7 +408,7 @@ def _allowed(reference: re.Match[str]) -> str:
 def _completed(answer: Answer, text: str) -> str:
     """Add the closing tags that are missing, if it is certain that nothing else is."""
     parser = _parser()
-    last = answer.hide(text[-10_000:])[-_SHOWN:]
+    last = answer.hide(text[-_FAR:])[-_SHOWN:]
     try:
         parser.feed(text.encode())
         root = _root(parser)
@@ -423,7 +425,7 @@ def _completed(answer: Answer, text: str) -> str:
         raise answer.error("cut off before the value", value=last)
     elements = [value, *value.iterancestors()]
     closing = "".join(f"</{_written(element)}>" for element in elements)
-    kept = next(n for n in range(len(closing) - 1, -1, -1) if text.endswith(closing[:n]))
+    kept = max(n for n in range(len(closing)) if text.endswith(closing[:n]))
     # "</" of the return element rules out further rows; without it only the count can.
     if kept < 2 and declared_rows(answer, value) is None:
         raise answer.error("cut off inside the value", value=last)

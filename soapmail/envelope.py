@@ -65,7 +65,7 @@ def _number(name: str, value: object) -> str:
     number = value if isinstance(value, Decimal) else Decimal(float.__repr__(value))
     if not number.is_finite() or abs(number.adjusted()) > 300:
         raise ValueError(f"{name}: not a number that the server can read")
-    return format(number, "f")
+    return f"{number:f}"
 
 
 def _outside() -> int:

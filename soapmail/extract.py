@@ -21,6 +21,7 @@ M = TypeVar("M")
 
 _BLANK = " \t\r\n"
 _DEPTH = 64
+_SHORT = 16
 _INT = r"[+-]?[0-9]{1,40}"
 _FLOAT = r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?"
 _BASE64 = ("base64Binary", "base64")
@@ -157,13 +158,14 @@ def _records(
         widths = list(map(len, some))
     names: list[Any] = [cell.tag for cell in cells]
     width = widths[0]
-    if len(some) > 1 and (set(widths) != {width} or names != names[:width] * len(some)):
+    if set(widths) != {width} or names != names[:width] * len(some):
         rest = iter(cells)
-        alone = ((row, list(islice(rest, width))) for row, width in zip(some, widths, strict=True))
         return [
             record
-            for n, (row, own) in enumerate(alone)
-            for record in _records(model, part, [row], own, first and first + n)
+            for n, row in enumerate(some)
+            for record in _records(
+                model, part, [row], list(islice(rest, widths[n])), first and first + n
+            )
         ]
     return list(map(model, *_columns(model, part, names[:width], cells, len(some), first)))
 
@@ -230,9 +232,8 @@ def _fast(kind: type[Any], cells: Sequence[etree._Element]) -> list[Any] | None:
         return None
     if kind is str:
         return texts
-    joined = "".join(texts)  # type: ignore[arg-type]
-    digits = joined if kind is int else joined.replace(".", "")
-    if not (digits.isascii() and digits.isdigit() and max(map(len, texts)) < 16):  # type: ignore[arg-type]
+    digits = "".join(texts).replace(".", "")  # type: ignore[arg-type]
+    if not (digits.isascii() and digits.isdigit() and max(map(len, texts)) < _SHORT):  # type: ignore[arg-type]
         return None
     try:
         return list(map(kind, texts))
@@ -335,7 +336,7 @@ class _Typed:
         self._part = part
         # References may make an answer larger than it was sent, but not without end.
         root = part.element.getroottree().getroot()
-        self._left = math.inf if part.targets is None else 10 * sum(1 for _ in root.iter())
+        self._left = 10 * sum(1 for _ in root.iter())
 
     def value(self) -> Any:
         return self._of(self._part.element, "return", 0)
@@ -384,8 +385,8 @@ class _Typed:
         if len(set(names)) != len(names):
             raise self._part.answer.error("a field that stands twice", place, ", ".join(names))
         return {
-            name: self._of(child, f"{place}, {name}", depth)
-            for name, child in zip(names, element, strict=True)
+            names[n]: self._of(child, f"{place}, {names[n]}", depth)
+            for n, child in enumerate(element)
         }
 
     def _map(self, element: etree._Element, place: str, depth: int) -> dict[Any, Any]:

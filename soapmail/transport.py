@@ -32,11 +32,17 @@ T = TypeVar("T")
 _log = logging.getLogger("soapmail")
 
 _PIECE = 64 * 1024
+_HEAD = 64 * 1024  # in which the envelope begins
+_TAIL = 1024  # in which it ends, most likely; where that matters, in the long one
+_LONG_TAIL = 64 * 1024
+_TOLD = 300
+_DIGITS = 20
 # How long to wait for bytes that nothing announces: behind a whole envelope, behind the count.
 _AFTER_END = 1.0
 _AFTER_COUNT = 2.0
 _BUSY = {429, 502, 503, 504}
 _PAUSES = (0.5, 1.0, 2.0)
+_CHARSET = r"(?i)charset\s*=\s*[\"']?([\w.:-]+)"
 _END = re.compile(rb"</(?:[\w.-]+:)?Envelope\s*>")
 # What urllib3 and requests raise when no connection was made, so that nothing was sent.
 _NEVER_CONNECTED = (
@@ -62,8 +68,8 @@ class _State(threading.local):
     """What the connection classes must know of the exchange that this thread is in."""
 
     deadline = 0.0
-    # None: no connection of ours was used.
-    sent: bool | None = None
+    # Whether a byte of the request may have left.
+    sent = True
 
 
 _state = _State()
@@ -82,7 +88,7 @@ class _DeadlineReader(io.RawIOBase):
     def readinto(self, buffer: Any) -> int | None:
         left = _state.deadline - time.monotonic()
         if left <= 0:
-            raise TimeoutError("timed out")
+            raise TimeoutError
         self._sock.settimeout(left)
         return self._raw.readinto(buffer)
 
@@ -228,7 +234,7 @@ class Transport:
     def _error(self, call: Call, failure: _Failure) -> SoapMailError:
         if failure.error is not None and not isinstance(failure.error, ResponseError):
             return failure.error
-        reason = call.hide(failure.reason)[:300]
+        reason = call.hide(failure.reason)[:_TOLD]
         if call.changing and failure.sent:
             return outcome_unknown(call.operation, reason, failure.status)
         if failure.error is not None:
@@ -262,7 +268,7 @@ class Transport:
 
     def _exchange(self, call: Call) -> _Reply | _Failure:
         _state.deadline = call.deadline
-        _state.sent = None
+        _state.sent = True  # as long as no connection of ours says otherwise
         try:
             with self._send(call) as response:
                 return self._received(call, response)
@@ -343,7 +349,7 @@ class _Body:
         self._chunked = bool(getattr(self._source, "chunked", False))
         written = response.headers.get("Content-Length", "")
         counted = written.isascii() and written.isdigit() and not self._chunked
-        self._count = int(written) if counted and len(written) < 20 else None
+        self._count = int(written) if counted and len(written) < _DIGITS else None
         compressed = response.headers.get("Content-Encoding", "").strip().lower()
         gzip = compressed in ("gzip", "x-gzip", "deflate")
         self._inflater = zlib.decompressobj(47) if gzip else None
@@ -357,7 +363,7 @@ class _Body:
         try:
             while self.size <= self._limit:
                 counted = self._count is not None and self.received >= self._count
-                whole = self._ends(64 * 1024 if counted else 1024)
+                whole = self._ends(_LONG_TAIL if counted else _TAIL)
                 if counted and (whole or not self._begins()):
                     return self._reuse()
                 _state.deadline = call.deadline
@@ -365,7 +371,7 @@ class _Body:
                     wait = _AFTER_END if whole else _AFTER_COUNT
                     _state.deadline = min(call.deadline, time.monotonic() + wait)
                 if call.left() <= 0:
-                    raise TimeoutError("timed out")
+                    raise TimeoutError
                 piece = reader(_PIECE)
                 if not piece:
                     return self._finished(whole)
@@ -395,7 +401,7 @@ class _Body:
         return bool(_END.search(tail.replace(b"\0", b"")))
 
     def _begins(self) -> bool:
-        head = bytes(self._out.getbuffer()[: 64 * 1024])
+        head = bytes(self._out.getbuffer()[:_HEAD])
         return b"Envelope" in head.replace(b"\0", b"")
 
     def _finished(self, whole: bool) -> None:
@@ -421,7 +427,7 @@ def _own_session() -> requests.Session:
 
 
 def _charset(content_type: str) -> str | None:
-    found = re.search(r"charset\s*=\s*[\"']?([\w.:-]+)", content_type, re.IGNORECASE)
+    found = re.search(_CHARSET, content_type)
     return found[1] if found else None
 
 
@@ -472,7 +478,7 @@ def _reason(error: BaseException) -> str:
 def _failure(error: BaseException, call: Call) -> _Failure:
     """Map whatever requests, urllib3, ssl and the socket raise; the one place that does."""
     chain = _chain(error)
-    never = _state.sent is False or any(
+    never = not _state.sent or any(
         isinstance(one, _NEVER_CONNECTED) or str(one).startswith(_NO_TUNNEL) for one in chain
     )
     # A refused connection is a NewConnectionError, which is a ConnectTimeoutError too.

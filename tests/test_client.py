@@ -596,8 +596,8 @@ def test_an_empty_list_that_cannot_be_checked_is_believed_with_a_warning(
 ) -> None:
     add(http, EMPTY)
     assert Client(session_id="handed").get_client_invoices() == []
-    assert [(record.levelno, record.message) for record in caplog.records] == [
-        (logging.WARNING, f"{LIST}: nothing came, which may mean a refused session")
+    assert caplog.record_tuples == [
+        ("soapmail", logging.WARNING, f"{LIST}: nothing came, which may mean a refused session")
     ]
 
 
@@ -942,6 +942,63 @@ def test_a_login_that_breaks_is_a_transport_error_not_an_unknown_outcome(
     with pytest.raises(TransportError) as caught:
         client().login()
     assert type(caught.value) is TransportError
+
+
+@pytest.mark.parametrize("secrets", [["b", "ab"], ["ab", "b"]])
+def test_a_secret_inside_another_one_leaves_nothing_of_it(secrets: list[str]) -> None:
+    from soapmail.client import _hidden
+
+    assert _hidden("(ab)", secrets) == "(***)"
+
+
+# The whole forms of one secret; the last two come from urllib.parse, the others are written out.
+AWKWARD = "<p&'\" /é\\>"
+WHOLE_FORMS = (
+    AWKWARD,
+    "&lt;p&amp;&#x27;&quot; /é\\&gt;",
+    "&lt;p&amp;'\" /é\\&gt;",
+    "&amp;lt;p&amp;amp;&amp;#x27;&amp;quot; /é\\&amp;gt;",
+    "<p&\\'\" /é\\\\>",
+    "%3Cp%26%27%22%20/%C3%A9%5C%3E",
+    "%3Cp%26%27%22%20%2F%C3%A9%5C%3E",
+    "%3Cp%26%27%22+%2F%C3%A9%5C%3E",
+)
+
+
+@pytest.mark.parametrize("form", WHOLE_FORMS)
+def test_whole_forms_are_hidden_in_long_texts_and_of_long_secrets(form: str) -> None:
+    from soapmail.client import _hidden
+
+    assert _hidden(f"{form}{' ' * 100_001}", [AWKWARD]) == "***" + " " * 100_001
+    assert _hidden(f"({form * 20})", [AWKWARD * 20]) == "(***)"
+
+
+def test_of_forms_that_begin_alike_the_longer_one_is_hidden() -> None:
+    from soapmail.client import _hidden
+
+    secret = "%" + "25" * 60
+    assert _hidden(f"%25{'25' * 60}", [secret]) == "***"
+    assert _hidden("&lt;a/&amp;", ["<a/&"]) == "***"
+    assert _hidden("&lt;a&#39;&amp;amp;", ["<a'&"]) == "***"
+    assert _hidden("&lt;a%2F&", ["<a/&"]) == "***"
+    assert _hidden("&lt;a%20&", ["<a &"]) == "***"
+    assert _hidden("&lt;a+&", ["<a &"]) == "***"
+
+
+def test_what_is_long_begins_behind_the_limits() -> None:
+    from soapmail.client import _hidden
+
+    mixed = "&lt;a&"  # only one of its letters is escaped
+    assert _hidden(mixed + "b" * 97, ["<a&" + "b" * 97]) == "***"
+    assert _hidden(mixed + " " * 99_994, ["<a&"]) == "***" + " " * 99_994
+
+
+def test_a_client_is_closed_as_often_as_one_likes(http: responses.RequestsMock) -> None:
+    add(http, LOGIN)
+    one = client()
+    one.login()
+    one.close()
+    one.close()
 
 
 def test_hiding_takes_no_long_time() -> None:

@@ -375,3 +375,61 @@ def test_comments_do_not_split_values_of_answers_with_references_either() -> Non
     data = envelope(LIST, array_xml([*rows_, '<item href="#a"/>']))
     found = rows(data.replace(b"@", "C<!-- x -->af<?x y?>é".encode()), Invoice)
     assert [one.invoices_description for one in found] == ["Café", "Café"]
+
+
+@pytest.mark.parametrize("before", [b"", b"\r\n \t", "\ufeff".encode(), "\n\ufeff\n".encode()])
+def test_blanks_before_the_envelope_are_no_repair(
+    before: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert description(before + PLAIN) == "x"
+    assert caplog.messages == []
+
+
+def test_any_letter_before_the_envelope_is_a_repair(caplog: pytest.LogCaptureFixture) -> None:
+    assert description(b"X" + PLAIN) == "x"
+    assert caplog.messages == ["answer: repaired: text before the envelope was put aside"]
+
+
+def test_an_end_before_the_envelope_is_not_its_end() -> None:
+    comment = b"<!-- </SOAP-ENV:Envelope> -->"
+    assert description(comment + PLAIN[: -len("</SOAP-ENV:Envelope>")]) == "x"
+
+
+@pytest.mark.parametrize(
+    "reference", ["&#" + "9" * 5000 + ";", "&#x" + "f" * 5000 + ";", "&#1114112;", "&#x110000;"]
+)
+def test_references_beyond_unicode_cost_one_character(reference: str) -> None:
+    assert description(PLAIN.replace(b">x<", f">{reference}<".encode())) == "\ufffd"
+
+
+@pytest.mark.parametrize("reference", ["&#1114109;", "&#x10FFFD;", "&#000000001114109;"])
+def test_the_last_characters_of_unicode_are_kept(reference: str) -> None:
+    data = PLAIN.replace(b">x<", f">&#1;{reference}<".encode())
+    assert description(data) == "\ufffd\U0010fffd"
+
+
+def test_a_cut_answer_with_a_wrong_number_of_rows_says_so() -> None:
+    data = PLAIN.replace(b"sql_row_invoices[1]", b"sql_row_invoices[one]")
+    with pytest.raises(ResponseError, match="not a number of rows") as caught:
+        rows(data[: data.index(b"</return>")], Invoice)
+    assert caught.value.value == "tns:sql_row_invoices[one]"
+
+
+def test_a_count_is_read_up_to_18_digits() -> None:
+    for digits, problem in (("9" * 18, "rows declared and 1 sent"), ("9" * 19, "not a number")):
+        data = PLAIN.replace(b"sql_row_invoices[1]", f"sql_row_invoices[{digits}]".encode())
+        with pytest.raises(ResponseError, match=problem):
+            rows(data, Invoice)
+
+
+def test_the_size_of_an_array_of_arrays_is_the_last_one() -> None:
+    data = PLAIN.replace(b"sql_row_invoices[1]", b"sql_row_invoices[][1]")
+    assert description(data) == "x"
+    with pytest.raises(ResponseError, match="2 rows declared and 1 sent"):
+        rows(data.replace(b"[][1]", b"[1][2]"), Invoice)
+
+
+def test_a_codec_that_makes_no_text_is_no_encoding() -> None:
+    data = named("@", "zip").encode().replace(b"@", b"\xe9")
+    assert description(data) == "é"
+    assert description(named("@", "rot13").encode().replace(b"@", b"\xe9"), "iso-8859-5") == "щ"

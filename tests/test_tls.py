@@ -77,7 +77,9 @@ def test_without_trust_nothing_is_sent_and_the_error_says_why(
 ) -> None:
     with Faulty(normal, certified()) as server, requests.Session() as session:
         one = client(server.endpoint, session=None if own else session, session_id="x")
-        with pytest.raises(TransportError, match="no trusted TLS connection.*certificate") as caught:
+        with pytest.raises(
+            TransportError, match="no trusted TLS connection.*certificate"
+        ) as caught:
             do(one)
     assert type(caught.value) is TransportError
     assert server.requests == []

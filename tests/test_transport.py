@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import http.client
+import io
 import logging
 import pickle
 import random
@@ -991,3 +992,126 @@ def test_a_break_on_a_new_connection_is_no_missing_connection(broken: str, own: 
         with pytest.raises(OutcomeUnknown):
             send(one)
     assert server.operations == ["api_send_mail"]
+
+
+def test_a_short_limit_suffices_for_what_is_quick() -> None:
+    with Faulty(normal) as server:
+        assert len(client(server, timeout=0.9).get_client_invoices()) == 12
+
+
+def test_with_little_time_left_errors_say_what_happened() -> None:
+    def half(request: Request) -> None:
+        request.answer(FULL[:2000], count=len(FULL))
+        raise Hangup
+
+    with Faulty(half) as server:
+        one = client(server, timeout=0.9, retries=0, session_id="x")
+        with pytest.raises(TransportError, match=f"closed after 2000 of {len(FULL)} bytes"):
+            one.get_client_invoices()
+    with pytest.raises(TransportError, match=r"could not connect \(.*refused\)"):
+        one.get_client_invoices()
+
+
+def test_a_limit_that_is_reached_in_one_piece_stops_what_comes_next() -> None:
+    def late(request: Request) -> None:
+        request.answer(FULL, count=len(FULL) + 1)
+        request.closing.wait(0.1)
+        request.raw(b" ")
+
+    with Faulty(late) as server:
+        one = client(server, session_id="x", max_response_bytes=len(FULL))
+        with pytest.raises(ResponseError, match=f"an answer over {len(FULL)} bytes"):
+            one.get_client_invoices()
+
+
+def test_how_long_is_waited_goes_by_whether_the_envelope_is_whole(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def handler(request: Request) -> None:
+        if request.operation == "api_mail_get_services":
+            request.answer(SERVICES, count=None)
+        else:
+            request.answer(FULL[:2000], count=2000)
+        request.closing.wait(20)
+
+    started = time.monotonic()
+    with Faulty(handler) as server:
+        one = client(server, session_id="given", retries=0)
+        monkeypatch.setattr("soapmail.transport._AFTER_END", 0.1)
+        monkeypatch.setattr("soapmail.transport._AFTER_COUNT", 30)
+        assert len(one.get_services()) == 12
+        monkeypatch.setattr("soapmail.transport._AFTER_END", 30)
+        monkeypatch.setattr("soapmail.transport._AFTER_COUNT", 0.1)
+        with pytest.raises(ResponseError, match="not well-formed"):
+            one.get_client_invoices()
+    assert time.monotonic() - started < 5
+
+
+SERVICES = recorded("get_services").body
+
+
+class Replayed(requests.adapters.BaseAdapter):
+    """An adapter of a caller whose answers are plain files."""
+
+    def __init__(self, body: bytes, **headers: str) -> None:
+        super().__init__()
+        self._body = body
+        self._headers = headers
+
+    def send(self, *args: Any, **options: Any) -> requests.Response:
+        response = requests.Response()
+        response.status_code = 200
+        response.headers.update({key.replace("_", "-"): text for key, text in self._headers.items()})  # fmt: skip
+        response.raw = io.BytesIO(self._body)
+        return response
+
+    def close(self) -> None:
+        pass
+
+
+def replayed(body: bytes, **headers: str) -> Client:
+    session = requests.Session()
+    session.mount(ENDPOINT, Replayed(body, **headers))
+    return client(ENDPOINT, session=session, session_id="x", retries=0)
+
+
+def test_an_adapter_that_answers_with_a_plain_file_works() -> None:
+    invoices = rows(FULL, Invoice)
+    assert replayed(FULL).get_client_invoices() == invoices
+    assert replayed(FULL, Content_Length=str(len(FULL))).get_client_invoices() == invoices
+    assert replayed(FULL, Content_Length=str(len(FULL) - 50)).get_client_invoices() == invoices
+    packed = gzip.compress(FULL)
+    assert replayed(packed, Content_Encoding="gzip").get_client_invoices() == invoices
+    size = len(FULL)
+    with pytest.raises(TransportError, match=f"the connection closed after 2000 of {size} bytes"):
+        replayed(FULL[:2000], Content_Length=str(size)).get_client_invoices()
+
+
+@pytest.mark.parametrize("error", [requests.ConnectTimeout("x"), requests.ReadTimeout("x")])
+def test_what_times_out_early_is_repeated(error: Exception) -> None:
+    with responses.RequestsMock(registry=responses.registries.OrderedRegistry) as mock:
+        mock.add(responses.POST, ENDPOINT, body=error)
+        mock.add(responses.POST, ENDPOINT, body=FULL)
+        assert len(client(ENDPOINT, retries=1, session_id="x").get_client_invoices()) == 12
+
+
+def test_the_deepest_of_many_errors_gives_the_reason() -> None:
+    """Errors hang on each other as arguments, reasons, causes and contexts."""
+    deep = OSError(5, "the deepest")
+    middle = OSError(6, "in the middle")
+    middle.__cause__ = deep
+    outer = requests.ConnectionError(ValueError("beside"), middle)
+    silent = requests.ConnectionError(http.client.HTTPException())
+    lone = requests.ConnectionError(OSError(7, "has words"))
+    lone.args[0].__context__ = ValueError("none of the system")
+    for error, reason in (
+        (outer, "the deepest"),
+        (silent, "HTTPException"),
+        (lone, "has words"),
+        (requests.ConnectionError("only words"), "only words"),
+    ):
+        with responses.RequestsMock() as mock:
+            mock.add(responses.POST, ENDPOINT, body=error)
+            with pytest.raises(TransportError) as caught:
+                client(ENDPOINT, retries=0, session_id="given").get_client_invoices()
+        assert str(caught.value) == f"{LIST}: the connection broke ({reason})"
