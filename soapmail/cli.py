@@ -85,9 +85,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OK
     except OSError as error:
-        print(f"soapmail: cannot read or write ({error.strerror})", file=sys.stderr)
+        problem = f"cannot read or write ({error.strerror})" if error.strerror else error
+        print(f"soapmail: {problem}", file=sys.stderr)
         return REFUSED
-    except (SoapMailError, LossyTextWarning, UsageError, Declined, ValueError) as error:
+    except (
+        SoapMailError,
+        LossyTextWarning,
+        UsageError,
+        Declined,
+        ValueError,
+        ImportError,
+    ) as error:
         print(f"soapmail: {_shown(' '.join(str(error).split()))}", file=sys.stderr)
         return _code(error)
 
@@ -543,8 +551,7 @@ def _call(client: Client, args: argparse.Namespace) -> int:
     if len(parameters) < len(args.parameters):
         raise UsageError("call: a parameter stands twice")
     shown = ", ".join(name for name in parameters) or "no parameters"
-    changing = changes(args.operation, by_name=True)
-    if changing:
+    if changes(args.operation):
         _confirm(args, f"call {args.operation} with {shown}, which may change")
     print(json.dumps(client.call(args.operation, **parameters), ensure_ascii=False, indent=2))
     return OK

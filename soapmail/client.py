@@ -47,11 +47,9 @@ _CHANGING = {
 _WITHOUT_SESSION = {"api_login", "api_get_license_types", "api_get_paypal_url"}
 
 
-def changes(operation: str, *, by_name: bool) -> bool:
-    """Tell changing operations from reading ones; ``by_name``: all that is known is the name."""
-    return operation in _CHANGING or (
-        by_name and not operation.startswith("get_") and "_get_" not in operation
-    )
+def changes(operation: str) -> bool:
+    """Tell, where only the name is known, whether an operation may change something."""
+    return not operation.startswith("get_") and "_get_" not in operation
 
 
 def takes_session(operation: str) -> bool:
@@ -339,8 +337,7 @@ class Client:
             return envelope.call(operation, {**first, **texts})
 
         secrets = [str(value) for name, value in parameters.items() if "pass" in name]
-        changing = changes(operation, by_name=True)
-        return _plainly(lambda: self._run(operation, body, by_type, changing, secrets))
+        return _plainly(lambda: self._run(operation, body, by_type, changes(operation), secrets))
 
     # --- one call ----------------------------------------------------------------------------
 
@@ -363,8 +360,7 @@ class Client:
             first = {} if sid is None else {"sid": envelope.escaped("sid", sid)}
             return envelope.operation(operation, {**first, **texts})
 
-        changing = changes(operation, by_name=False)
-        return _plainly(lambda: self._run(operation, body, read, changing))
+        return _plainly(lambda: self._run(operation, body, read, operation in _CHANGING))
 
     def _run(
         self,

@@ -7,15 +7,19 @@ import logging
 import re
 from typing import TYPE_CHECKING, NamedTuple, TypedDict, TypeVar
 
-from lxml import etree
+from .errors import ResponseError, SoapFault, unimportable
 
-from .errors import ResponseError, SoapFault
+try:
+    from lxml import etree
+except ImportError as error:
+    raise unimportable("lxml", error) from None
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
 T = TypeVar("T")
 
+XPath = etree.XPath
 _log = logging.getLogger("soapmail")
 
 # Small enough that the rows of one chunk stay in the processor's cache.
@@ -32,27 +36,25 @@ _ENVELOPES = {
     "{http://www.w3.org/2003/05/soap-envelope}Envelope",
 }
 
-_BODY = etree.XPath("*[local-name()='Body'][namespace-uri()=namespace-uri(..)]")
-_FAULT = etree.XPath(
-    "*[local-name()='Body']/*[local-name()='Fault'][namespace-uri()=namespace-uri(/*)]"
-)
-_RESULT = etree.XPath("*[local-name()='Body']/*[1]")
-_RETURN = etree.XPath("*[local-name()='Body']/*[1]/*")
-_INDEPENDENT = etree.XPath("*[local-name()='Body']/*[position()>1][not(@*[local-name()='id'])]")
-_TARGETS = etree.XPath("//*[@*[local-name()='id']]")
-_ID = etree.XPath("string(@*[local-name()='id'])", smart_strings=False)
-_FAULT_CODE = etree.XPath(
+_BODY = XPath("*[local-name()='Body'][namespace-uri()=namespace-uri(..)]")
+_FAULT = XPath("*[local-name()='Body']/*[local-name()='Fault'][namespace-uri()=namespace-uri(/*)]")
+_RESULT = XPath("*[local-name()='Body']/*[1]")
+_RETURN = XPath("*[local-name()='Body']/*[1]/*")
+_INDEPENDENT = XPath("*[local-name()='Body']/*[position()>1][not(@*[local-name()='id'])]")
+_TARGETS = XPath("//*[@*[local-name()='id']]")
+_ID = XPath("string(@*[local-name()='id'])", smart_strings=False)
+_FAULT_CODE = XPath(
     "string(*[local-name()='faultcode'] | *[local-name()='Code']/*[local-name()='Value'])",
     smart_strings=False,
 )
-_FAULT_TEXT = etree.XPath(
+_FAULT_TEXT = XPath(
     "string(*[local-name()='faultstring'] | *[local-name()='Reason']/*[local-name()='Text'])",
     smart_strings=False,
 )
-_FAULT_ACTOR = etree.XPath(
+_FAULT_ACTOR = XPath(
     "string(*[local-name()='faultactor'] | *[local-name()='Role'])", smart_strings=False
 )
-_FAULT_DETAIL = etree.XPath(
+_FAULT_DETAIL = XPath(
     "string(*[local-name()='detail'] | *[local-name()='Detail'])", smart_strings=False
 )
 

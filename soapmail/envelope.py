@@ -91,7 +91,9 @@ def _template(name: str) -> Template:
         except OSError:
             continue
         return Template(data.decode().strip())
-    raise FileNotFoundError(f"soapmail: templates/{name}.xml is neither in nor beside {here}")
+    raise FileNotFoundError(
+        f"soapmail needs templates/{name}.xml, which is neither in nor beside {here}"
+    )
 
 
 def operation(name: str, texts: Mapping[str, str]) -> bytes:

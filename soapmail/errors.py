@@ -16,6 +16,13 @@ from __future__ import annotations
 NO_FIELDS = "a struct without fields"
 
 
+def unimportable(package: str, error: ImportError) -> ImportError:
+    """Say which package is missing, in place of where it was missed."""
+    return ImportError(
+        f"soapmail needs {package} ({error}); install it with: pip install {package}"
+    )
+
+
 class SoapMailError(Exception):
     """Base of all errors of this package.
 

@@ -9,13 +9,13 @@ from functools import lru_cache, partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, get_args, get_type_hints
 
-from lxml import etree
-
-from .document import Answer, Part, declared_rows, is_nil, local_name, mark, read
+from .document import Answer, Part, XPath, declared_rows, is_nil, local_name, mark, read
 from .errors import NO_FIELDS, OperationFailed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+    from lxml import etree
 
 M = TypeVar("M")
 
@@ -30,15 +30,15 @@ _BOOLS = {"true": True, "1": True, "false": False, "0": False}
 _ANCHOR = r"""(?i)<a\s[^>]*?\bhref\s*=\s*["']([^"']*)["']"""
 _URL = r"https?://\S+"
 
-_ROWS = etree.XPath("*")
-_CELLS = etree.XPath("*/*")
+_ROWS = XPath("*")
+_CELLS = XPath("*/*")
 # While the answer is still being read, its last row may not be whole yet.
-_WHOLE_ROWS = etree.XPath("*[position()<last()]")
-_WHOLE_CELLS = etree.XPath("*[position()<last()]/*")
-_TEXT_BETWEEN = etree.XPath(
+_WHOLE_ROWS = XPath("*[position()<last()]")
+_WHOLE_CELLS = XPath("*[position()<last()]/*")
+_TEXT_BETWEEN = XPath(
     "string(text()[normalize-space()] | */text()[normalize-space()])", smart_strings=False
 )
-_TEXT_INSIDE = etree.XPath("string(text()[normalize-space()])", smart_strings=False)
+_TEXT_INSIDE = XPath("string(text()[normalize-space()])", smart_strings=False)
 
 
 def rows(xml: bytes, model: type[M]) -> list[M]:

@@ -9,11 +9,9 @@ from datetime import datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
+from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
-from lxml import etree
-
-from .document import local_name
 from .models import Invoice, MailService, Order, Prepay, Status
 
 if TYPE_CHECKING:
@@ -72,8 +70,6 @@ _STRUCTS = {
     Status: "tns:result_status",
 }
 _PAYMENT = "tns:make_payment_return"
-_BODY = etree.XPath("/*/*[local-name()='Body']/*[1]")
-_PARAMETERS = etree.XPath("*")
 
 
 class _Fault(Exception):
@@ -353,20 +349,19 @@ def _prepay(id: int, created: str) -> Prepay:
 
 
 def _parsed(request: bytes) -> tuple[str, list[Any]]:
-    parser = etree.XMLParser(resolve_entities=False, no_network=True)
     try:
-        found = _BODY(etree.fromstring(request, parser))
-    except etree.XMLSyntaxError:
-        found = []
-    if not found:
+        found = ElementTree.fromstring(request).find("{*}Body/*")
+    except ElementTree.ParseError:
+        found = None
+    if found is None:
         raise _Fault(
             "SOAP-ENV:Client",
             "error in msg parsing:\nXML error parsing SOAP payload on line 1: > required",
         )
-    return local_name(found[0]), [_given(one) for one in _PARAMETERS(found[0])]
+    return found.tag.rpartition("}")[2], [_given(one) for one in found]
 
 
-def _given(element: etree._Element) -> Any:
+def _given(element: ElementTree.Element) -> Any:
     """Read a parameter as PHP does: without ``xsi:type`` every value is text."""
     text = element.text or ""
     kind = (element.get("{http://www.w3.org/2001/XMLSchema-instance}type") or "").rpartition(":")[2]

@@ -15,13 +15,16 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from urllib.parse import quote
 
-import requests
-import urllib3
-from requests.adapters import HTTPAdapter
-from urllib3.connection import HTTPConnection, HTTPSConnection
-
 from .document import Answer, has_envelope
-from .errors import ResponseError, SoapMailError, TransportError, outcome_unknown
+from .errors import ResponseError, SoapMailError, TransportError, outcome_unknown, unimportable
+
+try:
+    import requests
+    import urllib3
+    from requests.adapters import HTTPAdapter
+    from urllib3.connection import HTTPConnection, HTTPSConnection
+except ImportError as error:
+    raise unimportable("requests", error) from None
 
 if TYPE_CHECKING:
     import socket
@@ -278,7 +281,7 @@ class Transport:
     def _send(self, call: Call) -> requests.Response:
         left = call.left()
         if left <= 0:
-            raise requests.ConnectTimeout("no time left")
+            raise requests.ConnectTimeout
         # The adapter, not the session, sends: so no redirect is followed and no cookie kept.
         request = self._session.prepare_request(
             requests.Request(

@@ -32,7 +32,7 @@ from soapmail import (
     Status,
     TransportError,
 )
-from soapmail.client import changes, takes_session
+from soapmail.client import _CHANGING, _hidden, changes, takes_session
 
 from .support import (
     CHANGING,
@@ -203,12 +203,10 @@ def test_call_puts_the_session_first_by_the_contract() -> None:
 
 
 def test_what_changes_is_told_apart() -> None:
-    methods = {METHODS[method][0] for method in CHANGING}
-    for operation, _ in METHODS.values():
-        assert changes(operation, by_name=False) == (operation in methods)
+    assert {METHODS[method][0] for method in CHANGING} == _CHANGING
     for operation in OPERATIONS:
         reads = operation.startswith("get_") or "_get_" in operation
-        assert changes(operation, by_name=True) == (not reads)
+        assert changes(operation) == (not reads)
 
 
 def test_call_sends_types_and_order_of_the_caller(http: responses.RequestsMock) -> None:
@@ -855,6 +853,33 @@ def test_a_password_among_the_parameters_of_a_call_is_hidden(http: responses.Req
     assert caught.value.text == "bad rootpass ***"
 
 
+def test_a_password_of_a_call_without_a_session_is_hidden(http: responses.RequestsMock) -> None:
+    add(http, fault_answer("bad hunter2"))
+    with pytest.raises(SoapFault) as caught:
+        client().call("get_x", password="hunter2")
+    assert caught.value.text == "bad ***"
+
+
+def test_the_answer_to_another_operation_is_refused(http: responses.RequestsMock) -> None:
+    add(http, LOGIN, recorded("get_client_unpaid_invoices"))
+    with pytest.raises(ResponseError) as caught:
+        client().get_client_invoices()
+    assert caught.value == ResponseError(
+        "the answer to another operation",
+        LIST,
+        None,
+        "api_mail_get_client_unpaid_invoicesResponse",
+    )
+
+
+def test_an_unknown_outcome_says_what_was_wrong_with_the_answer(
+    http: responses.RequestsMock,
+) -> None:
+    add(http, LOGIN, text_answer("api_mail_cancel_service", "maybe", "boolean"))
+    with pytest.raises(OutcomeUnknown, match="return: not a valid bool: 'maybe'"):
+        client().cancel_service(8556)
+
+
 def test_old_sessions_stay_secret(http: responses.RequestsMock) -> None:
     add(http, LOGIN, REFUSED, second_login("s2secret"), fault_answer(f"old {SID} new s2secret"))
     with pytest.raises(SoapFault) as caught:
@@ -867,8 +892,6 @@ def test_every_written_form_of_a_secret_is_hidden(quote: str) -> None:
     from html import escape
     from urllib.parse import quote as in_path
     from urllib.parse import quote_plus
-
-    from soapmail.client import _hidden
 
     secret = f"se{quote}cret"
     forms = [secret, escape(secret), escape(secret, quote=False), repr(secret)[1:-1]]
@@ -946,8 +969,6 @@ def test_a_login_that_breaks_is_a_transport_error_not_an_unknown_outcome(
 
 @pytest.mark.parametrize("secrets", [["b", "ab"], ["ab", "b"]])
 def test_a_secret_inside_another_one_leaves_nothing_of_it(secrets: list[str]) -> None:
-    from soapmail.client import _hidden
-
     assert _hidden("(ab)", secrets) == "(***)"
 
 
@@ -967,15 +988,11 @@ WHOLE_FORMS = (
 
 @pytest.mark.parametrize("form", WHOLE_FORMS)
 def test_whole_forms_are_hidden_in_long_texts_and_of_long_secrets(form: str) -> None:
-    from soapmail.client import _hidden
-
     assert _hidden(f"{form}{' ' * 100_001}", [AWKWARD]) == "***" + " " * 100_001
     assert _hidden(f"({form * 20})", [AWKWARD * 20]) == "(***)"
 
 
 def test_of_forms_that_begin_alike_the_longer_one_is_hidden() -> None:
-    from soapmail.client import _hidden
-
     secret = "%" + "25" * 60
     assert _hidden(f"%25{'25' * 60}", [secret]) == "***"
     assert _hidden("&lt;a/&amp;", ["<a/&"]) == "***"
@@ -986,8 +1003,6 @@ def test_of_forms_that_begin_alike_the_longer_one_is_hidden() -> None:
 
 
 def test_what_is_long_begins_behind_the_limits() -> None:
-    from soapmail.client import _hidden
-
     mixed = "&lt;a&"  # only one of its letters is escaped
     assert _hidden(mixed + "b" * 97, ["<a&" + "b" * 97]) == "***"
     assert _hidden(mixed + " " * 99_994, ["<a&"]) == "***" + " " * 99_994
@@ -1002,8 +1017,6 @@ def test_a_client_is_closed_as_often_as_one_likes(http: responses.RequestsMock) 
 
 
 def test_hiding_takes_no_long_time() -> None:
-    from soapmail.client import _hidden
-
     assert _hidden("\\" * 200, ["\\" * 99 + "x"]) == "\\" * 200
     assert _hidden("a" * 1_000_000, ["a" * 50_000 + "b"]) == "a" * 1_000_000
     assert _hidden("a" * 1_000_000 + "ab", ["ab"]) == "a" * 1_000_000 + "***"

@@ -732,3 +732,10 @@ def test_references_may_make_an_answer_ten_times_as_large() -> None:
     assert len(expanded(11)["l10"]) == 148
     with pytest.raises(ResponseError, match="nested too deep"):
         expanded(12)
+
+
+def test_an_element_with_values_of_its_own_is_no_reference() -> None:
+    data = envelope(LIST, array_xml(['<item href="#nowhere"><invoices_id>5</invoices_id></item>']))
+    assert rows(data, Invoice) == [Invoice(invoices_id=5)]
+    cell = '<item><invoices_module href="#nowhere">mail</invoices_module></item>'
+    assert rows(envelope(LIST, array_xml([cell])), Invoice) == [Invoice(invoices_module="mail")]

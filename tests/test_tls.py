@@ -70,6 +70,15 @@ def test_a_private_ca_is_trusted_when_it_is_given(
     assert server.connections == 1
 
 
+def test_the_ca_of_a_session_goes_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", requests.utils.DEFAULT_CA_BUNDLE_PATH)
+    with Faulty(normal, certified()) as server, requests.Session() as session:
+        session.verify = CA
+        assert client(server.endpoint, session=session).get_client_invoices() == INVOICES
+        with pytest.raises(TransportError, match="no trusted TLS connection"):
+            client(server.endpoint).get_client_invoices()
+
+
 @pytest.mark.parametrize("do", [read, change])
 @pytest.mark.parametrize("own", [True, False])
 def test_without_trust_nothing_is_sent_and_the_error_says_why(

@@ -509,6 +509,19 @@ def test_a_count_that_is_too_large_is_the_whole_answer(
     assert server.connections == 2
 
 
+@pytest.mark.parametrize("close", [True, False])
+def test_what_is_wrong_in_a_whole_answer_is_no_broken_connection(
+    close: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("soapmail.transport._AFTER_END", 0.1)
+    wrong = FULL.replace(b">7514880<", b">12a<")
+    words = "row 1, invoices_id: not a valid int: '12a'"
+    handler = counted(wrong, len(wrong) + 50, close=close)
+    with Faulty(handler) as server, pytest.raises(ResponseError, match=words):
+        client(server).get_client_invoices()
+    assert server.operations == ["api_login", LIST]
+
+
 @pytest.mark.parametrize("end", ["close", "reset", "silence"])
 def test_no_count_and_no_end_is_the_whole_answer_once_the_envelope_is(
     end: str, monkeypatch: pytest.MonkeyPatch
