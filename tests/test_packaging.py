@@ -6,25 +6,34 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import venv
+import zipapp
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import requests
+
+from .support import LIST, SAMPLES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 ROOT = Path(__file__).parent.parent
 TEMPLATES = {path.name for path in (ROOT / "templates").glob("*.xml")}
+IGNORED = shutil.ignore_patterns(".*", "*.egg-info", "build", "dist", "__pycache__")
 MODULES = {path.name for path in (ROOT / "soapmail").glob("*.py")}
 
 
-def python(code: str, folder: Path, *path: str) -> str:
+def run(code: str, folder: Path, options: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-W", "error", *options, "-c", code]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
+def python(code: str, folder: Path, *path: str, options: Sequence[str] = ()) -> str:
     """Run code in another folder, where only what lies there can be imported."""
-    start = f"import sys; sys.path[:0] = {[*path, '']!r}\n"
-    command = [sys.executable, "-W", "error", "-c", start + code]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    done = run(f"import sys; sys.path[:0] = {[*path, '']!r}\n{code}", folder, options)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
@@ -34,8 +43,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Build the wheel and the sdist from a clean copy."""
     folder = tmp_path_factory.mktemp("built")
     copy = folder / "copy"
-    ignored = shutil.ignore_patterns(".*", "*.egg-info", "build", "dist", "__pycache__")
-    shutil.copytree(ROOT, copy, ignore=ignored)
+    shutil.copytree(ROOT, copy, ignore=IGNORED)
     code = (
         "import sys; from setuptools import build_meta as backend\n"
         "folder = sys.argv[1]\n"  # setuptools writes arguments of its own there
@@ -73,7 +81,27 @@ def test_the_sdist_holds_what_the_tests_need(built: Path) -> None:
     assert {"tests/data/contract.json", "tests/conftest.py", "CHANGELOG.md", "LICENSE"} <= names
 
 
-FILL = "print(len({name}.envelope.operation('get_modules', {{}})) > 100, {name}.__file__)"
+# The main job, by whatever name the package has; it says which one did it.
+JOB = """
+from {name} import Client, __file__ as place, __version__ as version
+from {name}.sandbox import Sandbox
+with Sandbox() as sandbox:
+    with Client(sandbox.username, sandbox.password, endpoint=sandbox.endpoint) as client:
+        invoices = client.get_client_invoices()
+print(version, sum(invoice.invoices_id for invoice in invoices), place)
+"""
+SUM = str(sum(row["invoices_id"] for row in SAMPLES[LIST]))
+ODD = "with spaces é 日本"
+DEPENDENCIES = str(Path(requests.__file__).parent.parent)
+
+
+def runs(name: str, folder: Path, *path: str, options: Sequence[str] = ()) -> Path:
+    """Do the main job in a folder and give the place of the package that did it."""
+    shown = python(JOB.format(name=name), folder, *path, options=options)
+    version, total, place = shown.split(" ", 2)
+    assert (version, total) == ("1.0.0", SUM)
+    assert str(ROOT) not in place
+    return folder / place
 
 
 def unpack(wheel: Path, folder: Path) -> None:
@@ -82,20 +110,101 @@ def unpack(wheel: Path, folder: Path) -> None:
         archive.extractall(folder)
 
 
-def as_vendored(wheel: Path, folder: Path) -> str:
-    unpack(wheel, folder / "app" / "_vendor")
+def copied(folder: Path, templates: str) -> None:
+    shutil.copytree(ROOT / "soapmail", folder / "soapmail", ignore=IGNORED)
+    shutil.copytree(ROOT / "templates", folder / templates)
+
+
+# --- installed -------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a virtual environment that finds requests and lxml, but not this checkout."""
+    folder = tmp_path_factory.mktemp(ODD) / "environment"
+    venv.create(folder, with_pip=True)
+    (packages,) = (folder / "lib").glob("python*/site-packages")
+    (packages / "dependencies.pth").write_text(f"{DEPENDENCIES}\n", encoding="utf-8")
+    return folder
+
+
+def pip(environment: Path, *arguments: str) -> None:
+    """Install with pip, out of what is here and nowhere else."""
+    command = [str(environment / "bin" / "python"), "-I", "-m", "pip", "install", "--no-index"]
+    options = ["--no-deps", "--no-build-isolation", "--force-reinstall"]
+    done = subprocess.run(
+        [*command, *options, *arguments], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def from_wheel(built: Path, folder: Path) -> str:
+    return str(next(built.glob("*.whl")))
+
+
+def from_sdist(built: Path, folder: Path) -> str:
+    return str(next(built.glob("*.tar.gz")))
+
+
+def editable(built: Path, folder: Path) -> str:
+    shutil.copytree(ROOT, folder / "checkout", ignore=IGNORED)
+    return f"--editable={folder / 'checkout'}"
+
+
+@pytest.mark.parametrize("way", [from_wheel, from_sdist, editable])
+def test_it_can_be_installed(
+    built: Path, environment: Path, tmp_path: Path, way: Callable[[Path, Path], str]
+) -> None:
+    folder = tmp_path / ODD
+    folder.mkdir()
+    pip(environment, way(built, folder))
+    job = JOB.format(name="soapmail")
+    program = str(environment / "bin" / "python")
+    for options in ([], ["-I"], ["-O"], ["-OO"], ["-W", "error"]):
+        done = subprocess.run(
+            [program, *options, "-c", job],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        version, total, place = done.stdout.strip().split(" ", 2)
+        assert (version, total) == ("1.0.0", SUM)
+        assert Path(place).is_relative_to(folder if way is editable else environment)
+    for command in ([str(environment / "bin" / "soapmail")], [program, "-m", "soapmail"]):
+        assert listed([*command, "--sandbox", "invoices"], tmp_path)
+
+
+def listed(command: list[str], folder: Path) -> bool:
+    """Tell whether a command lists the documented invoices."""
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.endswith("USD: 12 invoices, 12 open, 12.00 open\n")
+
+
+# --- carried along ---------------------------------------------------------------------------------
+
+
+def as_target(wheel: Path, folder: Path) -> str:
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps"]
+    target = str(folder / "app" / "_vendor")
+    subprocess.run([*command, "--target", target, str(wheel)], check=True)
     return "app._vendor.soapmail"
 
 
+def as_checkout(wheel: Path, folder: Path) -> str:
+    copied(folder, "templates")
+    return "soapmail"
+
+
 def with_templates_inside(wheel: Path, folder: Path) -> str:
-    shutil.copytree(ROOT / "soapmail", folder / "lib" / "soapmail")
-    shutil.copytree(ROOT / "templates", folder / "lib" / "soapmail" / "templates")
+    copied(folder / "lib", "soapmail/templates")
     return "lib.soapmail"
 
 
 def with_templates_beside(wheel: Path, folder: Path) -> str:
-    shutil.copytree(ROOT / "soapmail", folder / "lib" / "soapmail")
-    shutil.copytree(ROOT / "templates", folder / "lib" / "templates")
+    copied(folder / "lib", "templates")
     return "lib.soapmail"
 
 
@@ -105,33 +214,122 @@ def under_another_name(wheel: Path, folder: Path) -> str:
     return "mailbilling"
 
 
-@pytest.mark.parametrize(
-    "carry", [as_vendored, with_templates_inside, with_templates_beside, under_another_name]
-)
+CARRIED = [
+    as_target,
+    as_checkout,
+    with_templates_inside,
+    with_templates_beside,
+    under_another_name,
+]
+
+
+@pytest.mark.parametrize("carry", CARRIED)
 def test_it_can_be_carried_along(
     wheel: Path, tmp_path: Path, carry: Callable[[Path, Path], str]
 ) -> None:
-    name = carry(wheel, tmp_path)
-    shown = python(f"import {name}, {name}.envelope\n{FILL.format(name=name)}", tmp_path)
-    found, _, place = shown.partition(" ")
-    assert found == "True"
-    assert str(tmp_path) in str(tmp_path / place)
-    assert str(ROOT) not in place
+    folder = tmp_path / ODD
+    folder.mkdir()
+    name = carry(wheel, folder)
+    for options in ([], ["-O"], ["-OO"]):
+        assert runs(name, folder, options=options).is_relative_to(folder)
+
+
+def test_it_runs_isolated_from_its_surroundings(wheel: Path, tmp_path: Path) -> None:
+    """With -I the path holds neither the folder nor what the environment says."""
+    copied(tmp_path, "templates")
+    assert runs("soapmail", tmp_path, str(tmp_path), DEPENDENCIES, options=["-I"])
+
+
+def test_it_runs_out_of_read_only_folders(wheel: Path, tmp_path: Path) -> None:
+    name = with_templates_inside(wheel, tmp_path)
+    paths = [tmp_path, *tmp_path.rglob("*")]
+    before = set(paths)
+    for path in paths:
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    try:
+        runs(name, tmp_path)
+        written = set(tmp_path.rglob("*")) | {tmp_path}
+    finally:
+        for path in paths:
+            path.chmod(0o755)
+    # The superuser may write all the same; nothing but Python's own cache is written then.
+    assert {path.name for path in written - before if "__pycache__" not in path.parts} == set()
+
+
+def test_two_copies_under_different_names_keep_apart(wheel: Path, tmp_path: Path) -> None:
+    under_another_name(wheel, tmp_path)
+    with_templates_beside(wheel, tmp_path)
+    both = JOB.format(name="mailbilling") + JOB.format(name="lib.soapmail")
+    apart = "import mailbilling, lib.soapmail\nassert mailbilling.Client is not lib.soapmail.Client"
+    first, second = python(both + apart, tmp_path).splitlines()
+    assert "mailbilling" in first
+    assert "lib" in second
 
 
 @pytest.mark.parametrize("beside", [False, True])
 def test_it_runs_out_of_a_zip(wheel: Path, tmp_path: Path, beside: bool) -> None:
-    archive = tmp_path / "all.zip"
+    archive = tmp_path / f"{ODD}.zip"
     if beside:
         with zipfile.ZipFile(archive, "w") as made:
             for path in (*(ROOT / "soapmail").glob("*.py"), *(ROOT / "templates").glob("*.xml")):
                 made.write(path, str(path.relative_to(ROOT)))
     else:
         shutil.copy(wheel, archive)
-    code = f"import soapmail, soapmail.envelope\n{FILL.format(name='soapmail')}"
-    found, _, place = python(code, tmp_path, str(archive)).partition(" ")
-    assert found == "True"
-    assert place.startswith(str(archive))
+    assert runs("soapmail", tmp_path, str(archive)).is_relative_to(archive)
+
+
+def test_a_zipapp_runs_the_command(tmp_path: Path) -> None:
+    copied(tmp_path / "source", "templates")
+    target = tmp_path / f"{ODD}.pyz"
+    zipapp.create_archive(tmp_path / "source", target, main="soapmail.cli:main")
+    assert listed([sys.executable, str(target), "--sandbox", "invoices"], tmp_path)
+
+
+# --- what is missing -------------------------------------------------------------------------------
+
+ABSENT = "import sys; sys.modules['{package}'] = None\n"
+
+
+@pytest.mark.parametrize("package", ["lxml", "requests"])
+def test_a_missing_package_is_one_sentence(package: str) -> None:
+    code = ABSENT.format(package=package)
+    job = "from soapmail import Client\nClient(session_id='x').get_client_invoices()"
+    command = "from soapmail.cli import main\nsys.exit(main(['--sandbox', 'invoices']))"
+    hint = f"install it with: pip install {package}"
+    done = run(code + job, ROOT)
+    *frames, last = done.stderr.splitlines()
+    assert done.returncode == 1
+    assert last.startswith(f"ImportError: soapmail needs {package} (")
+    assert last.endswith(hint)
+    assert sum(line.startswith("Traceback") for line in frames) == 1
+    done = run(code + command, ROOT)
+    (line,) = done.stderr.splitlines()
+    assert done.returncode == 2
+    assert line.startswith(f"soapmail: soapmail needs {package} (")
+    assert line.endswith(hint)
+
+
+def test_missing_templates_are_one_sentence(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "soapmail", tmp_path / "soapmail", ignore=IGNORED)
+    job = "from soapmail import Client\nClient('u', 'p').get_client_invoices()"
+    sentence = (
+        f"soapmail needs templates/api_login.xml, which is neither in nor beside "
+        f"{tmp_path / 'soapmail'}"
+    )
+    done = run(job, tmp_path)
+    *frames, last = done.stderr.splitlines()
+    assert last == f"FileNotFoundError: {sentence}"
+    assert sum(line.startswith("Traceback") for line in frames) == 1
+    command = "import sys\nfrom soapmail.cli import main\nsys.exit(main(['--sandbox', 'invoices']))"
+    done = run(command, tmp_path)
+    assert (done.returncode, done.stderr) == (1, f"soapmail: {sentence}\n")
+
+
+def test_a_missing_package_costs_the_import_nothing() -> None:
+    assert run(ABSENT.format(package="lxml") + "import soapmail.cli", ROOT).returncode == 0
+
+
+# --- what stands in it -----------------------------------------------------------------------------
 
 
 def test_importing_it_loads_neither_requests_nor_lxml(tmp_path: Path) -> None:
