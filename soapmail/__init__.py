@@ -1,4 +1,23 @@
-"""A small client for the mail services of InterServer's SOAP API."""
+"""A small client for the mail services of InterServer's SOAP API.
+
+>>> from soapmail import Client
+>>> from soapmail.sandbox import Sandbox
+>>> with Sandbox() as sandbox:  # with an account, Client.from_env() is all it takes
+...     with Client(sandbox.username, sandbox.password, endpoint=sandbox.endpoint) as client:
+...         invoices = client.get_client_invoices()
+>>> len(invoices)
+12
+>>> invoices[0].invoices_id, invoices[0].amount, invoices[0].invoices_currency
+(7514880, Decimal('1.0'), 'USD')
+>>> str(invoices[0].due_date), invoices[0].is_open
+('2021-03-10 01:38:45', True)
+
+``Client`` has a method for each mail operation, and ``call`` for all others of the API. What it
+returns are the dataclasses ``Invoice``, ``MailService``, ``Prepay``, ``Status`` and ``Order``; what
+it raises is a ``SoapMailError``, whose kinds ``soapmail.errors`` draws. Beside them stand
+``soapmail.extract.rows`` for answers that came another way, and ``soapmail.sandbox.Sandbox``, a
+server on loopback with the documented data.
+"""
 
 from .client import Client
 from .errors import (

@@ -40,7 +40,7 @@ _CODES = """\
 exit codes:
   0    done
   1    the server refused, answered wrongly, or has no such thing; or the output failed
-  2    wrong usage, missing credentials included
+  2    wrong usage, missing credentials or packages included
   3    the server does not accept username and password
   4    no usable answer from the network
   5    it may or may not have happened: check before repeating

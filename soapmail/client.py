@@ -60,13 +60,21 @@ def takes_session(operation: str) -> bool:
 class Client:
     """A client of the mail services; a context manager, safe to share between threads.
 
-    It logs in when the first call needs it. ``password`` may be the account's API key; a
-    ``session_id`` given here is used until the server refuses it. ``timeout`` is how many seconds
-    one method call may take in all, ``retries`` how often a reading one is repeated after a broken
-    connection. A ``session`` of the caller (proxies, certificates) is used and never closed.
+    It logs in when the first call needs it, and anew when the server refuses its session.
+
+    - ``password`` may be the account's API key. Without both, only what needs no session works.
+    - ``endpoint`` is https, or http on a loopback host.
+    - ``timeout``: the seconds that one method call may take in all, whatever the server does.
+    - ``retries``: how often a reading call is repeated when its connection breaks.
+    - ``session``: a ``requests.Session`` with proxies or certificates; used, and never closed.
+    - ``session_id``: of an earlier login; used until the server refuses it.
+    - ``max_response_bytes``: an answer over this size, decompressed, is an error.
 
     Methods raise TransportError, ResponseError, SoapFault, AuthenticationError; changing ones also
     OutcomeUnknown. Wrong arguments are ValueError or TypeError, before anything is sent.
+
+    >>> Client("user@example.com", "secret", timeout=10)
+    Client('user@example.com', endpoint='https://my.interserver.net/api.php')
     """
 
     def __init__(
@@ -173,11 +181,17 @@ class Client:
         return _plainly(log_in)
 
     def get_client_invoices(self) -> list[Invoice]:
-        """List all invoices of the mail services (``api_mail_get_client_invoices``)."""
+        """List all invoices of the mail services (``api_mail_get_client_invoices``).
+
+        ResponseError: the list is not whole, or a row is not what the contract promises.
+        """
         return self._table("api_mail_get_client_invoices", Invoice)
 
     def get_client_unpaid_invoices(self) -> list[Invoice]:
-        """List the unpaid invoices (``api_mail_get_client_unpaid_invoices``)."""
+        """List the unpaid invoices (``api_mail_get_client_unpaid_invoices``).
+
+        ResponseError: the list is not whole, or a row is not what the contract promises.
+        """
         return self._table("api_mail_get_client_unpaid_invoices", Invoice)
 
     def get_services(self) -> list[MailService]:
@@ -319,7 +333,10 @@ class Client:
 
         The session id is put first where the operation takes one; then come the parameters in the
         order given here, which is what the server goes by. Unless its name starts with ``get_`` or
-        holds ``_get_``, the operation counts as changing and is never repeated.
+        holds ``_get_``, the operation counts as changing and is never repeated. Structs are dicts,
+        arrays lists; ``None`` is nil, or a number that is empty.
+
+        OutcomeUnknown: look at the account before you repeat it.
         """
         from . import envelope
         from .extract import by_type

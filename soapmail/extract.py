@@ -47,6 +47,15 @@ def rows(xml: bytes, model: type[M]) -> list[M]:
     ``model`` is a dataclass whose fields are ``int``, ``float`` or ``str``, or one of them or
     ``None``; they are found by name, and one that a row leaves out is ``None``. SoapFault: the
     answer is a fault. ResponseError: it is not a whole and right list of such rows.
+
+    >>> from dataclasses import make_dataclass
+    >>> xml = (
+    ...     b'<e:Envelope xmlns:e="http://schemas.xmlsoap.org/soap/envelope/"><e:Body><xResponse>'
+    ...     b"<return><item><size>5</size><name>a</name></item></return>"
+    ...     b"</xResponse></e:Body></e:Envelope>"
+    ... )
+    >>> rows(xml, make_dataclass("File", [("name", str), ("size", int)]))
+    [File(name='a', size=5)]
     """
     if not isinstance(xml, bytes):
         raise TypeError(f"xml: bytes expected, not {type(xml).__name__}")

@@ -30,7 +30,20 @@ class Invoice:
     """One invoice or payment (``sql_row_invoices``).
 
     ``None`` in a field: the server sent nil, an empty number, or left the field out.
-    ``invoices_amount`` is in ``invoices_currency``. Dates have no time zone.
+
+    - ``invoices_id``, ``invoices_description``: the invoice's id, and what it is for
+    - ``invoices_amount``, ``invoices_currency``: what it costs
+    - ``invoices_custid``: the customer's id
+    - ``invoices_type``: 1 is a charge, 10 and above are kinds of payment
+    - ``invoices_date``, ``invoices_due_date``: when it was made and is due, without a time zone
+    - ``invoices_group``: a billing group, not in use
+    - ``invoices_extra``: of a charge the repeat invoice, of a payment the charge that it pays
+    - ``invoices_paid``, ``invoices_deleted``: flags, 0 or 1
+    - ``invoices_module``: ``mail``, or another of ``Client.get_modules()``
+    - ``invoices_service``: the ``mail_id`` of the service
+
+    >>> Invoice(invoices_type=1, invoices_amount=12.5, invoices_paid=0).is_open
+    True
     """
 
     invoices_id: int | None = None
@@ -157,7 +170,10 @@ class Prepay:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What an operation says of itself (``result_status``, ``make_payment_return``)."""
+    """What an operation says of itself (``result_status``, ``make_payment_return``).
+
+    ``status`` is "ok", or else an OperationFailed was raised; ``status_text`` is the rest.
+    """
 
     status: str | None = None
     status_text: str | None = None
@@ -177,6 +193,9 @@ class Order:
         """The ids in ``invoices``, in the server's order; empty where it names none.
 
         ResponseError: the text is not a list of numbers.
+
+        >>> Order(invoices="23785939,23785940").invoice_ids
+        [23785939, 23785940]
         """
         texts = [text.strip() for text in (self.invoices or "").split(",")]
         if texts == [""]:

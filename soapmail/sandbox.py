@@ -96,6 +96,15 @@ class Sandbox:
     ``rows`` is how many invoices there are; each has a service of its own. Use it as a context
     manager: ``endpoint``, ``username`` and ``password`` are for a Client, ``sent`` holds the mails
     as dicts of subject, body, to and from.
+
+    >>> from soapmail import Client
+    >>> with Sandbox(rows=2) as sandbox:
+    ...     with Client(sandbox.username, sandbox.password, endpoint=sandbox.endpoint) as client:
+    ...         print(client.make_payment(7514880).status_text)
+    ...         sandbox.expire_sessions()  # the client logs in anew
+    ...         print(len(client.get_client_unpaid_invoices()))
+    Payment made
+    1
     """
 
     username = USERNAME

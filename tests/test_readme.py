@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import csv
+import json
 import re
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,15 +16,18 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import soapmail
-from soapmail import Client
+from soapmail import Client, cli
 
-from .support import FIELDS, METHODS
+from .support import CHANGING, FIELDS, METHODS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from soapmail.sandbox import Sandbox
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
+SHELL = re.findall(r"^```bash\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
 BLOCKS = re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
 
 
@@ -47,14 +54,18 @@ def run(words: str) -> dict[str, Any]:
 
 
 def test_all_blocks_are_tested() -> None:
-    assert len(BLOCKS) == 8
+    assert len(BLOCKS) == 9
+    assert README.count("```bash") == len(SHELL) == 5
 
 
-def test_the_first_example(capsys: pytest.CaptureFixture[str]) -> None:
-    run("invoice.due_date")
+@pytest.mark.parametrize(
+    ("words", "end"), [("with Sandbox() as sandbox:\n    with Client", "True"), ("from_env() as client:\n    for", "USD")]
+)  # fmt: skip
+def test_the_first_examples(capsys: pytest.CaptureFixture[str], words: str, end: str) -> None:
+    run(words)
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 12
-    assert lines[0] == "7514880 2021-03-10 01:38:45 1.0 USD"
+    assert lines[0] == f"7514880 2021-03-10 01:38:45 1.0 {end}"
 
 
 def test_csv() -> None:
@@ -100,8 +111,11 @@ def test_tests_of_ones_own(words: str) -> None:
 
 
 def test_the_method_table_names_all_methods_and_operations() -> None:
-    rows = re.findall(r"^\| `(\w+)\(.*?\)`(?: \*)? \| `(\w+)` \|", README, re.MULTILINE)
-    assert dict(rows) == {method: operation for method, (operation, _) in METHODS.items()}
+    rows = re.findall(r"^\| `(\w+)\(.*?\)` \| `(\w+)` \|.*\| (.+) \|$", README, re.MULTILINE)
+    assert {method: operation for method, operation, _ in rows} == {
+        method: operation for method, (operation, _) in METHODS.items()
+    }
+    assert {method for method, _, effect in rows if effect.startswith("**")} == CHANGING
     public = {name for name in vars(Client) if not name.startswith("_")}
     assert public == {*METHODS, "call", "close", "from_env"}
 
@@ -117,3 +131,192 @@ def test_the_errors_are_all_there() -> None:
 
 def test_the_changelog_knows_the_version() -> None:
     assert f"## {soapmail.__version__} (" in (ROOT / "CHANGELOG.md").read_text()
+
+
+# --- links, commands, modules ------------------------------------------------------------------------
+
+
+def test_every_link_leads_somewhere() -> None:
+    headings = re.findall(r"^#+ (.+)$", README, re.MULTILINE)
+    anchors = {f"#{heading.lower().replace(' ', '-')}" for heading in headings}
+    links = re.findall(r"\]\(([^)]+)\)", README)
+    assert len(links) > 15
+    for link in links:
+        assert link in anchors or (ROOT / link).exists(), link
+
+
+def marked(name: str) -> str:
+    found = re.findall(rf"^<!-- {name} -->\n```\w*\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+    assert len(found) == 1
+    return str(found[0])
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Callable[..., list[str]]:
+    """Run lines of bash where .venv/bin/soapmail is this checkout's command."""
+    program = tmp_path / ".venv" / "bin" / "soapmail"
+    program.parent.mkdir(parents=True)
+    program.write_text(f'#!/bin/sh\nPYTHONPATH="{ROOT}" exec "{sys.executable}" -m soapmail "$@"\n')
+    program.chmod(0o755)
+
+    def run(lines: str, given: str = "") -> list[str]:
+        command = ["bash", "-ec", lines]
+        done = subprocess.run(
+            command, input=given, cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout.splitlines()
+
+    return run
+
+
+def test_the_commands_with_the_sandbox(shell: Callable[..., list[str]]) -> None:
+    shown = [shell(line) for line in marked("sandbox").splitlines()]
+    assert [len(lines) > 1 for lines in shown] == [True] * 4
+    assert shown[0][0].startswith("usage: soapmail")
+    assert shown[1][0].startswith("\ufeffinvoices_id,")
+    assert len(shown[1]) == 3  # a head, and what is documented from March on
+    assert shown[2][1].startswith("   8556  ")
+    assert len(json.loads("\n".join(shown[3]))) == 12
+
+
+def test_the_commands_with_an_account(shell: Callable[..., list[str]], sandbox: Sandbox) -> None:
+    lines = shell(marked("account").replace("user@example.com", sandbox.username), sandbox.password)
+    assert lines[-1] == "USD: 12 invoices, 12 open, 12.00 open"
+
+
+def test_the_commands_that_ci_runs_are_these() -> None:
+    ci = (ROOT / ".ci" / "run").read_text()
+    for name in ("first", "tests"):
+        assert f"readme {name} | bash -e" in ci
+        assert marked(name).startswith("python3 -m venv .venv && ")
+
+
+def test_the_table_of_commands_is_what_the_command_knows(shell: Callable[..., list[str]]) -> None:
+    section = README.partition("\n## The command\n")[2].partition("\nWhat lists takes")[0]
+    cells = re.findall(r"^\| (`.*`) \|", section, re.MULTILINE)
+    commands = [text for cell in cells for text in re.findall(r"`([^`]+)`", cell)]
+    names = set()
+    for text in commands:
+        words = [word for word in text.split() if re.fullmatch("[a-z-]+", word)]
+        words = words[: 2 if words[0] == "prepay" else 1]
+        names.add(words[0])
+        shown = " ".join(shell(f".venv/bin/soapmail {' '.join(words)} --help"))
+        for option in re.findall(r"--[a-z-]+", text):
+            assert option in shown, (words, option)
+    known = re.findall(
+        r"^    ([a-z-]+) ", "\n".join(shell(".venv/bin/soapmail --help")), re.MULTILINE
+    )
+    assert names == set(known)
+
+
+def test_the_table_of_exit_codes_is_that_of_the_command() -> None:
+    rows = re.findall(r"^\| (\d+) \| (.+) \|$", README, re.MULTILINE)
+    assert rows[:7] == re.findall(r"^  (\d+) +(.+)$", cli._CODES, re.MULTILINE)
+
+
+def imported(path: Path) -> set[str]:
+    """List the modules of the package that one imports when it runs, lazily or not."""
+    tree = ast.parse(path.read_text())
+    typing_only = {
+        child
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
+        for child in ast.walk(node)
+    }
+    found = {
+        node.module or name.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.level and node not in typing_only
+        for name in node.names
+    }
+    return found - {"__version__"}
+
+
+def test_the_picture_of_the_modules_is_true_and_points_down() -> None:
+    drawn: dict[str, set[str]] = {}
+    for line in marked("modules").splitlines():
+        module, _, targets = line.partition("->")
+        drawn[module.strip()] = set(targets.split())
+    modules = {path.stem for path in (ROOT / "soapmail").glob("*.py")} - {"__init__", "__main__"}
+    assert drawn == {name: imported(ROOT / "soapmail" / f"{name}.py") for name in modules}
+    above: set[str] = set()
+    for module, below in drawn.items():
+        above.add(module)
+        assert not below & above, module
+    jobs = re.findall(r"^\| `(\w+)` \| [^|]+ \|$", README, re.MULTILINE)
+    assert set(jobs) >= modules
+
+
+# --- a new operation ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def steps() -> list[str]:
+    part = README.partition("## Add an operation")[2].partition("\n## ")[0]
+    blocks = re.findall(r"^   ```\w+\n(.*?)^   ```", part, re.MULTILINE | re.DOTALL)
+    assert len(blocks) == 4
+    return [re.sub("^   ", "", block, flags=re.MULTILINE) for block in blocks]
+
+
+def changed(path: Path, *changes: tuple[str, str]) -> None:
+    text = path.read_text()
+    for old, new in changes:
+        assert text.count(old) == 1, old
+        text = text.replace(old, new)
+    path.write_text(text)
+
+
+NEW = """
+from soapmail import Client, DnsDomain
+from tests.faulty import Faulty, after_login
+from tests.support import envelope
+row = "<id>5</id><name>example.com</name><master/><last_check/><type>NATIVE</type>"
+answer = envelope("api_get_dns_domain", f"<return>{row}</return>")
+with Faulty(after_login(lambda request: request.answer(answer))) as server:
+    with Client("u", "p", endpoint=server.endpoint) as client:
+        print(client.get_dns_domain(5) == DnsDomain(5, "example.com", "", None, "NATIVE"))
+        print(b"<domain_id xsi:type=\\"xsd:int\\">5</domain_id>" in server.requests[1].body)
+        try:
+            client.get_dns_domain(0)
+        except ValueError as error:
+            print(error)
+"""
+
+
+def test_an_operation_is_added_in_four_steps(tmp_path: Path, steps: list[str]) -> None:
+    copy = tmp_path / "copy"
+    ignored = shutil.ignore_patterns(".*", "*.egg-info", "build", "dist", "__pycache__")
+    shutil.copytree(ROOT, copy, ignore=ignored)
+    template, record, method, arguments = steps
+    package = copy / "soapmail"
+    (copy / "templates" / "api_get_dns_domain.xml").write_text(template)
+    models = package / "models.py"
+    models.write_text(f"{models.read_text()}\n\n{record}")
+    old = "from .models import Invoice, "
+    changed(
+        package / "__init__.py",
+        (old, f"{old}DnsDomain, "),
+        ('    "Client",\n', '    "Client",\n    "DnsDomain",\n'),
+    )
+    place = "    def call(self"
+    changed(package / "client.py", (old, f"{old}DnsDomain, "), (place, f"{method}\n{place}"))
+    changed(copy / "tests" / "support.py", ('    "login": (', f'{arguments}    "login": ('))
+
+    def python(*options: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, *options]
+        return subprocess.run(command, cwd=copy, capture_output=True, text=True, check=False)
+
+    done = python("-c", NEW)
+    assert done.stderr == ""
+    assert done.stdout.splitlines() == ["True", "True", "domain_id: 0 is less than 1"]
+    assert python("-m", "pytest", "-q", "tests/test_templates.py").returncode == 0
+    # What the steps leave open, the tests name.
+    done = python("-m", "pytest", "-q", "tests/test_readme.py", "-k", "method_table")
+    assert done.returncode == 1
+    assert "'get_dns_domain'" in done.stdout
+    changed(
+        copy / "templates" / "api_get_dns_domain.xml",
+        ('<domain_id xsi:type="xsd:int">', "<domain_id>"),
+    )
+    assert python("-m", "pytest", "-q", "tests/test_templates.py").returncode == 1

@@ -33,7 +33,7 @@ needs_php = pytest.mark.skipif(
 )
 needs_perl = pytest.mark.skipif(
     not _runs(PERL, "-MSOAP::Lite", "-MHTTP::Daemon", "-e", "1"),
-    reason="SOAP::Lite is not installed (Debian: libsoap-lite-perl libhttp-daemon-perl)",
+    reason="SOAP::Lite is not installed (Debian: libsoap-lite-perl)",
 )
 
 

@@ -9,10 +9,11 @@ import sys
 
 import pytest
 
-from soapmail import Client
+from soapmail import Client, ResponseError
 from soapmail.sandbox import Sandbox
 
-from ..support import FIELDS, LIST, SAMPLES, sample_invoices
+from ..faulty import Faulty, after_login
+from ..support import FIELDS, LIST, SAMPLES, invoices_answer, many_rows, sample_invoices
 from .peers import HERE, PERL, PHP, needs_perl, needs_php
 
 
@@ -55,3 +56,26 @@ def test_the_sample_of_the_seed_stops_on_a_blank_session(
     sandbox: Sandbox, command: list[str]
 ) -> None:
     assert run(command, sandbox.endpoint, "wrong") == "Got A Blank Session"
+
+
+@pytest.mark.parametrize("command", CLIENTS)
+def test_what_the_readme_says_of_text_in_other_clients(command: list[str]) -> None:
+    row = {**SAMPLES[LIST][0], "invoices_description": "café"}
+    answer = invoices_answer([row])  # declared as ISO-8859-1, written in UTF-8
+    with Faulty(after_login(lambda request: request.answer(answer))) as server:
+        (found,) = json.loads(run(command, server.endpoint, "any"))
+        assert found["invoices_description"] == "cafÃ©"
+        with Client("user", "any", endpoint=server.endpoint) as client:
+            assert client.get_client_invoices()[0].invoices_description == "café"
+
+
+# SOAP::Lite, which the README leaves out, fills the missing ones up with nothing.
+@pytest.mark.parametrize("command", [one for one in CLIENTS if one.id != "SOAP::Lite"])
+def test_what_the_readme_says_of_missing_rows_in_other_clients(command: list[str]) -> None:
+    answer = many_rows(7).replace(b"sql_row_invoices[7]", b"sql_row_invoices[12]")
+    with Faulty(after_login(lambda request: request.answer(answer))) as server:
+        assert len(json.loads(run(command, server.endpoint, "any"))) == 7
+        client = Client("user", "any", endpoint=server.endpoint)
+        with pytest.raises(ResponseError, match="12 rows declared and 7 sent"):
+            client.get_client_invoices()
+        client.close()

@@ -1,0 +1,60 @@
+"""What the docstrings say can be run, and none is missing."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import inspect
+import pydoc
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import soapmail
+
+PACKAGE = Path(soapmail.__file__).parent
+MODULES = sorted(path.stem for path in PACKAGE.glob("*.py") if path.stem != "__main__")
+WITH_EXAMPLES = {"__init__", "client", "models", "extract", "sandbox"}
+
+
+def module(name: str) -> Any:
+    return soapmail if name == "__init__" else importlib.import_module(f"soapmail.{name}")
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_the_examples_in_docstrings_run(name: str) -> None:
+    result = doctest.testmod(module(name), raise_on_error=True)
+    assert (result.attempted > 0) == (name in WITH_EXAMPLES)
+
+
+def test_all_that_is_public_is_explained() -> None:
+    things = [getattr(soapmail, name) for name in soapmail.__all__ if name != "__version__"]
+    things += [module("extract").rows, module("sandbox").Sandbox, *map(module, MODULES)]
+    for thing in things:
+        assert len(inspect.getdoc(thing) or "") > 20, thing
+        if inspect.isclass(thing):
+            for name, member in vars(thing).items():
+                if not name.startswith("_") and (callable(member) or isinstance(member, property)):
+                    assert len(inspect.getdoc(member) or "") > 20, (thing, name)
+
+
+def test_the_methods_name_their_operations_and_errors() -> None:
+    for name, member in vars(soapmail.Client).items():
+        text = inspect.getdoc(member) or ""
+        if not name.startswith("_") and name not in ("call", "close", "from_env"):
+            assert "(``" in text, name
+        if name in (
+            "cancel_service",
+            "send_mail",
+            "buy_mail",
+            "make_payment",
+            "add_prepay",
+            "call",
+        ):
+            assert "OutcomeUnknown:" in text, name
+
+
+def test_help_begins_with_what_the_package_is_for() -> None:
+    text = pydoc.plain(pydoc.render_doc(soapmail))
+    assert "client.get_client_invoices()" in text[:700]
