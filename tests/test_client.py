@@ -326,8 +326,15 @@ def test_wrong_arguments_are_refused_by_name_before_anything_is_sent(
     ],
 )  # fmt: skip
 def test_wrong_options_are_refused(options: Any, error: type[Exception]) -> None:
-    with pytest.raises(error):
+    (name,) = options
+    with pytest.raises(error, match=name):
         Client(**{"username": "u", "password": "p", **options})
+
+
+def test_the_longest_timeout_is_what_a_lock_can_wait() -> None:
+    Client("u", "p", timeout=threading.TIMEOUT_MAX)
+    with pytest.raises(ValueError, match="^timeout: .* is not a positive number of seconds$"):
+        Client("u", "p", timeout=threading.TIMEOUT_MAX * 2)
 
 
 @pytest.mark.parametrize(
@@ -356,7 +363,7 @@ def test_an_unsafe_endpoint_is_refused_without_repeating_it(endpoint: str) -> No
     [
         "https://my.interserver.net/api.php", "https://example.com:8443/x?y=z", "HTTPS://EXAMPLE.COM/",
         "http://localhost/", "http://LOCALHOST:80/", "http://127.0.0.1:8099/api.php",
-        "http://127.1.2.3/", "http://[::1]:80/", "https://10.0.0.1/",
+        "http://127.1.2.3/", "http://[::1]:80/", "https://10.0.0.1/", "https://example.com/~a/b!.php",
     ],
 )  # fmt: skip
 def test_a_safe_endpoint_passes(endpoint: str) -> None:

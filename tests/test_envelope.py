@@ -80,7 +80,8 @@ def test_numbers_that_the_server_cannot_read_are_refused(value: Any) -> None:
 
 @pytest.mark.parametrize("value", [None, b"x", [], object()])
 def test_other_types_are_refused(value: Any) -> None:
-    with pytest.raises(TypeError, match="^x: str, int, float or bool expected, not "):
+    expected = f"^x: str, int, float or bool expected, not {type(value).__name__}$"
+    with pytest.raises(TypeError, match=expected):
         envelope.escaped("x", value)
 
 
