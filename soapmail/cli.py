@@ -177,6 +177,13 @@ def _date(text: str) -> date:
     raise argparse.ArgumentTypeError(f"{text!r} is not a date of the form YYYY-MM-DD")
 
 
+def _seconds(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds") from None
+
+
 def _amount(text: str) -> Decimal:
     try:
         return Decimal(text)
@@ -187,7 +194,9 @@ def _amount(text: str) -> Decimal:
 def _parameter(text: str) -> tuple[str, str | int | float | bool]:
     found = _PARAMETER.fullmatch(text)
     if not found:
-        raise argparse.ArgumentTypeError(f"{text!r} is not name=value or name:int=value")
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not name=value, or name:int=value with int, float or bool"
+        )
     name, kind, value = found.groups()
     try:
         if kind == "int":
@@ -204,14 +213,19 @@ def _parameter(text: str) -> tuple[str, str | int | float | bool]:
 def _common() -> _Parser:
     """Make the options that stand before or after the command."""
     options = _Parser(add_help=False, argument_default=argparse.SUPPRESS)
-    options.add_argument("--sandbox", action="store_true", help="use a server with example data")
+    options.add_argument(
+        "--sandbox", action="store_true", help="use example data, and no endpoint or account"
+    )
     options.add_argument("--username", help="instead of SOAPMAIL_USERNAME")
     options.add_argument(
         "--password-stdin", action="store_true", help="read the password from the first line"
     )
     options.add_argument("--endpoint", help=f"default: SOAPMAIL_ENDPOINT or {ENDPOINT}")
     options.add_argument(
-        "--timeout", type=float, metavar="SECONDS", help="limit of each call in all (default: 60)"
+        "--timeout",
+        type=_seconds,
+        metavar="SECONDS",
+        help="limit of each call in all (default: 60)",
     )
     options.add_argument("-v", "--verbose", action="store_true", help="log each exchange on stderr")
     return options
@@ -252,13 +266,13 @@ def _parser() -> argparse.ArgumentParser:
     _add_format(one)
     _add_format(add("services", _services, "list the mail services", "services --format csv"))
     one = add("service", _service, "show a mail service", "service 8556")
-    one.add_argument("id", type=_number)
+    one.add_argument("id", type=_number, help="the mail_id of the service")
     _add_format(one)
     one = add("cancel", _cancel, "cancel a mail service", "cancel 8556 --yes")
-    one.add_argument("id", type=_number)
+    one.add_argument("id", type=_number, help="the mail_id of the service")
     _add_yes(one)
     one = add("buy", _buy, "order a mail service", "buy --yes")
-    one.add_argument("--coupon", default="")
+    one.add_argument("--coupon", default="", help="a code that makes it cheaper")
     _add_yes(one)
     one = add(
         "send",
@@ -266,20 +280,20 @@ def _parser() -> argparse.ArgumentParser:
         "send a mail; its body comes from stdin",
         "send --to a@example.com --from b@example.com --subject Hello --yes",
     )
-    one.add_argument("--to", required=True)
-    one.add_argument("--from", required=True, dest="from_")
-    one.add_argument("--subject", required=True)
+    one.add_argument("--to", required=True, metavar="ADDRESS")
+    one.add_argument("--from", required=True, dest="from_", metavar="ADDRESS")
+    one.add_argument("--subject", required=True, metavar="TEXT")
     one.add_argument("--body-file", metavar="FILE", help="read the body from this file (UTF-8)")
     _add_yes(one)
     one = add("pay", _pay, "pay an invoice from the account's funds", "pay 7514880 --yes")
-    one.add_argument("invoice", type=_number)
+    one.add_argument("invoice", type=_number, help="its invoices_id")
     _add_yes(one)
     one = add(
         "pay-url", _pay_url, "print a PayPal URL for an invoice", "pay-url 7514880", anonymous=True
     )
-    one.add_argument("invoice", type=_number)
+    one.add_argument("invoice", type=_number, help="its invoices_id")
     one = add("login-url", _login_url, "print a login URL of a mail service", "login-url 8556")
-    one.add_argument("id", type=_number)
+    one.add_argument("id", type=_number, help="the mail_id of the service")
 
     prepays = commands.add_parser(
         "prepay",
@@ -293,10 +307,10 @@ def _parser() -> argparse.ArgumentParser:
     one = add("list", _prepay_list, "list the prepaid balances", "prepay list", group=group)
     _add_format(one)
     one = add("remaining", _prepay_remaining, "print what is left", "prepay remaining", group=group)
-    one.add_argument("--module", default="mail")
+    one.add_argument("--module", default="mail", help="default: mail")
     one = add("add", _prepay_add, "add a prepaid balance", "prepay add 10.50 --yes", group=group)
-    one.add_argument("amount", type=_amount)
-    one.add_argument("--module", default="mail")
+    one.add_argument("amount", type=_amount, help="in the account's currency")
+    one.add_argument("--module", default="mail", help="default: mail")
     _add_yes(one)
 
     one = add("modules", _modules, "list the modules", "modules", anonymous=True)
@@ -307,8 +321,14 @@ def _parser() -> argparse.ArgumentParser:
         "do any operation of the API and print its result as JSON",
         "call api_mail_get_service id:int=8556",
     )
-    one.add_argument("operation")
-    one.add_argument("parameters", nargs="*", type=_parameter, metavar="name[:int]=value")
+    one.add_argument("operation", help="its name in the provider's documents")
+    one.add_argument(
+        "parameters",
+        nargs="*",
+        type=_parameter,
+        metavar="name[:type]=value",
+        help="in the documented order; int, float, bool, or text if no type is given",
+    )
     _add_yes(one)
     one = add(
         "sandbox",
@@ -359,7 +379,8 @@ def _account(args: argparse.Namespace) -> dict[str, str]:
     else:
         password = os.environ.get("SOAPMAIL_PASSWORD") or _asked("Password: ", hidden=True)
     if not username or not password:
-        raise UsageError("username and password are needed: set SOAPMAIL_USERNAME and _PASSWORD")
+        missing = "SOAPMAIL_PASSWORD, or --password-stdin" if username else "SOAPMAIL_USERNAME"
+        raise UsageError(f"username and password are needed: set {missing}")
     return {**options, "username": username, "password": password}
 
 
@@ -552,7 +573,7 @@ def _call(client: Client, args: argparse.Namespace) -> int:
         raise UsageError("call: a parameter stands twice")
     shown = ", ".join(name for name in parameters) or "no parameters"
     if changes(args.operation):
-        _confirm(args, f"call {args.operation} with {shown}, which may change")
+        _confirm(args, f"call {args.operation} with {shown}, which may change something")
     print(json.dumps(client.call(args.operation, **parameters), ensure_ascii=False, indent=2))
     return OK
 

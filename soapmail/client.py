@@ -70,8 +70,10 @@ class Client:
     - ``session_id``: of an earlier login; used until the server refuses it.
     - ``max_response_bytes``: an answer over this size, decompressed, is an error.
 
-    Methods raise TransportError, ResponseError, SoapFault, AuthenticationError; changing ones also
-    OutcomeUnknown. Wrong arguments are ValueError or TypeError, before anything is sent.
+    Methods raise TransportError, ResponseError, SoapFault, AuthenticationError; those that return a
+    status or an order OperationFailed too, and changing ones OutcomeUnknown. Wrong arguments are
+    ValueError or TypeError, and text that the server will not keep is a LossyTextWarning, before
+    anything is sent.
 
     >>> Client("user@example.com", "secret", timeout=10)
     Client('user@example.com', endpoint='https://my.interserver.net/api.php')
@@ -120,17 +122,19 @@ class Client:
         self._secrets = {text for text in (self._password, self._session_id) if text}
 
     @classmethod
-    def from_env(cls) -> Client:
+    def from_env(cls, **options: Any) -> Client:
         """Make a client from SOAPMAIL_USERNAME, SOAPMAIL_PASSWORD and, if set, SOAPMAIL_ENDPOINT.
 
-        ValueError: one of the first two is missing.
+        ``options`` are those of ``Client``, such as ``timeout``. ValueError: one of the first two
+        variables is missing.
         """
         names = ("SOAPMAIL_USERNAME", "SOAPMAIL_PASSWORD")
         missing = [name for name in names if not os.environ.get(name)]
         if missing:
             raise ValueError(f"not set in the environment: {', '.join(missing)}")
         username, password = (os.environ[name] for name in names)
-        return cls(username, password, endpoint=os.environ.get("SOAPMAIL_ENDPOINT") or ENDPOINT)
+        endpoint = os.environ.get("SOAPMAIL_ENDPOINT") or ENDPOINT
+        return cls(username, password, **{"endpoint": endpoint, **options})
 
     def __repr__(self) -> str:
         return f"Client({self._username!r}, endpoint={self._endpoint!r})"
@@ -333,8 +337,9 @@ class Client:
 
         The session id is put first where the operation takes one; then come the parameters in the
         order given here, which is what the server goes by. Unless its name starts with ``get_`` or
-        holds ``_get_``, the operation counts as changing and is never repeated. Structs are dicts,
-        arrays lists; ``None`` is nil, or a number that is empty.
+        holds ``_get_``, the operation counts as changing and is never repeated. In the result,
+        structs are dicts, arrays lists, and ``None`` is nil or a number that is empty; a status
+        that is not "ok" is a result like any other.
 
         OutcomeUnknown: look at the account before you repeat it.
         """
@@ -684,7 +689,7 @@ def _checked_endpoint(endpoint: str) -> bool:
     except ValueError:
         host, wrong = "", True
     if wrong or any(not "!" <= letter <= "~" or letter == "\\" for letter in endpoint):
-        raise ValueError("endpoint: not a plain URL (user info does not belong into it)")
+        raise ValueError("endpoint: a URL such as https://host/path expected, without user info")
     try:
         loopback = host == "localhost" or ip_address(host).is_loopback
     except ValueError:

@@ -236,13 +236,13 @@ def _fast(kind: type[Any], cells: Sequence[etree._Element]) -> list[Any] | None:
     """Convert a column in C; ``None`` where any cell is anything but the plain usual form."""
     if any(map(len, cells)):
         return None
-    texts = [cell.text for cell in cells]
+    texts: list[Any] = [cell.text for cell in cells]
     if None in texts:
         return None
     if kind is str:
         return texts
-    digits = "".join(texts).replace(".", "")  # type: ignore[arg-type]
-    if not (digits.isascii() and digits.isdigit() and max(map(len, texts)) < _SHORT):  # type: ignore[arg-type]
+    digits = "".join(texts).replace(".", "")
+    if not (digits.isascii() and digits.isdigit() and max(map(len, texts)) < _SHORT):
         return None
     try:
         return list(map(kind, texts))

@@ -13,7 +13,7 @@ import time
 import zlib
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from .document import Answer, has_envelope
 from .errors import ResponseError, SoapMailError, TransportError, outcome_unknown, unimportable
@@ -199,6 +199,7 @@ class Transport:
         session: requests.Session | None,
     ) -> None:
         self._endpoint = endpoint
+        self._host = urlsplit(endpoint).netloc
         self._loopback = loopback
         self._user_agent = user_agent
         self._retries = retries
@@ -276,7 +277,7 @@ class Transport:
             with self._send(call) as response:
                 return self._received(call, response)
         except _LOWER_ERRORS as error:
-            return _failure(error, call)
+            return _failure(error, call, self._host)
 
     def _send(self, call: Call) -> requests.Response:
         left = call.left()
@@ -478,7 +479,7 @@ def _reason(error: BaseException) -> str:
     return str(getattr(deepest, "strerror", None) or deepest) or type(deepest).__name__
 
 
-def _failure(error: BaseException, call: Call) -> _Failure:
+def _failure(error: BaseException, call: Call, host: str) -> _Failure:
     """Map whatever requests, urllib3, ssl and the socket raise; the one place that does."""
     chain = _chain(error)
     never = not _state.sent or any(
@@ -491,5 +492,5 @@ def _failure(error: BaseException, call: Call) -> _Failure:
         return _Failure("timed out", sent=not never, transient=True)
     if any(isinstance(one, (ssl.SSLError, requests.exceptions.SSLError)) for one in chain):
         return _Failure(f"no trusted TLS connection ({_reason(error)})", sent=not never)
-    what = "could not connect" if never else "the connection broke"
+    what = f"could not connect to {host}" if never else "the connection broke"
     return _Failure(f"{what} ({_reason(error)})", sent=not never, transient=True)

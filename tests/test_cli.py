@@ -354,8 +354,8 @@ CHANGES = [
     ),
     (["pay", "7514880"], "pay invoice 7514880 from the account's funds"),
     (["prepay", "add", "5"], "add a prepaid balance of 5 for mail"),
-    (["call", "api_send_mail", "a=b"], "call api_send_mail with a, which may change"),
-    (["call", "api_x"], "call api_x with no parameters, which may change"),
+    (["call", "api_send_mail", "a=b"], "call api_send_mail with a, which may change something"),
+    (["call", "api_x"], "call api_x with no parameters, which may change something"),
 ]
 
 
@@ -404,14 +404,18 @@ def test_wrong_usage_is_one_line_and_code_2(
 def test_missing_credentials_are_wrong_usage(
     run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("SOAPMAIL_USERNAME", "SOAPMAIL_PASSWORD"):
+    for name, more in (("USERNAME", ""), ("PASSWORD", ", or --password-stdin")):
         with monkeypatch.context() as patch:
-            patch.delenv(name)
+            patch.delenv(f"SOAPMAIL_{name}")
             code, out, err = run("invoices")
         assert (code, out) == (2, "")
-        assert err == (
-            "soapmail: username and password are needed: set SOAPMAIL_USERNAME and _PASSWORD\n"
-        )
+        assert err == f"soapmail: username and password are needed: set SOAPMAIL_{name}{more}\n"
+
+
+def test_a_timeout_is_a_number(run: Callable[..., Result]) -> None:
+    code, _, err = run("modules", "--timeout", "x")
+    assert code == 2
+    assert "argument --timeout: 'x' is not a number of seconds" in err
 
 
 def test_commands_without_a_session_need_no_credentials(
@@ -443,7 +447,9 @@ def test_network_errors_are_code_4(run: Callable[..., Result]) -> None:
         port = listener.getsockname()[1]
     code, out, err = run("services", "--endpoint", f"http://127.0.0.1:{port}/")
     assert (code, out) == (4, "")
-    assert err == "soapmail: api_login: could not connect (Connection refused)\n"
+    assert err == (
+        f"soapmail: api_login: could not connect to 127.0.0.1:{port} (Connection refused)\n"
+    )
 
 
 def test_an_unknown_outcome_is_code_5_and_says_so(run: Callable[..., Result]) -> None:

@@ -124,6 +124,9 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp(ODD) / "environment"
     venv.create(folder, with_pip=True)
     (packages,) = (folder / "lib").glob("python*/site-packages")
+    # Where Python brings its own setuptools along, that one is too old to build wheels.
+    command = [str(folder / "bin" / "python"), "-m", "pip", "uninstall", "--yes", "setuptools"]
+    subprocess.run(command, check=True, capture_output=True)
     (packages / "dependencies.pth").write_text(f"{DEPENDENCIES}\n", encoding="utf-8")
     return folder
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import ast
 import csv
 import json
+import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -17,16 +19,17 @@ import pytest
 
 import soapmail
 from soapmail import Client, cli
+from soapmail.sandbox import _OPERATIONS, Sandbox
 
-from .support import CHANGING, FIELDS, METHODS
+from .faulty import Faulty, Hangup, Request
+from .support import CHANGING, FIELDS, LOGIN, METHODS, recorded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from soapmail.sandbox import Sandbox
-
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
+UNPAID = recorded("get_client_unpaid_invoices").body
 SHELL = re.findall(r"^```bash\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
 BLOCKS = re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
 
@@ -47,19 +50,23 @@ def block(words: str) -> str:
     return found[0]
 
 
-def run(words: str) -> dict[str, Any]:
+def run(words: str, *changes: tuple[str, str]) -> dict[str, Any]:
     names: dict[str, Any] = {"__name__": "recipe"}
-    exec(compile(block(words), "README.md", "exec"), names)
+    text = block(words)
+    for old, new in changes:
+        assert text.count(old) == 1
+        text = text.replace(old, new)
+    exec(compile(text, "README.md", "exec"), names)
     return names
 
 
 def test_all_blocks_are_tested() -> None:
-    assert len(BLOCKS) == 9
-    assert README.count("```bash") == len(SHELL) == 5
+    assert len(BLOCKS) == 10
+    assert README.count("```bash") == len(SHELL) == 7
 
 
 @pytest.mark.parametrize(
-    ("words", "end"), [("with Sandbox() as sandbox:\n    with Client", "True"), ("from_env() as client:\n    for", "USD")]
+    ("words", "end"), [("with Sandbox() as sandbox:\n    with Client", "True"), ("if invoice.is_open:\n            print", "USD")]
 )  # fmt: skip
 def test_the_first_examples(capsys: pytest.CaptureFixture[str], words: str, end: str) -> None:
     run(words)
@@ -81,9 +88,39 @@ def test_pandas(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == "12 rows of 14\n"
 
 
-def test_many_accounts(capsys: pytest.CaptureFixture[str]) -> None:
-    run("ThreadPoolExecutor")
-    assert capsys.readouterr().out == "user@example.com 12\n" * 3
+def test_paying(capsys: pytest.CaptureFixture[str], sandbox: Sandbox) -> None:
+    def refuse(self: Sandbox, module: str, invoice: int) -> Any:
+        return real(self, module, 0 if invoice == 7514880 else invoice)
+
+    real = Sandbox._make_payment
+    operation = _OPERATIONS["api_make_payment"]._replace(method=refuse)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(_OPERATIONS, "api_make_payment", operation)
+        run("make_payment(invoice.invoices_id)")
+    assert [one.invoices_id for one in sandbox.invoices if one.is_open] == [7514880]
+    assert capsys.readouterr().out == (
+        "7514880 was not paid: Invalid Invoice Number Passed or missing Module information.\n"
+    )
+
+
+def test_paying_stops_where_it_is_not_certain(monkeypatch: pytest.MonkeyPatch) -> None:
+    def answer(request: Request) -> None:
+        if request.operation == "api_make_payment":
+            raise Hangup
+        request.answer(LOGIN if request.operation == "api_login" else UNPAID)
+
+    with Faulty(answer) as server:
+        monkeypatch.setenv("SOAPMAIL_ENDPOINT", server.endpoint)
+        with pytest.raises(SystemExit, match="^look at 7514880 before this runs again: "):
+            run("make_payment(invoice.invoices_id)")
+    assert server.operations.count("api_make_payment") == 1
+
+
+def test_many_accounts(capsys: pytest.CaptureFixture[str], sandbox: Sandbox) -> None:
+    Path("accounts.json").write_text(json.dumps({sandbox.username: sandbox.password}))
+    old, new = "accounts[username])", f"accounts[username], endpoint={sandbox.endpoint!r})"
+    run("ThreadPoolExecutor", (old, new))
+    assert capsys.readouterr().out == "user@example.com 12\n"
 
 
 def test_reuse_of_a_session(capsys: pytest.CaptureFixture[str], sandbox: Sandbox) -> None:
@@ -95,7 +132,12 @@ def test_reuse_of_a_session(capsys: pytest.CaptureFixture[str], sandbox: Sandbox
     assert sandbox._sessions == {first}
     sandbox.expire_sessions()
     run("session-id")
-    assert capsys.readouterr().out == "12\n" * 3
+    assert Path("session-id").read_text() == first
+    os.utime("session-id", (0, 0))
+    run("session-id")
+    second = Path("session-id").read_text()
+    assert second in sandbox._sessions
+    assert capsys.readouterr().out == "12\n" * 4
 
 
 def test_a_session_of_the_caller(capsys: pytest.CaptureFixture[str]) -> None:
@@ -185,6 +227,21 @@ def test_the_commands_with_an_account(shell: Callable[..., list[str]], sandbox: 
     assert lines[-1] == "USD: 12 invoices, 12 open, 12.00 open"
 
 
+def test_the_commands_that_serve_the_sandbox(shell: Callable[..., list[str]]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = str(listener.getsockname()[1])
+    serve = marked("serve").replace("8099", port).split()
+    command = [sys.executable, "-m", "soapmail", *serve[1:]]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        printed = [server.stdout.readline().split()[1] for _ in range(3)]
+        lines = shell(marked("served").replace("8099", port))
+        server.terminate()
+    for value in printed:
+        assert value in marked("served").replace("8099", port)
+    assert lines[-1] == "USD: 12 invoices, 12 open, 12.00 open"
+
+
 def test_the_commands_that_ci_runs_are_these() -> None:
     ci = (ROOT / ".ci" / "run").read_text()
     for name in ("first", "tests"):
@@ -193,7 +250,7 @@ def test_the_commands_that_ci_runs_are_these() -> None:
 
 
 def test_the_table_of_commands_is_what_the_command_knows(shell: Callable[..., list[str]]) -> None:
-    section = README.partition("\n## The command\n")[2].partition("\nWhat lists takes")[0]
+    section = README.partition("\n## The command\n")[2].partition("\nThe commands that list")[0]
     cells = re.findall(r"^\| (`.*`) \|", section, re.MULTILINE)
     commands = [text for cell in cells for text in re.findall(r"`([^`]+)`", cell)]
     names = set()
@@ -293,7 +350,7 @@ def test_an_operation_is_added_in_four_steps(tmp_path: Path, steps: list[str]) -
     (copy / "templates" / "api_get_dns_domain.xml").write_text(template)
     models = package / "models.py"
     models.write_text(f"{models.read_text()}\n\n{record}")
-    old = "from .models import Invoice, "
+    old = "from .models import "
     changed(
         package / "__init__.py",
         (old, f"{old}DnsDomain, "),
