@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import pickle
 import threading
@@ -335,6 +336,24 @@ def test_wrong_options_are_refused(options: Any, error: type[Exception]) -> None
     (name,) = options
     with pytest.raises(error, match=name):
         Client(**{"username": "u", "password": "p", **options})
+
+
+def test_the_documented_defaults() -> None:
+    parameters = inspect.signature(Client).parameters
+    assert {name: one.default for name, one in parameters.items()} == {
+        "username": None,
+        "password": None,
+        "endpoint": "https://my.interserver.net/api.php",
+        "timeout": 60.0,
+        "retries": 2,
+        "session": None,
+        "session_id": None,
+        "max_response_bytes": 64 * 2**20,
+    }
+    assert {name for name, one in parameters.items() if one.kind is one.KEYWORD_ONLY} == set(
+        list(parameters)[2:]
+    )
+    Client(max_response_bytes=1, retries=0)
 
 
 def test_the_longest_timeout_is_what_a_lock_can_wait() -> None:
