@@ -334,7 +334,7 @@ def test_wrong_arguments_are_refused_by_name_before_anything_is_sent(
 )  # fmt: skip
 def test_wrong_options_are_refused(options: Any, error: type[Exception]) -> None:
     (name,) = options
-    with pytest.raises(error, match=name):
+    with pytest.raises(error, match=rf"\b{name}\b"):
         Client(**{"username": "u", "password": "p", **options})
 
 
