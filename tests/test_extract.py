@@ -737,5 +737,8 @@ def test_references_may_make_an_answer_ten_times_as_large() -> None:
 def test_an_element_with_values_of_its_own_is_no_reference() -> None:
     data = envelope(LIST, array_xml(['<item href="#nowhere"><invoices_id>5</invoices_id></item>']))
     assert rows(data, Invoice) == [Invoice(invoices_id=5)]
+    row = '<return href="#nowhere"> <invoices_id>5</invoices_id> </return>'
+    assert struct(Answer(envelope("x", row)), Invoice) == Invoice(invoices_id=5)
+    assert by_type(Answer(envelope("x", row))) == {"invoices_id": "5"}
     cell = '<item><invoices_module href="#nowhere">mail</invoices_module></item>'
     assert rows(envelope(LIST, array_xml([cell])), Invoice) == [Invoice(invoices_module="mail")]

@@ -1025,6 +1025,16 @@ def test_with_little_time_left_errors_say_what_happened() -> None:
     with pytest.raises(TransportError, match=r"could not connect to \S+ \(.*refused\)"):
         one.get_client_invoices()
 
+    def reset_at_half(request: Request) -> None:
+        request.answer(FULL[:2000], count=len(FULL))
+        request.closing.wait(0.1)
+        request.reset()
+
+    with Faulty(reset_at_half) as server:
+        one = client(server, timeout=0.9, retries=0, session_id="x")
+        with pytest.raises(TransportError, match="broke after 2000 bytes .*reset"):
+            one.get_client_invoices()
+
 
 def test_a_limit_that_is_reached_in_one_piece_stops_what_comes_next() -> None:
     def late(request: Request) -> None:
