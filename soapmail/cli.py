@@ -39,7 +39,7 @@ OK, REFUSED, USAGE, AUTHENTICATION, NETWORK, UNKNOWN, INTERRUPTED = 0, 1, 2, 3, 
 _CODES = """\
 exit codes:
   0    done
-  1    the server refused, answered wrongly, or has no such thing; or the output failed
+  1    the server refused, answered wrongly, or has no such thing; or a file failed
   2    wrong usage, missing credentials or packages included
   3    the server does not accept username and password
   4    no usable answer from the network
@@ -513,6 +513,8 @@ def _buy(client: Client, args: argparse.Namespace) -> int:
 
 def _send(client: Client, args: argparse.Namespace) -> int:
     if args.body_file is None:
+        if _terminal():
+            print("soapmail: type the mail, and end it with Ctrl-D", file=sys.stderr)
         body = sys.stdin.read()
     else:
         try:

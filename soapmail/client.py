@@ -65,7 +65,8 @@ class Client:
     - ``password`` may be the account's API key. Without both, only what needs no session works.
     - ``endpoint`` is https, or http on a loopback host.
     - ``timeout``: the seconds that one method call may take in all, whatever the server does.
-    - ``retries``: how often a reading call is repeated when its connection breaks.
+    - ``retries``: how often a reading call is repeated when its connection breaks, nothing comes,
+      or the server is busy (HTTP 429, 502, 503, 504).
     - ``session``: a ``requests.Session`` with proxies or certificates; used, and never closed.
     - ``session_id``: of an earlier login; used until the server refuses it.
     - ``max_response_bytes``: an answer over this size, decompressed, is an error.
@@ -335,11 +336,12 @@ class Client:
     def call(self, operation: str, /, **parameters: Value) -> Any:
         """Do any operation of the API and return its result by ``xsi:type``.
 
-        The session id is put first where the operation takes one; then come the parameters in the
-        order given here, which is what the server goes by. Unless its name starts with ``get_`` or
-        holds ``_get_``, the operation counts as changing and is never repeated. In the result,
-        structs are dicts, arrays lists, and ``None`` is nil or a number that is empty; a status
-        that is not "ok" is a result like any other.
+        ``call("api_get_dns_records", domain_id=5)``: the session id is put first where the
+        operation takes one; then come the parameters in the order given here, which is what the
+        server goes by, as boolean, int, float (Decimal too) or string. Unless its name starts with
+        ``get_`` or holds ``_get_``, the operation counts as changing and is not repeated once it
+        was sent. In the result, structs are dicts, arrays lists, and ``None`` is nil or a number
+        that is empty; a status that is not "ok" is a result like any other.
 
         OutcomeUnknown: look at the account before you repeat it.
         """

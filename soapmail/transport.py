@@ -492,5 +492,7 @@ def _failure(error: BaseException, call: Call, host: str) -> _Failure:
         return _Failure("timed out", sent=not never, transient=True)
     if any(isinstance(one, (ssl.SSLError, requests.exceptions.SSLError)) for one in chain):
         return _Failure(f"no trusted TLS connection ({_reason(error)})", sent=not never)
-    what = f"could not connect to {host}" if never else "the connection broke"
+    by_proxy = any(isinstance(one, urllib3.exceptions.ProxyError) for one in chain)
+    target = f"{host} through the proxy" if by_proxy else host
+    what = f"could not connect to {target}" if never else "the connection broke"
     return _Failure(f"{what} ({_reason(error)})", sent=not never, transient=True)

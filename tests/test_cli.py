@@ -412,6 +412,15 @@ def test_missing_credentials_are_wrong_usage(
         assert err == f"soapmail: username and password are needed: set SOAPMAIL_{name}{more}\n"
 
 
+def test_on_a_terminal_the_mail_is_asked_for(
+    run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cli, "_terminal", lambda: True)
+    code, out, err = run(*SEND.split(), "--yes", stdin="body")
+    assert (code, out) == (0, "Mail queued\n")
+    assert err == "soapmail: type the mail, and end it with Ctrl-D\n"
+
+
 def test_a_timeout_is_a_number(run: Callable[..., Result]) -> None:
     code, _, err = run("modules", "--timeout", "x")
     assert code == 2

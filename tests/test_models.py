@@ -11,7 +11,7 @@ from typing import Any, get_type_hints
 
 import pytest
 
-from soapmail import Invoice, MailService, Order, Prepay, ResponseError, Status
+from soapmail import Invoice, MailService, Order, Prepay, ResponseError, Status, models
 
 from .support import CONTRACT, SAMPLES
 
@@ -23,6 +23,10 @@ STRUCTS = {
     Order: "buy_vps_result_status",
 }
 KINDS = {"int": int | None, "float": float | None, "string": str | None}
+
+
+def test_all_models_are_tried() -> None:
+    assert set(STRUCTS) == {one for one in vars(models).values() if dataclasses.is_dataclass(one)}
 
 
 @pytest.mark.parametrize(("model", "struct"), STRUCTS.items())

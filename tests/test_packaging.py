@@ -120,14 +120,16 @@ def copied(folder: Path, templates: str) -> None:
 
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make a virtual environment that finds requests and lxml, but not this checkout."""
+    """Make a virtual environment that finds requests and lxml, but no soapmail."""
     folder = tmp_path_factory.mktemp(ODD) / "environment"
     venv.create(folder, with_pip=True)
     (packages,) = (folder / "lib").glob("python*/site-packages")
     # Where Python brings its own setuptools along, that one is too old to build wheels.
     command = [str(folder / "bin" / "python"), "-m", "pip", "uninstall", "--yes", "setuptools"]
     subprocess.run(command, check=True, capture_output=True)
-    (packages / "dependencies.pth").write_text(f"{DEPENDENCIES}\n", encoding="utf-8")
+    for path in Path(DEPENDENCIES).iterdir():
+        if not path.name.startswith(("soapmail", "pip")) and not (packages / path.name).exists():
+            (packages / path.name).symlink_to(path)
     return folder
 
 

@@ -341,6 +341,15 @@ with Faulty(after_login(lambda request: request.answer(answer))) as server:
 """
 
 
+LEFT_OPEN = (
+    "test_readme.py::test_the_method_table",
+    "test_models.py::test_all_models_are_tried",
+    "test_client.py::test_every_method_has_an_answer",
+)
+# Should somebody really add this one, nothing is open.
+LATER = LEFT_OPEN if "get_dns_domain" in METHODS else ()
+
+
 def test_an_operation_is_added_in_four_steps(tmp_path: Path, steps: list[str]) -> None:
     copy = tmp_path / "copy"
     ignored = shutil.ignore_patterns(".*", "*.egg-info", "build", "dist", "__pycache__")
@@ -369,9 +378,11 @@ def test_an_operation_is_added_in_four_steps(tmp_path: Path, steps: list[str]) -
     assert done.stdout.splitlines() == ["True", "True", "domain_id: 0 is less than 1"]
     assert python("-m", "pytest", "-q", "tests/test_templates.py").returncode == 0
     # What the steps leave open, the tests name.
-    done = python("-m", "pytest", "-q", "tests/test_readme.py", "-k", "method_table")
-    assert done.returncode == 1
-    assert "'get_dns_domain'" in done.stdout
+    tests = ("tests/test_readme.py", "tests/test_models.py", "tests/test_client.py")
+    done = python("-m", "pytest", "-q", *tests, "-k", "method_table or tried or has_an_answer")
+    assert [words in done.stdout for words in LEFT_OPEN] == [
+        words not in LATER for words in LEFT_OPEN
+    ]
     changed(
         copy / "templates" / "api_get_dns_domain.xml",
         ('<domain_id xsi:type="xsd:int">', "<domain_id>"),

@@ -749,9 +749,11 @@ def test_other_hosts_follow_the_proxy_variables(monkeypatch: pytest.MonkeyPatch)
 
     with Faulty(refuse) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
-        one = client("https://my.interserver.net/api.php", session_id="x", retries=1)
+        one = client("https://my.interserver.net/api.php", session_id="given", retries=1)
         for do in (Client.get_client_invoices, send):
-            with pytest.raises(TransportError, match=r"could not connect to \S+ \(.*403") as caught:
+            with pytest.raises(
+                TransportError, match=r"could not connect to \S+ through the proxy \(.*403"
+            ) as caught:
                 do(one)
             assert (
                 type(caught.value) is TransportError
