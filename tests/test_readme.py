@@ -187,6 +187,15 @@ def test_every_link_leads_somewhere() -> None:
         assert link in anchors or (ROOT / link).exists(), link
 
 
+def test_the_comparison_has_the_numbers_of_the_benchmark() -> None:
+    row = next(line for line in README.splitlines() if line.startswith("| CPU for 12 rows"))
+    shown = [re.findall(r"\d+\.\d+", cell) for cell in row.split("|")[2:6]]
+    for n, client in enumerate(("soapmail", "zeep", "suds", "PHP SoapClient")):
+        measured = re.findall(rf"^\| {client} \|.* \| ([\d.]+) \([^|]+\) \|", README, re.MULTILINE)
+        assert shown[n] == measured
+        assert len(measured) == 2
+
+
 def marked(name: str) -> str:
     found = re.findall(rf"^<!-- {name} -->\n```\w*\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
     assert len(found) == 1
