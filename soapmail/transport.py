@@ -56,7 +56,7 @@ _NEVER_CONNECTED = (
     urllib3.exceptions.NewConnectionError,
     ssl.SSLCertVerificationError,
 )
-# What http.client says when a proxy refuses to connect.
+# What http.client says, by an OSError of no other kind, when a proxy refuses to connect.
 _NO_TUNNEL = "Tunnel connection failed"
 _TIMEOUTS = (requests.Timeout, urllib3.exceptions.TimeoutError, TimeoutError)
 _LOWER_ERRORS = (
@@ -483,7 +483,9 @@ def _failure(error: BaseException, call: Call, host: str) -> _Failure:
     """Map whatever requests, urllib3, ssl and the socket raise; the one place that does."""
     chain = _chain(error)
     never = not _state.sent or any(
-        isinstance(one, _NEVER_CONNECTED) or str(one).startswith(_NO_TUNNEL) for one in chain
+        isinstance(one, _NEVER_CONNECTED)
+        or (type(one) is OSError and str(one).startswith(_NO_TUNNEL))
+        for one in chain
     )
     # A refused connection is a NewConnectionError, which is a ConnectTimeoutError too.
     refused = any(isinstance(one, urllib3.exceptions.NewConnectionError) for one in chain)

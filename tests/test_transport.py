@@ -1141,3 +1141,18 @@ def test_the_deepest_of_many_errors_gives_the_reason() -> None:
             with pytest.raises(TransportError) as caught:
                 client(ENDPOINT, retries=0, session_id="given").get_client_invoices()
         assert str(caught.value) == f"{LIST}: the connection broke ({reason})"
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_a_server_cannot_say_that_no_tunnel_was_made(own: bool) -> None:
+    """What stands in place of a status line comes into the text of an error."""
+
+    def handler(request: Request) -> None:
+        request.raw(b"Tunnel connection failed: 403\r\n\r\n")
+        raise Hangup
+
+    with Faulty(handler) as server, requests.Session() as session:
+        one = client(server, session=None if own else session, session_id="given")
+        with pytest.raises(OutcomeUnknown):
+            send(one)
+    assert server.operations == ["api_send_mail"]
