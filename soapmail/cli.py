@@ -243,8 +243,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"soapmail {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
-    def add(name: str, command: Command, about: str, example: str, **more: Any) -> _Parser:
-        group = more.pop("group", commands)
+    def new(group: Any, name: str, about: str, example: str) -> _Parser:
         made: _Parser = group.add_parser(
             name,
             help=about,
@@ -253,6 +252,10 @@ def _parser() -> argparse.ArgumentParser:
             parents=[common],
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
+        return made
+
+    def add(name: str, command: Command, about: str, example: str, **more: Any) -> _Parser:
+        made = new(more.pop("group", commands), name, about, example)
         made.set_defaults(command=command, **{"anonymous": False, **more})
         return made
 
@@ -295,14 +298,7 @@ def _parser() -> argparse.ArgumentParser:
     one = add("login-url", _login_url, "print a login URL of a mail service", "login-url 8556")
     one.add_argument("id", type=_number, help="the mail_id of the service")
 
-    prepays = commands.add_parser(
-        "prepay",
-        help="prepaid balances",
-        description="prepaid balances",
-        epilog="example:\n  soapmail --sandbox prepay list",
-        parents=[common],
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    prepays = new(commands, "prepay", "prepaid balances", "prepay list")
     group = prepays.add_subparsers(metavar="COMMAND", required=True)
     one = add("list", _prepay_list, "list the prepaid balances", "prepay list", group=group)
     _add_format(one)

@@ -398,8 +398,6 @@ class Client:
         deadline = time.monotonic() + self._timeout
         if not takes_session(operation):
             return self._post(operation, body(None), read, deadline, changing, secrets)
-        if self._session_id is None:
-            self._credentials()
         sid, logged_in = self._session(None, deadline)
         last = False
         while True:

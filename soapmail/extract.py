@@ -24,7 +24,7 @@ _DEPTH = 64
 _SHORT = 16
 _INT = r"[+-]?[0-9]{1,40}"
 _FLOAT = r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?"
-_BASE64 = ("base64Binary", "base64")
+_BASE64_TYPES = ("base64Binary", "base64")
 _BOOLS = {"true": True, "1": True, "false": False, "0": False}
 
 _ANCHOR = r"""(?i)<a\s[^>]*?\bhref\s*=\s*["']([^"']*)["']"""
@@ -264,7 +264,7 @@ def _value(part: Part, element: etree._Element, place: str) -> _Value:
         inner = local_name(element[0])
         raise part.answer.error("a nested element in a value", place, inner)
     text = element.text or ""
-    if part.encoded and (mark(element, "type") or "").rpartition(":")[2] in _BASE64:
+    if part.encoded and (mark(element, "type") or "").rpartition(":")[2] in _BASE64_TYPES:
         text = _from_base64(part, text, place)
     return _Value(text, not text and is_nil(part.answer, element, place))
 

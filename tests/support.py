@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from xml.sax.saxutils import escape
@@ -13,7 +14,10 @@ from soapmail.sandbox import SESSION_ID
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-DATA = Path(__file__).parent / "data"
+ROOT = Path(__file__).parent.parent
+DATA = ROOT / "tests" / "data"
+# What is hidden or built is no part of a checkout.
+IGNORED = shutil.ignore_patterns(".*", "*.egg-info", "build", "dist", "__pycache__")
 CONTRACT: dict[str, Any] = json.loads((DATA / "contract.json").read_text())
 OPERATIONS: dict[str, dict[str, Any]] = CONTRACT["operations"]
 SAMPLES: dict[str, Any] = CONTRACT["samples"]
@@ -43,6 +47,11 @@ METHODS: dict[str, tuple[str, dict[str, Any]]] = {
     "add_prepay": ("api_add_prepay", {"amount": 12.5, "module": "mail", "automatic_use": False}),
 }
 CHANGING = {"cancel_service", "send_mail", "buy_mail", "make_payment", "add_prepay"}
+
+
+def checkout(folder: Path) -> None:
+    """Make a clean copy of this project."""
+    shutil.copytree(ROOT, folder, ignore=IGNORED)
 
 
 class Recorded(NamedTuple):

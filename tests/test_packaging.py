@@ -15,14 +15,12 @@ from typing import TYPE_CHECKING
 import pytest
 import requests
 
-from .support import LIST, SAMPLES
+from .support import IGNORED, LIST, ROOT, SAMPLES, checkout
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-ROOT = Path(__file__).parent.parent
 TEMPLATES = {path.name for path in (ROOT / "templates").glob("*.xml")}
-IGNORED = shutil.ignore_patterns(".*", "*.egg-info", "build", "dist", "__pycache__")
 MODULES = {path.name for path in (ROOT / "soapmail").glob("*.py")}
 
 
@@ -43,7 +41,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Build the wheel and the sdist from a clean copy."""
     folder = tmp_path_factory.mktemp("built")
     copy = folder / "copy"
-    shutil.copytree(ROOT, copy, ignore=IGNORED)
+    checkout(copy)
     code = (
         "import sys; from setuptools import build_meta as backend\n"
         "folder = sys.argv[1]\n"  # setuptools writes arguments of its own there
@@ -152,7 +150,7 @@ def from_sdist(built: Path, folder: Path) -> str:
 
 
 def editable(built: Path, folder: Path) -> str:
-    shutil.copytree(ROOT, folder / "checkout", ignore=IGNORED)
+    checkout(folder / "checkout")
     return f"--editable={folder / 'checkout'}"
 
 

@@ -7,7 +7,6 @@ import csv
 import json
 import os
 import re
-import shutil
 import socket
 import subprocess
 import sys
@@ -22,12 +21,11 @@ from soapmail import Client, cli
 from soapmail.sandbox import _OPERATIONS, Sandbox
 
 from .faulty import Faulty, Hangup, Request
-from .support import CHANGING, FIELDS, LOGIN, METHODS, recorded
+from .support import CHANGING, FIELDS, LOGIN, METHODS, ROOT, checkout, recorded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 UNPAID = recorded("get_client_unpaid_invoices").body
 SHELL = re.findall(r"^```bash\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
@@ -361,8 +359,7 @@ LATER = LEFT_OPEN if "get_dns_domain" in METHODS else ()
 
 def test_an_operation_is_added_in_four_steps(tmp_path: Path, steps: list[str]) -> None:
     copy = tmp_path / "copy"
-    ignored = shutil.ignore_patterns(".*", "*.egg-info", "build", "dist", "__pycache__")
-    shutil.copytree(ROOT, copy, ignore=ignored)
+    checkout(copy)
     template, record, method, arguments = steps
     package = copy / "soapmail"
     (copy / "templates" / "api_get_dns_domain.xml").write_text(template)

@@ -23,6 +23,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from ..support import checkout
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -198,8 +200,7 @@ def wheel_kib() -> float:
 
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "copy"
-        ignored = shutil.ignore_patterns("*.egg-info", "build", "dist", ".*", "__pycache__", "data")
-        shutil.copytree(ROOT, copy, ignore=ignored)
+        checkout(copy)
         command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", folder]
         subprocess.run([*command, str(copy)], check=True, stdout=subprocess.DEVNULL)
         (wheel,) = Path(folder).glob("*.whl")
