@@ -19,35 +19,15 @@ it raises is a ``SoapMailError``, whose kinds ``soapmail.errors`` draws. Beside 
 server on loopback with the documented data.
 """
 
+from . import errors, models
 from .client import Client
-from .errors import (
-    AuthenticationError,
-    LossyTextWarning,
-    OperationFailed,
-    OutcomeUnknown,
-    ResponseError,
-    SoapFault,
-    SoapMailError,
-    TransportError,
-)
-from .models import Invoice, MailService, Order, Prepay, Status
+from .errors import *
+from .models import *
 
 __version__ = "1.0.0"
 
-__all__ = [
-    "AuthenticationError",
-    "Client",
-    "Invoice",
-    "LossyTextWarning",
-    "MailService",
-    "OperationFailed",
-    "Order",
-    "OutcomeUnknown",
-    "Prepay",
-    "ResponseError",
-    "SoapFault",
-    "SoapMailError",
-    "Status",
-    "TransportError",
-    "__version__",
-]
+__all__ = ["Client"]
+__all__ += errors.__all__
+__all__ += models.__all__
+__all__ += ["__version__"]
+__all__.sort()

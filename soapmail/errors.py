@@ -12,8 +12,30 @@ LossyTextWarning          (a UserWarning) a value holds text that the server wil
 
 from __future__ import annotations
 
+__all__ = [
+    "AuthenticationError",
+    "LossyTextWarning",
+    "OperationFailed",
+    "OutcomeUnknown",
+    "ResponseError",
+    "SoapFault",
+    "SoapMailError",
+    "TransportError",
+]
+
 # The problem of a ResponseError that may mean a refused session.
 NO_FIELDS = "a struct without fields"
+_SHOWN = 100
+
+
+def shortened(text: str | None) -> str | None:
+    """Keep of a value what an error can show, its end where it begins with an ellipsis.
+
+    Secrets are looked for before this: half of one would not be found.
+    """
+    if text is None or len(text) <= _SHOWN:
+        return text
+    return text[-_SHOWN:] if text.startswith("…") else f"{text[: _SHOWN - 1]}…"
 
 
 def unimportable(package: str, error: ImportError) -> ImportError:

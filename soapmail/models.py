@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .errors import ResponseError
+from .errors import ResponseError, shortened
+from .patterns import is_count
 
 TYPE_CHECKING = False  # typing itself costs a tenth of the import
 if TYPE_CHECKING:
     from datetime import datetime
     from decimal import Decimal
     from typing import Any
+
+__all__ = ["Invoice", "MailService", "Order", "Prepay", "Status"]
 
 
 def _moment(field: str, text: str | None) -> datetime | None:
@@ -22,7 +25,9 @@ def _moment(field: str, text: str | None) -> datetime | None:
         return datetime.strptime(text, "%Y-%m-%d %H:%M:%S")
     except ValueError:
         pass
-    raise ResponseError("not a date of the form YYYY-MM-DD HH:MM:SS", place=field, value=text)
+    raise ResponseError(
+        "not a date of the form YYYY-MM-DD HH:MM:SS", place=field, value=shortened(text)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +150,7 @@ class MailService:
             return json.loads(self.mail_extra)
         except (ValueError, RecursionError):
             pass
-        raise ResponseError("not JSON", place="mail_extra", value=self.mail_extra[:80])
+        raise ResponseError("not JSON", place="mail_extra", value=shortened(self.mail_extra))
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +205,8 @@ class Order:
         texts = [text.strip() for text in (self.invoices or "").split(",")]
         if texts == [""]:
             return []
-        if all(text.isascii() and text.isdigit() and len(text) < 20 for text in texts):
+        if all(map(is_count, texts)):
             return [int(text) for text in texts]
-        raise ResponseError("not a list of numbers", place="invoices", value=self.invoices)
+        raise ResponseError(
+            "not a list of numbers", place="invoices", value=shortened(self.invoices)
+        )

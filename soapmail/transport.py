@@ -1,298 +1,138 @@
-"""One HTTP exchange after another: session, deadline, size limit, retry."""
+"""One POST to a response, or to one failure in words."""
 
 from __future__ import annotations
 
-import http.client
-import io
-import logging
-import random
 import re
 import ssl
-import threading
 import time
-import zlib
+from contextlib import suppress
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, urlsplit
 
-from .document import Answer, has_envelope
-from .errors import ResponseError, SoapMailError, TransportError, outcome_unknown, unimportable
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+from requests.utils import select_proxy
 
-try:
-    import requests
-    import urllib3
-    from requests.adapters import HTTPAdapter
-    from urllib3.connection import HTTPConnection, HTTPSConnection
-except ImportError as error:
-    raise unimportable("requests", error) from None
+from .body import BREAKS, Body
+from .connection import Line, line
+from .exchange import TimeUp, is_foreign
+from .patterns import is_count
 
 if TYPE_CHECKING:
-    import socket
-    from collections.abc import Callable
+    from collections.abc import Iterator
 
-T = TypeVar("T")
+    from .exchange import Exchange
 
-_log = logging.getLogger("soapmail")
-
-_PIECE = 64 * 1024
-_HEAD = 64 * 1024  # in which the envelope begins
-_TAIL = 1024  # in which it ends, most likely; where that matters, in the long one
-_LONG_TAIL = 64 * 1024
-_TOLD = 300
-_DIGITS = 20
-# How long to wait for bytes that nothing announces: behind a whole envelope, behind the count.
-_AFTER_END = 1.0
-_AFTER_COUNT = 2.0
-_BUSY = {429, 502, 503, 504}
-_PAUSES = (0.5, 1.0, 2.0)
+_IDLE = 10
 _CHARSET = r"(?i)charset\s*=\s*[\"']?([\w.:-]+)"
-_END = re.compile(rb"</(?:[\w.-]+:)?Envelope\s*>")
-# What urllib3 and requests raise when no connection was made, so that nothing was sent.
-_NEVER_CONNECTED = (
-    requests.exceptions.ConnectTimeout,
-    requests.exceptions.InvalidSchema,
-    requests.exceptions.InvalidURL,
-    urllib3.exceptions.ConnectTimeoutError,
-    urllib3.exceptions.NewConnectionError,
-    ssl.SSLCertVerificationError,
-)
-# What http.client says, by an OSError of no other kind, when a proxy refuses to connect.
-_NO_TUNNEL = "Tunnel connection failed"
+_BUSY = {429, 502, 503, 504}
 _TIMEOUTS = (requests.Timeout, urllib3.exceptions.TimeoutError, TimeoutError)
-_LOWER_ERRORS = (
-    requests.RequestException,
-    urllib3.exceptions.HTTPError,
-    http.client.HTTPException,
-    OSError,
-)
+_STUMBLES = (ValueError, TypeError, AttributeError, LookupError)
+_TLS = (ssl.SSLError, requests.exceptions.SSLError, urllib3.exceptions.SSLError)
+_NO_TUNNEL = r"Tunnel connection failed: [0-9]{3}"
 
 
-class _State(threading.local):
-    """What the connection classes must know of the exchange that this thread is in."""
+class Response(NamedTuple):
+    """What came of one request; ``problem`` says why there is no body that could be read."""
 
-    deadline = 0.0
-    # Whether a byte of the request may have left.
-    sent = True
-
-
-_state = _State()
-
-
-class _DeadlineReader(io.RawIOBase):
-    """Reads from a socket until the deadline of this thread's exchange, headers included."""
-
-    def __init__(self, raw: io.RawIOBase, sock: socket.socket) -> None:
-        self._raw = raw
-        self._sock = sock
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int | None:
-        left = _state.deadline - time.monotonic()
-        if left <= 0:
-            raise TimeoutError
-        self._sock.settimeout(left)
-        return self._raw.readinto(buffer)
-
-    def close(self) -> None:
-        self._raw.close()
-        super().close()
-
-
-class _Response(http.client.HTTPResponse):
-    def __init__(self, sock: socket.socket, *args: Any, **options: Any) -> None:
-        super().__init__(sock, *args, **options)
-        raw = self.fp.detach()
-        self.fp = io.BufferedReader(_DeadlineReader(raw, sock))
-
-
-class _Tracked:
-    """Notes whether a byte of the request left; what a proxy was told does not count."""
-
-    sock: socket.socket | None
-    _connected = False
-
-    def connect(self) -> None:
-        _state.sent = self._connected = False
-        super().connect()  # type: ignore[misc]
-        self._connected = True
-
-    def send(self, data: Any) -> None:
-        if self.sock is None:
-            self.connect()
-        if self._connected:
-            _state.sent = True
-        super().send(data)  # type: ignore[misc]
-
-
-class _HTTP(_Tracked, HTTPConnection):
-    response_class = _Response
-
-
-class _HTTPS(_Tracked, HTTPSConnection):
-    response_class = _Response
-
-
-class _HTTPPool(urllib3.HTTPConnectionPool):
-    ConnectionCls = _HTTP
-
-
-class _HTTPSPool(urllib3.HTTPSConnectionPool):
-    ConnectionCls = _HTTPS
-
-
-class _Adapter(HTTPAdapter):
-    _POOLS = {"http": _HTTPPool, "https": _HTTPSPool}
-
-    def init_poolmanager(self, *args: Any, **options: Any) -> None:
-        super().init_poolmanager(*args, **options)
-        self.poolmanager.pool_classes_by_scheme = self._POOLS
-
-    def proxy_manager_for(self, *args: Any, **options: Any) -> Any:
-        manager = super().proxy_manager_for(*args, **options)
-        manager.pool_classes_by_scheme = self._POOLS
-        return manager
-
-
-class Call(NamedTuple):
-    """One request and the limits it stands under; ``deadline`` is of the monotonic clock."""
-
-    operation: str
-    body: bytes
-    changing: bool
-    deadline: float
-    hide: Callable[[str], str]
-
-    def left(self) -> float:
-        return self.deadline - time.monotonic()
-
-
-class _Reply(NamedTuple):
-    status: int
-    charset: str | None
-    data: bytes
-    broken: str | None  # how the connection ended before its time
-    after: float | None  # what Retry-After asks for, in seconds
-
-
-class _Failure(NamedTuple):
-    reason: str
-    status: int | None = None
-    sent: bool = True
+    status: int = 0  # none came
+    charset: str | None = None
+    data: bytes = b""
+    retry_after: float | None = None
+    problem: str | None = None
+    # Whether the same request may well work a moment later.
     transient: bool = False
-    after: float | None = None
-    error: SoapMailError | None = None
+    # How the connection ended before its time, though something came.
+    short: str | None = None
+    # What is wrong with a body that did come.
+    wrong: str | None = None
+    # Whether the connection can carry another request.
+    reusable: bool = False
 
 
 class Transport:
-    """Posts envelopes to one endpoint over one ``requests.Session``."""
+    """Posts envelopes to one endpoint, each over a line of its own."""
 
     def __init__(
         self,
         endpoint: str,
         *,
         loopback: bool,
-        user_agent: str,
-        retries: int,
         max_response_bytes: int,
         session: requests.Session | None,
     ) -> None:
         self._endpoint = endpoint
         self._host = urlsplit(endpoint).netloc
         self._loopback = loopback
-        self._user_agent = user_agent
-        self._retries = retries
         self._limit = max_response_bytes
         self._own = session is None
-        self._session = session if session is not None else _own_session()
+        self._session = session if session is not None else requests.Session()
+        self._idle: list[Line] = []
+        self._closed = False
 
     def close(self) -> None:
-        """Close the session, unless it is the caller's."""
+        """Close the connections, and the session unless it is the caller's; no lock is taken."""
+        self._closed = True
+        with suppress(IndexError):
+            while True:
+                self._idle.pop().close()
         if self._own:
             self._session.close()
 
-    def post(self, call: Call, read: Callable[[Answer], T]) -> T:
-        """Exchange, retry where that is safe, and return what ``read`` makes of the answer.
+    def check(self) -> None:
+        """Refuse an adapter that may send a request more than once; ValueError."""
+        try:
+            adapter = self._session.get_adapter(self._endpoint)
+        except requests.exceptions.InvalidSchema:
+            return  # there is none, so nothing will be sent
+        plain = isinstance(adapter, HTTPAdapter) and "send" not in vars(adapter)
+        if not self._own and not (plain and type(adapter).send is HTTPAdapter.send):
+            raise ValueError(
+                f"session: its adapter, a {type(adapter).__name__}, sends in a way of its own, and"
+                " might send again what must be sent once; mount an HTTPAdapter with the send of"
+                " requests"
+            )
 
-        TransportError: no usable answer. OutcomeUnknown: the same for a changing operation that was
-        sent. What ``read`` raises passes, but for a changing operation's ResponseError.
+    def post(self, operation: str, envelope: bytes, exchange: Exchange, *, fresh: bool) -> Response:
+        """Send one request once, and give its response; the exchange says what happened.
+
+        A ``fresh`` connection cannot hold what a server sent too late, nor be dead already. A
+        TimeoutError that somebody else raised meanwhile passes as it is.
         """
-        attempt = 0
-        while True:
-            result = self._attempt(call, read)
-            if not isinstance(result, _Failure):
-                return result
-            repeatable = result.transient and not (call.changing and result.sent)
-            if not repeatable or attempt >= self._retries:
-                break
-            pause = _PAUSES[min(attempt, len(_PAUSES) - 1)] * random.uniform(0.5, 1.5)
-            if result.after is not None:
-                pause = result.after
-            if pause >= call.left():
-                break
-            time.sleep(pause)
-            attempt += 1
-        raise self._error(call, result)
-
-    def _error(self, call: Call, failure: _Failure) -> SoapMailError:
-        if failure.error is not None and not isinstance(failure.error, ResponseError):
-            return failure.error
-        reason = call.hide(failure.reason)[:_TOLD]
-        if call.changing and failure.sent:
-            return outcome_unknown(call.operation, reason, failure.status)
-        if failure.error is not None:
-            return failure.error
-        return TransportError(f"{call.operation}: {reason}", failure.status)
-
-    def _attempt(self, call: Call, read: Callable[[Answer], T]) -> T | _Failure:
-        started = time.monotonic()
-        reply = self._exchange(call)
-        passed = (time.monotonic() - started) * 1000
-        if isinstance(reply, _Failure):
-            _log.debug("%s: %s, %.0f ms", call.operation, call.hide(reply.reason), passed)
-            return reply
-        size = len(reply.data)
-        _log.debug("%s: HTTP %d, %d bytes, %.0f ms", call.operation, reply.status, size, passed)
-        answer = Answer(reply.data, reply.charset, call.operation, call.hide)
-        busy = reply.status in _BUSY
-        if reply.status >= 300 and not has_envelope(answer):
-            reason = f"HTTP status {reply.status}{_phrase(reply.status)} without a SOAP answer"
-            return _Failure(reason, reply.status, transient=busy, after=reply.after)
+        settings: dict[str, Any] = {}
         try:
-            return read(answer)
-        except SoapMailError as error:
-            wrong = error
-        if isinstance(wrong, ResponseError) and reply.broken:
-            return _Failure(reply.broken, reply.status, transient=True)
-        transient = busy or not reply.data.strip()
-        return _Failure(
-            str(wrong), reply.status, transient=transient, after=reply.after, error=wrong
-        )
+            if exchange.deadline.left() <= 0:
+                raise TimeUp
+            request, settings = self._prepared(operation, envelope)
+            return self._exchanged(request, settings, exchange, fresh=fresh)
+        except BREAKS as error:
+            failure: Exception = error
+        except _STUMBLES as error:
+            # requests stumbles in all ways over the URL of a proxy that is none.
+            if not settings or not exchange.local:
+                raise
+            failure = error
+        # Of an adapter that is not ours, nobody knows whose timeout it is.
+        if exchange.ours or exchange.local:
+            for one in filter(is_foreign, _links(failure)):
+                raise one
+        proxy = select_proxy(self._endpoint, settings.get("proxies"))
+        return _failed(failure, exchange, self._host, proxy)
 
-    def _exchange(self, call: Call) -> _Reply | _Failure:
-        _state.deadline = call.deadline
-        _state.sent = True  # as long as no connection of ours says otherwise
-        try:
-            with self._send(call) as response:
-                return self._received(call, response)
-        except _LOWER_ERRORS as error:
-            return _failure(error, call, self._host)
+    def _prepared(self, operation: str, envelope: bytes) -> tuple[Any, dict[str, Any]]:
+        from . import __version__
 
-    def _send(self, call: Call) -> requests.Response:
-        left = call.left()
-        if left <= 0:
-            raise requests.ConnectTimeout
-        # The adapter, not the session, sends: so no redirect is followed and no cookie kept.
         request = self._session.prepare_request(
             requests.Request(
                 "POST",
                 self._endpoint,
-                data=call.body,
+                data=envelope,
                 headers={
                     "Content-Type": "text/xml; charset=UTF-8",
-                    "SOAPAction": f'"urn:myapi#{quote(call.operation)}"',
-                    "User-Agent": self._user_agent,
+                    "SOAPAction": f'"urn:myapi#{quote(operation)}"',
+                    "User-Agent": f"soapmail/{__version__}",
                     "Accept-Encoding": "identity",
                 },
                 # Any authentication of its own keeps requests from looking into a netrc.
@@ -305,151 +145,115 @@ class Transport:
         )
         if self._loopback:
             settings["proxies"] = {}
+        return request, settings
+
+    def _exchanged(
+        self, request: Any, settings: dict[str, Any], exchange: Exchange, *, fresh: bool
+    ) -> Response:
+        adapter = self._leased(fresh=fresh)
+        left = exchange.deadline.left()
+        kept = False
+        try:
+            if isinstance(adapter, Line):
+                adapter.exchange = exchange
+            exchange.handed_over()
+            # The adapter, not the session, sends: so no redirect is followed and no cookie kept.
+            with adapter.send(request, timeout=(left, left), **settings) as answer:
+                response = _response(answer, Body(answer, exchange, self._limit))
+                kept = response.reusable
+                if kept:
+                    answer.raw.release_conn()
+            return response
+        finally:
+            if isinstance(adapter, Line):
+                self._returned(adapter, kept=kept)
+
+    def _leased(self, *, fresh: bool) -> Any:
+        """Take a line that nobody uses, or make one; an adapter of a kind of its own is no line."""
         adapter = self._session.get_adapter(self._endpoint)
-        return adapter.send(request, timeout=(left, left), **settings)
+        if not isinstance(adapter, HTTPAdapter):
+            return adapter
+        with suppress(IndexError):
+            while True:
+                idle = self._idle.pop()
+                if idle.origin is adapter and not fresh:
+                    return idle
+                idle.close()
+                if fresh:  # in place of this one: a server may serve one connection at a time
+                    break
+        return line(adapter)
 
-    def _received(self, call: Call, response: requests.Response) -> _Reply | _Failure:
-        body = _Body(response, self._limit)
-        broken = wrong = None
-        try:
-            body.read(call)
-        except (OSError, http.client.HTTPException, urllib3.exceptions.HTTPError) as error:
-            if call.left() <= 0:
-                raise
-            broken = f"the connection broke after {body.received} bytes ({_reason(error)})"
-        except zlib.error as error:
-            wrong = f"a compressed answer that is broken ({error})"
-        if body.size > self._limit:
-            wrong = f"an answer over {self._limit} bytes (max_response_bytes)"
-        if wrong is not None:
-            problem = ResponseError(wrong, call.operation)
-            return _Failure(str(problem), response.status_code, error=problem)
-        return _Reply(
-            response.status_code,
-            _charset(response.headers.get("Content-Type", "")),
-            body.data(),
-            broken or body.short,
-            _retry_after(response.headers.get("Retry-After")),
-        )
+    def _returned(self, used: Line, *, kept: bool) -> None:
+        if kept and not self._closed and len(self._idle) < _IDLE:
+            self._idle.append(used)
+        else:
+            used.close()
+        if self._closed:
+            self.close()
 
 
-class _Body:
-    """Reads the body of an answer whose ``Content-Length`` may be wrong.
-
-    NuSOAP counts characters, not bytes, so the connection itself is read: on behind the count
-    while the envelope is not whole, and not for ever while it is.
-    """
-
-    def __init__(self, response: requests.Response, limit: int) -> None:
-        self._response = response
-        self._limit = limit
-        self._out = io.BytesIO()
-        self.size = 0
-        self.received = 0
-        self.short: str | None = None
-        raw = response.raw
-        # The answer of http.client; in tests that replace the adapter, any file.
-        self._source = getattr(raw, "_fp", raw)
-        self._chunked = bool(getattr(self._source, "chunked", False))
-        written = response.headers.get("Content-Length", "")
-        counted = written.isascii() and written.isdigit() and not self._chunked
-        self._count = int(written) if counted and len(written) < _DIGITS else None
-        compressed = response.headers.get("Content-Encoding", "").strip().lower()
-        gzip = compressed in ("gzip", "x-gzip", "deflate")
-        self._inflater = zlib.decompressobj(47) if gzip else None
-
-    def data(self) -> bytes:
-        return self._out.getvalue()
-
-    def read(self, call: Call) -> None:
-        reader = self._reader()
-        whole = False
-        try:
-            while self.size <= self._limit:
-                counted = self._count is not None and self.received >= self._count
-                whole = self._ends(_LONG_TAIL if counted else _TAIL)
-                if counted and (whole or not self._begins()):
-                    return self._reuse()
-                _state.deadline = call.deadline
-                if whole or counted:
-                    wait = _AFTER_END if whole else _AFTER_COUNT
-                    _state.deadline = min(call.deadline, time.monotonic() + wait)
-                if call.left() <= 0:
-                    raise TimeoutError
-                piece = reader(_PIECE)
-                if not piece:
-                    return self._finished(whole)
-                self._take(piece)
-        except (OSError, http.client.HTTPException, urllib3.exceptions.HTTPError):
-            counted = self._count is not None and self.received >= self._count
-            if not (whole or (counted and call.left() > 0)):
-                raise
-
-    def _reader(self) -> Callable[[int], bytes]:
-        if isinstance(self._source, http.client.HTTPResponse):
-            if self._chunked or self._source.fp is None:
-                return self._source.read1
-            return self._source.fp.read1
-        return self._source.read
-
-    def _take(self, piece: bytes) -> None:
-        self.received += len(piece)
-        if self._inflater is not None:
-            piece = self._inflater.decompress(piece, self._limit + 1 - self.size)
-        self.size += len(piece)
-        self._out.write(piece)
-
-    def _ends(self, within: int) -> bool:
-        # UTF-16 has a NUL in every letter of the tag.
-        tail = bytes(self._out.getbuffer()[-within:])
-        return bool(_END.search(tail.replace(b"\0", b"")))
-
-    def _begins(self) -> bool:
-        head = bytes(self._out.getbuffer()[:_HEAD])
-        return b"Envelope" in head.replace(b"\0", b"")
-
-    def _finished(self, whole: bool) -> None:
-        if self._count is not None and self.received < self._count and not whole:
-            self.short = f"the connection closed after {self.received} of {self._count} bytes"
-        elif self._chunked:
-            self._reuse()
-
-    def _reuse(self) -> None:
-        """Give the connection back, if it carried what was announced and nothing more."""
-        if isinstance(self._source, http.client.HTTPResponse) and (
-            self._chunked or self.received == self._count
-        ):
-            self._source.close()
-            self._response.raw.release_conn()
+def _response(answer: requests.Response, body: Body) -> Response:
+    data = body.read()
+    written = re.search(_CHARSET, answer.headers.get("Content-Type", ""))
+    return Response(
+        answer.status_code,
+        written[1] if written else None,
+        data,
+        _retry_after(answer.headers.get("Retry-After")),
+        transient=answer.status_code in _BUSY,
+        short=body.short,
+        wrong=body.wrong,
+        reusable=body.reusable(),
+    )
 
 
-def _own_session() -> requests.Session:
-    session = requests.Session()
-    for prefix in ("https://", "http://"):
-        session.mount(prefix, _Adapter())
-    return session
+def _failed(error: Exception, exchange: Exchange, host: str, proxy: str | None) -> Response:
+    """Say what requests, urllib3, ssl and the socket raised; whether it was sent is known."""
+    chain = list(_links(error))
+    reason = _reason(chain, proxied=proxy is not None)
+    # A refused connection is a NewConnectionError, which is a ConnectTimeoutError too.
+    refused = any(isinstance(one, urllib3.exceptions.NewConnectionError) for one in chain)
+    timed_out = any(isinstance(one, _TIMEOUTS) for one in chain) and not refused
+    if exchange.deadline.left() <= 0 or timed_out:
+        return Response(problem="timed out", transient=True)
+    if any(isinstance(one, _TLS) for one in chain) and not exchange.left:
+        return Response(problem=f"no trusted TLS connection ({reason})")
+    if exchange.local:
+        if proxy and proxy.lower().startswith("socks") and "InvalidSchema" in reason:
+            reason = "a SOCKS proxy needs PySocks; install it with: pip install 'requests[socks]'"
+        return Response(problem=f"the request could not be sent ({reason})")
+    if exchange.sent:
+        return Response(problem=f"the connection broke ({reason})", transient=True)
+    target = f"{host} through the proxy" if proxy else host
+    return Response(problem=f"could not connect to {target} ({reason})", transient=True)
 
 
-def _charset(content_type: str) -> str | None:
-    found = re.search(_CHARSET, content_type)
-    return found[1] if found else None
+def _links(error: BaseException) -> Iterator[BaseException]:
+    """List an error and what it was made from, but not what happened to be handled meanwhile."""
+    found: list[object] = []
+    waiting: list[object] = [error]
+    while waiting:
+        one = waiting.pop(0)
+        if isinstance(one, BaseException) and not any(one is other for other in found):
+            found.append(one)
+            yield one
+            waiting += [getattr(one, "reason", None), one.__cause__, *one.args]
 
 
-def _retry_after(written: str | None) -> float | None:
-    """Give the seconds that a ``Retry-After`` header asks for, written as seconds or as a date."""
-    from email.utils import parsedate_to_datetime
-
-    if written is None:
-        return None
-    if written.strip().isascii() and written.strip().isdigit():
-        return float(written)
-    try:
-        return max(0.0, parsedate_to_datetime(written).timestamp() - time.time())
-    except (ValueError, TypeError, OverflowError):
-        return None
+def _reason(chain: list[BaseException], *, proxied: bool) -> str:
+    """Give the words of the system; behind a proxy no others, which may hold its password."""
+    deepest = next(
+        (one for one in chain[::-1] if isinstance(one, OSError) and one.strerror), chain[-1]
+    )
+    words = getattr(deepest, "strerror", None)
+    if proxied and not isinstance(words, str):
+        refused = re.match(_NO_TUNNEL, str(deepest))
+        return refused[0] if refused else type(deepest).__name__
+    return str(words or deepest) or type(deepest).__name__
 
 
-def _phrase(status: int) -> str:
+def phrase(status: int) -> str:
+    """Give the words that belong to an HTTP status."""
     if 300 <= status < 400:
         return " (a redirect, not followed)"
     try:
@@ -458,43 +262,15 @@ def _phrase(status: int) -> str:
         return ""
 
 
-def _chain(error: BaseException) -> list[BaseException]:
-    """List an error and what led to it, as requests and urllib3 hang them on each other."""
-    found: list[BaseException] = []
-    waiting: list[object] = [error]
-    while waiting:
-        one = waiting.pop(0)
-        if isinstance(one, BaseException) and one not in found:
-            found.append(one)
-            inner = getattr(one, "reason", None)
-            waiting += [inner, one.__cause__, one.__context__, *one.args]
-    return found
+def _retry_after(written: str | None) -> float | None:
+    """Give the seconds that a ``Retry-After`` header asks for, written as seconds or as a date."""
+    from email.utils import parsedate_to_datetime
 
-
-def _reason(error: BaseException) -> str:
-    deepest = next(
-        (one for one in _chain(error)[::-1] if isinstance(one, OSError) and one.strerror),
-        _chain(error)[-1],
-    )
-    return str(getattr(deepest, "strerror", None) or deepest) or type(deepest).__name__
-
-
-def _failure(error: BaseException, call: Call, host: str) -> _Failure:
-    """Map whatever requests, urllib3, ssl and the socket raise; the one place that does."""
-    chain = _chain(error)
-    never = not _state.sent or any(
-        isinstance(one, _NEVER_CONNECTED)
-        or (type(one) is OSError and str(one).startswith(_NO_TUNNEL))
-        for one in chain
-    )
-    # A refused connection is a NewConnectionError, which is a ConnectTimeoutError too.
-    refused = any(isinstance(one, urllib3.exceptions.NewConnectionError) for one in chain)
-    timed_out = any(isinstance(one, _TIMEOUTS) for one in chain)
-    if call.left() <= 0 or (timed_out and not refused):
-        return _Failure("timed out", sent=not never, transient=True)
-    if any(isinstance(one, (ssl.SSLError, requests.exceptions.SSLError)) for one in chain):
-        return _Failure(f"no trusted TLS connection ({_reason(error)})", sent=not never)
-    by_proxy = any(isinstance(one, urllib3.exceptions.ProxyError) for one in chain)
-    target = f"{host} through the proxy" if by_proxy else host
-    what = f"could not connect to {target}" if never else "the connection broke"
-    return _Failure(f"{what} ({_reason(error)})", sent=not never, transient=True)
+    if written is None:
+        return None
+    if is_count(written.strip()):
+        return float(written)
+    try:
+        return max(0.0, parsedate_to_datetime(written).timestamp() - time.time())
+    except (ValueError, TypeError, OverflowError):
+        return None

@@ -1,0 +1,286 @@
+"""Connections that tell their exchange whether a byte left, and whether more came than was read.
+
+Each exchange has a line of its own: a copy of an adapter of requests without its retries, with
+connections that report to the exchange. Whatever soapmail reaches into of urllib3 and http.client
+is here: ``pools`` and ``pool_classes_by_scheme`` of a PoolManager, ``_new_conn`` and ``_dns_host``
+of a connection, ``QueueCls`` of a pool, ``_fp`` of a response, ``response_class``, ``makefile``,
+``_tunnel``, ``defects`` and ``_payload`` of http.client.
+"""
+
+from __future__ import annotations
+
+import copy
+import http.client
+import io
+import queue
+import socket
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any
+
+from .errors import unimportable
+
+try:
+    import requests
+    from requests.adapters import HTTPAdapter
+    from requests.structures import CaseInsensitiveDict
+    from urllib3.connection import HTTPConnection, HTTPSConnection
+    from urllib3.util import Retry
+    from urllib3.util.connection import allowed_gai_family, create_connection
+except ImportError as error:
+    raise unimportable("requests", error) from None
+
+if TYPE_CHECKING:
+    from .exchange import Exchange
+
+
+class AlreadySent(ConnectionError):
+    """An adapter wants to send a request again that has left."""
+
+
+class Line(HTTPAdapter):
+    """An adapter with one connection, for one exchange at a time."""
+
+    exchange: Exchange
+    origin: HTTPAdapter
+
+    def get_connection_with_tls_context(self, *args: Any, **options: Any) -> Any:
+        self.exchange.kept()
+        pool = super().get_connection_with_tls_context(*args, **options)
+        # Not of an adapter that brings pools of its own.
+        if not issubclass(getattr(pool, "ConnectionCls", object), _Tracked):
+            self.exchange.lent()
+        return pool
+
+    def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
+        known = proxy in self.proxy_manager
+        manager = super().proxy_manager_for(proxy, **options)
+        if not known:
+            manager = self.proxy_manager[proxy] = _tracked_manager(manager, self)
+        return manager
+
+    def build_response(self, req: Any, resp: Any) -> requests.Response:
+        # Nothing of requests' own: it looks for an encoding, and can fail over that.
+        response = requests.Response()
+        response.status_code = resp.status
+        response.headers = CaseInsensitiveDict(resp.headers)
+        response.raw = resp
+        response.request = req
+        response.url = req.url
+        return response
+
+
+def line(adapter: HTTPAdapter) -> Line:
+    """Make a line that sends as an adapter does, but once, and over connections of its own."""
+    kind: Any = type(adapter)
+    made: Any = object.__new__(_line_of(kind))
+    made.__dict__.update(adapter.__dict__)
+    made.origin = adapter
+    made.max_retries = Retry(0, read=False)
+    made.poolmanager = _tracked_manager(adapter.poolmanager, made)
+    made.proxy_manager = {}
+    return made  # type: ignore[no-any-return]
+
+
+@cache
+def _line_of(kind: Any) -> type[Line]:
+    return Line if kind is HTTPAdapter else type(kind.__name__, (Line, kind), {})
+
+
+def _tracked_manager(manager: Any, owner: Line) -> Any:
+    made = copy.copy(manager)
+    made.pools = type(manager.pools)(1)
+    made.pool_classes_by_scheme = {
+        scheme: partial(_tracked_pool(kind), owner=owner)
+        for scheme, kind in manager.pool_classes_by_scheme.items()
+    }
+    return made
+
+
+@cache
+def _tracked_pool(kind: Any) -> Any:
+    # Without locks, which a signal's handler might leave taken.
+    known = {HTTPConnection: _HTTP, HTTPSConnection: _HTTPS}
+    connection = kind.ConnectionCls
+    tracked = known.get(connection) or type(connection.__name__, (_Tracked, connection), {})
+    return type(kind.__name__, (kind,), {"ConnectionCls": tracked, "QueueCls": _Slots})
+
+
+class _Slots:
+    """The connections that a pool keeps; one exchange at a time uses it, so there is no lock."""
+
+    def __init__(self, size: int) -> None:
+        self._kept: list[Any] = []
+
+    def put(self, one: Any, block: bool = True) -> None:
+        self._kept.append(one)
+
+    def get(self, block: bool = True, timeout: float | None = None) -> Any:
+        try:
+            return self._kept.pop()
+        except IndexError:
+            raise queue.Empty from None
+
+    def qsize(self) -> int:
+        return len(self._kept)
+
+
+class _Tracked:
+    """A connection that reports to the exchange of its line."""
+
+    sock: Any
+    timeout: Any
+    response_class: Any
+    # Not that of http.client, which would print passwords.
+    debuglevel = 0
+    _open = False
+
+    def __init__(self, *args: Any, owner: Line, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._owner = owner
+        self.response_class = partial(_Response, owner)
+
+    def request(self, *args: Any, **options: Any) -> None:
+        if self._owner.exchange.left:
+            raise AlreadySent("this request was sent before, and is not repeated")
+        super().request(*args, **options)  # type: ignore[misc]
+
+    def connect(self) -> None:
+        exchange = self._owner.exchange
+        self._open = False
+        exchange.connecting()
+        self.timeout = exchange.seconds()
+        try:
+            super().connect()  # type: ignore[misc]
+        except TimeoutError as error:
+            raise exchange.timed_out(error) from None
+        self._open = True
+
+    def _tunnel(self) -> None:
+        super()._tunnel()  # type: ignore[misc]
+        # What the proxy took of the time is gone for the handshake behind it.
+        self.sock.settimeout(self._owner.exchange.seconds())
+
+    def send(self, data: Any) -> None:
+        exchange = self._owner.exchange
+        if self.sock is None:
+            self.connect()
+        if self._open:  # else it is for a proxy
+            exchange.leaving()
+        try:
+            self.sock.settimeout(exchange.seconds())
+            super().send(data)  # type: ignore[misc]
+        except TimeoutError as error:
+            raise exchange.timed_out(error) from None
+
+
+class _Direct(_Tracked):
+    """The same without SOCKS: all addresses of a host and the handshake share one time."""
+
+    _dns_host: str
+    port: int
+    source_address: Any
+    socket_options: Any
+
+    def _new_conn(self) -> socket.socket:
+        exchange = self._owner.exchange
+        family = allowed_gai_family()
+        found = socket.getaddrinfo(self._dns_host, self.port, family, socket.SOCK_STREAM)
+        for n, (*_, address) in enumerate(found, 1):
+            try:
+                sock = create_connection(
+                    (str(address[0]), self.port),
+                    exchange.seconds(),
+                    source_address=self.source_address,
+                    socket_options=self.socket_options,
+                )
+                sock.settimeout(exchange.seconds())
+                return sock
+            except TimeoutError as error:
+                if error.errno is None or n == len(found):
+                    raise exchange.timed_out(error) from None
+            except OSError:
+                if n == len(found):
+                    raise
+        raise OSError("the name has no address")
+
+
+class _HTTP(_Direct, HTTPConnection):
+    pass
+
+
+class _HTTPS(_Direct, HTTPSConnection):
+    pass
+
+
+class _Response(http.client.HTTPResponse):
+    """The response of http.client, which reads no longer than its exchange may take."""
+
+    def __init__(self, owner: Line, sock: socket.socket, *args: Any, **options: Any) -> None:
+        exchange = owner.exchange
+        exchange.source = self
+        exchange.stream = Stream(_Wire(exchange, sock))
+        super().__init__(_Readable(exchange.stream), *args, **options)  # type: ignore[arg-type]
+
+    def begin(self) -> None:
+        super().begin()
+        # urllib3 would log what it cannot parse of the headers, secrets included.
+        self.msg.defects, self.msg._payload = [], ""  # type: ignore[attr-defined]
+
+
+class _Readable:
+    """All that http.client wants of a socket to read from."""
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+
+    def makefile(self, mode: str) -> Stream:
+        return self._stream
+
+
+class _Wire(io.RawIOBase):
+    """Reads from a socket until the time is up, headers included."""
+
+    def __init__(self, exchange: Exchange, sock: socket.socket) -> None:
+        self._exchange = exchange
+        self._sock = sock
+        self._raw = sock.makefile("rb", buffering=0)
+        self.dry = False
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        if self.dry:
+            return None
+        self._sock.settimeout(self._exchange.seconds())
+        try:
+            return self._raw.readinto(buffer)
+        except TimeoutError as error:
+            raise self._exchange.timed_out(error) from None
+
+    def waiting(self) -> bool:
+        """Tell whether TLS holds bytes that were received and not read."""
+        pending = getattr(self._sock, "pending", None)
+        return bool(pending and pending())
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+class Stream(io.BufferedReader):
+    """What came over the wire, read past any count; it knows whether more came than was read."""
+
+    raw: _Wire
+    surplus = False
+
+    def close(self) -> None:
+        if not self.closed:
+            self.raw.dry = True
+            self.surplus = bool(self.peek(1)) or self.raw.waiting()
+        super().close()
+
+
+def source_of(raw: Any) -> Any:
+    """Give what the response of somebody else's connection is read from."""
+    return getattr(raw, "_fp", raw)
