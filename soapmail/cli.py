@@ -10,17 +10,19 @@ import logging
 import os
 import re
 import shutil
+import signal
 import sys
+import threading
 import unicodedata
 import warnings
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, fields
 from datetime import date
 from decimal import Decimal, InvalidOperation
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from . import __version__
-from .client import ENDPOINT, Client, changes, takes_session
+from .client import Client
 from .errors import (
     AuthenticationError,
     LossyTextWarning,
@@ -28,14 +30,18 @@ from .errors import (
     SoapMailError,
     TransportError,
 )
-from .models import Invoice, MailService, Prepay
+from .models import Invoice, MailService, Order, Prepay
+from .operations import ENDPOINT, may_change, takes_session
+from .patterns import is_count
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     Command = Callable[[Client, argparse.Namespace], int]
 
-OK, REFUSED, USAGE, AUTHENTICATION, NETWORK, UNKNOWN, INTERRUPTED = 0, 1, 2, 3, 4, 5, 130
+T = TypeVar("T")
+
+OK, REFUSED, USAGE, AUTHENTICATION, NETWORK, UNKNOWN, UNSHOWN, INTERRUPTED = *range(7), 130
 _CODES = """\
 exit codes:
   0    done
@@ -44,6 +50,7 @@ exit codes:
   3    the server does not accept username and password
   4    no usable answer from the network
   5    it may or may not have happened: check before repeating
+  6    it happened, and only the output failed
   130  interrupted
 
 Username and password come from SOAPMAIL_USERNAME and SOAPMAIL_PASSWORD, --username,
@@ -57,6 +64,8 @@ _DEFAULTS = {
     "timeout": 60.0,
     "verbose": False,
 }
+_NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
+_SIGNALS = [getattr(signal, name) for name in _NAMES if hasattr(signal, name)]
 _PARAMETER = re.compile(r"([^=:]+)(?::(int|float|bool))?=(.*)", re.DOTALL)
 
 
@@ -68,8 +77,20 @@ class Declined(Exception):
     """The caller was asked and said no."""
 
 
+class Unshown(Exception):
+    """It happened, and only what was to be printed of it could not be."""
+
+
+class Stopped(Exception):
+    """A signal came while something was being changed; as an error, so that a call can name it."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.number = number
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code."""
+    """Run one command and return its exit code, which does not depend on stderr."""
     try:
         with _output(), _messages() as log:
             args = _parser().parse_args(arguments, argparse.Namespace(**_DEFAULTS))
@@ -80,34 +101,66 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return int(stop.code or OK)
     except KeyboardInterrupt:
         return INTERRUPTED
-    except BrokenPipeError:
-        # Whoever reads has enough; nothing more may go there, not even at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except Stopped as stop:
+        return _end_by(stop.number)
+    except BrokenPipeError:  # whoever reads has enough
         return OK
     except OSError as error:
-        problem = f"cannot read or write ({error.strerror})" if error.strerror else error
-        print(f"soapmail: {problem}", file=sys.stderr)
+        _say(f"cannot read or write ({error.strerror})" if error.strerror else str(error))
         return REFUSED
-    except (
-        SoapMailError,
-        LossyTextWarning,
-        UsageError,
-        Declined,
-        ValueError,
-        ImportError,
-    ) as error:
-        print(f"soapmail: {_shown(' '.join(str(error).split()))}", file=sys.stderr)
+    except _KNOWN as error:
+        _say(" ".join(str(error).split()))
         return _code(error)
+    finally:
+        _let_go(sys.stdout)
+        _let_go(sys.stderr)
+
+
+_KNOWN = (
+    SoapMailError,
+    LossyTextWarning,
+    UsageError,
+    Declined,
+    Unshown,
+    ValueError,
+    ImportError,
+)
 
 
 def _code(error: Exception) -> int:
     if isinstance(error, OutcomeUnknown):
         return UNKNOWN
+    if isinstance(error, Unshown):
+        return UNSHOWN
     if isinstance(error, TransportError):
         return NETWORK
     if isinstance(error, AuthenticationError):
         return AUTHENTICATION
     return REFUSED if isinstance(error, (SoapMailError, Declined)) else USAGE
+
+
+def _end_by(number: int) -> int:
+    """End as the signal would have ended the command."""
+    if number == signal.SIGINT:
+        return INTERRUPTED
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
+    return 128 + number  # where the signal waits
+
+
+def _say(text: str) -> None:
+    """Tell the caller, if he can be told."""
+    with suppress(OSError, ValueError):
+        print(f"soapmail: {_shown(text)}", file=sys.stderr, flush=True)
+
+
+def _let_go(stream: Any) -> None:
+    """Write what is left, and nothing more at exit where that is not possible."""
+    try:
+        stream.flush()
+    except (OSError, ValueError):
+        with suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 @contextmanager
@@ -122,23 +175,71 @@ def _output() -> Iterator[None]:
     sys.stdout.flush()
 
 
+class _Lines(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return f"soapmail: {_shown(record.getMessage())}"
+
+
 @contextmanager
 def _messages() -> Iterator[logging.Logger]:
     """Show log records and warnings as plain lines on stderr."""
     log = logging.getLogger("soapmail")
     level = log.level
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("soapmail: %(message)s"))
+    handler.setFormatter(_Lines())
+    handler.handleError = lambda record: None  # type: ignore[method-assign]
     log.addHandler(handler)
     try:
         with warnings.catch_warnings():
-            warnings.showwarning = lambda message, *rest: print(
-                f"soapmail: warning: {message}", file=sys.stderr
-            )
+            warnings.showwarning = lambda message, *rest: _say(f"warning: {message}")
             yield log
     finally:
         log.removeHandler(handler)
         log.setLevel(level)
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """Turn the signals that would end the command into errors."""
+
+    def stop(number: int, frame: object) -> None:
+        for other in known:  # nothing may come between this one and what is said of it
+            signal.signal(other, signal.SIG_IGN)
+        known.clear()
+        raise Stopped(number)
+
+    known: dict[int, Any] = {}
+    try:
+        if threading.current_thread() is threading.main_thread():
+            for number in _SIGNALS:
+                if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
+                    known[number] = signal.signal(number, stop)
+        yield
+    finally:
+        for number, handler in known.items():
+            signal.signal(number, handler)
+
+
+def _change(client: Client, do: Callable[[], T], show: Callable[[T], str]) -> T:
+    """Do what changes something, and print it; say what is known of it, whatever comes between."""
+    with _stoppable():
+        try:
+            result = do()
+        except Stopped as stop:
+            if not client._may_have_changed():
+                raise
+            problem = f"it may or may not have happened; check before repeating: {stop}"
+            raise OutcomeUnknown(problem) from None
+        try:
+            text = show(result)
+            if sys.__stdout__ is None:
+                raise OSError("stdout is closed")
+            if text:
+                print(text, flush=True)
+        except Exception as error:
+            problem = getattr(error, "strerror", None) or str(error)
+            raise Unshown(f"it was done, and only the output failed ({problem})") from None
+        return result
 
 
 # --- arguments -------------------------------------------------------------------------------
@@ -153,17 +254,18 @@ class _Parser(argparse.ArgumentParser):
         if words[0] == "unrecognized":  # what belongs to an option may be a secret
             names = [word.partition("=")[0] for word in words if word.startswith("-")]
             message = f"unrecognized arguments{': ' if names else ''}{' '.join(names)}"
-        self.exit(USAGE, f"soapmail: {message} (see {self.prog} --help)\n")
+        _say(f"{message} (see {self.prog} --help)")
+        self.exit(USAGE)
 
 
 def _number(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) < 20 and int(text)):
+    if not (is_count(text) and int(text)):
         raise argparse.ArgumentTypeError(f"{text!r} is not a positive number")
     return int(text)
 
 
 def _port(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) < 6 and int(text) < 65536):
+    if not (is_count(text, 5) and int(text) < 65536):
         raise argparse.ArgumentTypeError(f"{text!r} is not a port")
     return int(text)
 
@@ -231,6 +333,32 @@ def _common() -> _Parser:
     return options
 
 
+class _Commands:
+    """The commands of one level, each with the common options and an example."""
+
+    def __init__(self, parser: argparse.ArgumentParser, common: _Parser) -> None:
+        self._group: Any = parser.add_subparsers(metavar="COMMAND", required=True)
+        self._common = common
+
+    def new(self, name: str, about: str, example: str) -> _Parser:
+        made: _Parser = self._group.add_parser(
+            name,
+            help=about,
+            description=about,
+            epilog=f"example:\n  soapmail --sandbox {example}",
+            parents=[self._common],
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        return made
+
+    def add(
+        self, name: str, command: Command, about: str, example: str, *, anonymous: bool = False
+    ) -> _Parser:
+        made = self.new(name, about, example)
+        made.set_defaults(command=command, anonymous=anonymous)
+        return made
+
+
 def _parser() -> argparse.ArgumentParser:
     common = _common()
     parser = _Parser(
@@ -241,25 +369,20 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"soapmail {__version__}")
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    commands = _Commands(parser, common)
+    _add_lists(commands)
+    _add_changes(commands)
+    _add_urls(commands)
+    prepays = commands.new("prepay", "prepaid balances", "prepay list")
+    _add_prepays(_Commands(prepays, common))
+    _add_rest(commands)
+    return parser
 
-    def new(group: Any, name: str, about: str, example: str) -> _Parser:
-        made: _Parser = group.add_parser(
-            name,
-            help=about,
-            description=about,
-            epilog=f"example:\n  soapmail --sandbox {example}",
-            parents=[common],
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
-        return made
 
-    def add(name: str, command: Command, about: str, example: str, **more: Any) -> _Parser:
-        made = new(more.pop("group", commands), name, about, example)
-        made.set_defaults(command=command, **{"anonymous": False, **more})
-        return made
-
-    one = add("invoices", _invoices, "list the invoices", "invoices --open --since 2021-03-01")
+def _add_lists(commands: _Commands) -> None:
+    one = commands.add(
+        "invoices", _invoices, "list the invoices", "invoices --open --since 2021-03-01"
+    )
     one.add_argument("--unpaid", action="store_true", help="those the server lists as unpaid")
     one.add_argument("--open", action="store_true", help="charges neither paid nor deleted")
     one.add_argument("--since", type=_date, metavar="DATE", help="dated on this day or later")
@@ -267,17 +390,22 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--service", type=_number, metavar="ID", help="of this service only")
     one.add_argument("--services", action="store_true", help="show the status of their services")
     _add_format(one)
-    _add_format(add("services", _services, "list the mail services", "services --format csv"))
-    one = add("service", _service, "show a mail service", "service 8556")
+    _add_format(
+        commands.add("services", _services, "list the mail services", "services --format csv")
+    )
+    one = commands.add("service", _service, "show a mail service", "service 8556")
     one.add_argument("id", type=_number, help="the mail_id of the service")
     _add_format(one)
-    one = add("cancel", _cancel, "cancel a mail service", "cancel 8556 --yes")
+
+
+def _add_changes(commands: _Commands) -> None:
+    one = commands.add("cancel", _cancel, "cancel a mail service", "cancel 8556 --yes")
     one.add_argument("id", type=_number, help="the mail_id of the service")
     _add_yes(one)
-    one = add("buy", _buy, "order a mail service", "buy --yes")
+    one = commands.add("buy", _buy, "order a mail service", "buy --yes")
     one.add_argument("--coupon", default="", help="a code that makes it cheaper")
     _add_yes(one)
-    one = add(
+    one = commands.add(
         "send",
         _send,
         "send a mail; its body comes from stdin",
@@ -288,30 +416,37 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--subject", required=True, metavar="TEXT")
     one.add_argument("--body-file", metavar="FILE", help="read the body from this file (UTF-8)")
     _add_yes(one)
-    one = add("pay", _pay, "pay an invoice from the account's funds", "pay 7514880 --yes")
+    one = commands.add("pay", _pay, "pay an invoice from the account's funds", "pay 7514880 --yes")
     one.add_argument("invoice", type=_number, help="its invoices_id")
     _add_yes(one)
-    one = add(
+
+
+def _add_urls(commands: _Commands) -> None:
+    one = commands.add(
         "pay-url", _pay_url, "print a PayPal URL for an invoice", "pay-url 7514880", anonymous=True
     )
     one.add_argument("invoice", type=_number, help="its invoices_id")
-    one = add("login-url", _login_url, "print a login URL of a mail service", "login-url 8556")
+    one = commands.add(
+        "login-url", _login_url, "print a login URL of a mail service", "login-url 8556"
+    )
     one.add_argument("id", type=_number, help="the mail_id of the service")
 
-    prepays = new(commands, "prepay", "prepaid balances", "prepay list")
-    group = prepays.add_subparsers(metavar="COMMAND", required=True)
-    one = add("list", _prepay_list, "list the prepaid balances", "prepay list", group=group)
+
+def _add_prepays(commands: _Commands) -> None:
+    one = commands.add("list", _prepay_list, "list the prepaid balances", "prepay list")
     _add_format(one)
-    one = add("remaining", _prepay_remaining, "print what is left", "prepay remaining", group=group)
+    one = commands.add("remaining", _prepay_remaining, "print what is left", "prepay remaining")
     one.add_argument("--module", default="mail", help="default: mail")
-    one = add("add", _prepay_add, "add a prepaid balance", "prepay add 10.50 --yes", group=group)
+    one = commands.add("add", _prepay_add, "add a prepaid balance", "prepay add 10.50 --yes")
     one.add_argument("amount", type=_amount, help="in the account's currency")
     one.add_argument("--module", default="mail", help="default: mail")
     _add_yes(one)
 
-    one = add("modules", _modules, "list the modules", "modules", anonymous=True)
+
+def _add_rest(commands: _Commands) -> None:
+    one = commands.add("modules", _modules, "list the modules", "modules", anonymous=True)
     _add_format(one)
-    one = add(
+    one = commands.add(
         "call",
         _call,
         "do any operation of the API and print its result as JSON",
@@ -326,7 +461,7 @@ def _parser() -> argparse.ArgumentParser:
         help="in the documented order; int, float, bool, or text if no type is given",
     )
     _add_yes(one)
-    one = add(
+    one = commands.add(
         "sandbox",
         _sandbox,
         "serve the sandbox for other programs",
@@ -334,7 +469,6 @@ def _parser() -> argparse.ArgumentParser:
         anonymous=True,
     )
     one.add_argument("--port", type=_port, default=0, help="default: any free one")
-    return parser
 
 
 def _add_format(parser: argparse.ArgumentParser) -> None:
@@ -416,7 +550,7 @@ def _invoices(client: Client, args: argparse.Namespace) -> int:
         dated = [(one.date.date(), one) for one in invoices if one.date]
         if len(dated) < len(invoices):
             count = len(invoices) - len(dated)
-            print(f"soapmail: {count} without a date left out", file=sys.stderr)
+            _say(f"{count} without a date left out")
         first, last = args.since or date.min, args.until or date.max
         invoices = [one for day, one in dated if first <= day <= last]
     records = [asdict(one) for one in invoices]
@@ -483,7 +617,7 @@ def _services(client: Client, args: argparse.Namespace) -> int:
 def _service(client: Client, args: argparse.Namespace) -> int:
     service = client.get_service(args.id)
     if service is None:
-        print(f"soapmail: there is no mail service {args.id}", file=sys.stderr)
+        _say(f"there is no mail service {args.id}")
         return REFUSED
     _print_models(args.format, MailService, [service])
     return OK
@@ -491,26 +625,33 @@ def _service(client: Client, args: argparse.Namespace) -> int:
 
 def _cancel(client: Client, args: argparse.Namespace) -> int:
     _confirm(args, f"cancel mail service {args.id}")
-    if not client.cancel_service(args.id):
-        print(f"soapmail: the server did not cancel mail service {args.id}", file=sys.stderr)
-        return REFUSED
-    print(f"mail service {args.id} is cancelled")
-    return OK
+    what = f"mail service {args.id}"
+    done = _change(
+        client,
+        lambda: client.cancel_service(args.id),
+        lambda done: f"{what} is cancelled" if done else "",
+    )
+    if not done:
+        _say(f"the server did not cancel {what}")
+    return OK if done else REFUSED
 
 
 def _buy(client: Client, args: argparse.Namespace) -> int:
     coupon = f" with the coupon {args.coupon}" if args.coupon else ""
     _confirm(args, f"order a mail service{coupon}, which makes an invoice")
-    order = client.buy_mail(args.coupon)
-    ids = ", ".join(map(str, order.invoice_ids)) or "none"
-    print(f"{_shown(order.status_text)}: invoices {ids}, cost {_shown(order.cost)}")
+    _change(client, lambda: client.buy_mail(args.coupon), _order)
     return OK
+
+
+def _order(order: Order) -> str:
+    ids = ", ".join(map(str, order.invoice_ids)) or "none"
+    return f"{_shown(order.status_text)}: invoices {ids}, cost {_shown(order.cost)}"
 
 
 def _send(client: Client, args: argparse.Namespace) -> int:
     if args.body_file is None:
         if _terminal():
-            print("soapmail: type the mail, and end it with Ctrl-D", file=sys.stderr)
+            _say("type the mail, and end it with Ctrl-D")
         body = sys.stdin.read()
     else:
         try:
@@ -520,13 +661,19 @@ def _send(client: Client, args: argparse.Namespace) -> int:
             raise UsageError(f"{args.body_file}: {error.strerror}") from None
     what = f"send {args.subject!r} ({len(body)} characters) from {args.from_} to {args.to}"
     _confirm(args, what)
-    print(_shown(client.send_mail(args.subject, body, args.to, args.from_).status_text))
+    _change(
+        client,
+        lambda: client.send_mail(args.subject, body, args.to, args.from_),
+        lambda sent: _shown(sent.status_text),
+    )
     return OK
 
 
 def _pay(client: Client, args: argparse.Namespace) -> int:
     _confirm(args, f"pay invoice {args.invoice} from the account's funds")
-    print(_shown(client.make_payment(args.invoice).status_text))
+    _change(
+        client, lambda: client.make_payment(args.invoice), lambda paid: _shown(paid.status_text)
+    )
     return OK
 
 
@@ -552,7 +699,11 @@ def _prepay_remaining(client: Client, args: argparse.Namespace) -> int:
 
 def _prepay_add(client: Client, args: argparse.Namespace) -> int:
     _confirm(args, f"add a prepaid balance of {args.amount} for {args.module}")
-    print(f"prepay {client.add_prepay(args.amount, args.module)} is added")
+    _change(
+        client,
+        lambda: client.add_prepay(args.amount, args.module),
+        lambda made: f"prepay {made} is added",
+    )
     return OK
 
 
@@ -570,9 +721,11 @@ def _call(client: Client, args: argparse.Namespace) -> int:
     if len(parameters) < len(args.parameters):
         raise UsageError("call: a parameter stands twice")
     shown = ", ".join(name for name in parameters) or "no parameters"
-    if changes(args.operation):
-        _confirm(args, f"call {args.operation} with {shown}, which may change something")
-    print(json.dumps(client.call(args.operation, **parameters), ensure_ascii=False, indent=2))
+    if not may_change(args.operation):
+        print(_json(client.call(args.operation, **parameters)))
+        return OK
+    _confirm(args, f"call {args.operation} with {shown}, which may change something")
+    _change(client, lambda: client.call(args.operation, **parameters), _json)
     return OK
 
 
@@ -606,12 +759,22 @@ def _print_models(kind: str, model: type[Any], records: Sequence[Any], *hidden: 
 
 def _print_records(kind: str, names: Sequence[str], records: Sequence[dict[str, Any]]) -> None:
     if kind == "json":
-        print(json.dumps(records, ensure_ascii=False, indent=2))
+        print(_json(records))
         return
     sys.stdout.write("\ufeff")  # by which a spreadsheet knows UTF-8
     writer = csv.DictWriter(sys.stdout, names)
     writer.writeheader()
     writer.writerows(records)
+
+
+def _json(value: object) -> str:
+    """Write JSON in which what could move a terminal's cursor is escaped."""
+    text = json.dumps(value, ensure_ascii=False, indent=2)
+    if text.replace("\n", "").isprintable():
+        return text
+    return "".join(
+        one if one == "\n" or one.isprintable() else json.dumps(one)[1:-1] for one in text
+    )
 
 
 def _shown(value: object) -> str:

@@ -15,6 +15,8 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
+import time
 import warnings
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -26,7 +28,7 @@ from soapmail import Invoice, cli
 from soapmail.sandbox import PASSWORD, USERNAME, Sandbox
 
 from .faulty import Faulty, Request, after_login
-from .support import FIELDS, LIST, SAMPLES, fault_answer
+from .support import FIELDS, LIST, LOGIN, SAMPLES, fault_answer, status_answer, text_answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -778,9 +780,15 @@ def test_piped_output_is_never_shortened() -> None:
 ACCOUNT = {"SOAPMAIL_USERNAME": USERNAME, "SOAPMAIL_PASSWORD": PASSWORD}
 
 
-def shell(sandbox: Sandbox, line: str, account: Mapping[str, str] = ACCOUNT) -> tuple[int, str]:
+def shell(
+    sandbox: Sandbox, line: str, account: Mapping[str, str] = ACCOUNT, before: str = ""
+) -> tuple[int, str]:
+    command = f"{shlex.quote(sys.executable)} -m soapmail {line}"
+    if before:  # in what the output was already given to
+        line, _, redirect = line.partition(" > ")
+        command = f"{{ {before}{shlex.quote(sys.executable)} -m soapmail {line}; }} > {redirect}"
     done = subprocess.run(
-        ["bash", "-c", f"{shlex.quote(sys.executable)} -m soapmail {line}"],
+        ["bash", "-c", command],
         env={**os.environ, **account, "SOAPMAIL_ENDPOINT": sandbox.endpoint},
         stderr=subprocess.PIPE,
         text=True,
@@ -792,17 +800,196 @@ def shell(sandbox: Sandbox, line: str, account: Mapping[str, str] = ACCOUNT) -> 
 SEND = "send --to a@b --from c@d --subject s --yes"
 
 
-def test_closed_descriptors_leave_no_traceback(sandbox: Sandbox) -> None:
-    assert shell(sandbox, f"{SEND} </dev/null >&-") == (0, "")
-    assert shell(sandbox, f"{SEND} <&- >/dev/null") == (0, "")
-    assert len(sandbox.sent) == 2
+UNSHOWN = "soapmail: it was done, and only the output failed ({})\n"
+
+
+@pytest.mark.parametrize(
+    ("redirect", "code", "err"),
+    [
+        (">&-", 6, UNSHOWN.format("stdout is closed")),
+        ("<&- >/dev/null", 0, ""),
+        (">/dev/full", 6, UNSHOWN.format("No space left on device")),
+        (">/dev/full 2>/dev/full", 6, ""),
+        (">&- 2>&-", 6, ""),
+        ("2>/dev/full", 0, ""),
+        ("2>&-", 0, ""),
+        ("> >(exec true)", 6, UNSHOWN.format("Broken pipe")),
+    ],
+)
+def test_what_happened_is_told_though_the_output_fails(
+    sandbox: Sandbox, redirect: str, code: int, err: str
+) -> None:
+    wait = "sleep 0.5; " if "exec" in redirect else ""  # until nobody reads
+    shown = shell(sandbox, f"{SEND} {redirect}", before=wait)
+    assert len(sandbox.sent) == 1
+    assert shown == (code, err)
+
+
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [("pay 1 --yes", 1), ("service 5", 1), ("cancel x", 2), ("pay 7514880", 2), ("invoices", 0)],
+)
+@pytest.mark.parametrize("redirect", ["", "2>/dev/full", "2>&-", "> >(exec cat >/dev/null) 2>&1"])
+def test_exit_codes_do_not_depend_on_stderr(
+    sandbox: Sandbox, command: str, code: int, redirect: str
+) -> None:
+    assert shell(sandbox, f"{command} {redirect} </dev/null")[0] == code
+
+
+def test_reading_with_a_full_disk_is_told_and_is_no_wrong_usage(sandbox: Sandbox) -> None:
+    for command in ("invoices", "modules", "services --format json", "call get_modules"):
+        code, err = shell(sandbox, f"{command} </dev/null >/dev/full")
+        assert (code, err) == (1, "soapmail: cannot read or write (No space left on device)\n")
+        assert shell(sandbox, f"{command} </dev/null >&-") == (0, "")
     code, err = shell(sandbox, "invoices <&-", {})
     assert (code, err.count("\n")) == (2, 1)
 
 
-def test_a_full_disk_is_told_and_is_no_wrong_usage(sandbox: Sandbox) -> None:
-    code, err = shell(sandbox, f"{SEND} </dev/null >/dev/full")
-    assert (code, err) == (1, "soapmail: cannot read or write (No space left on device)\n")
+ORDERS = {
+    "pay": ("pay", "5", "--yes"),
+    "cancel": ("cancel", "5", "--yes"),
+    "buy": ("buy", "--yes"),
+    "send": ("send", "--to", "a@b", "--from", "c@d", "--subject", "s", "--yes"),
+    "prepay": ("prepay", "add", "5", "--yes"),
+    "call": ("call", "api_x", "--yes"),
+}
+
+
+def signalled(number: int, answering: Any, *arguments: str) -> tuple[int, str]:
+    """Send a signal as soon as the server has what it is to stay silent about."""
+    arrived = threading.Event()
+
+    def handler(request: Request) -> None:
+        if request.operation == "api_login" and answering is not None:
+            request.answer(LOGIN)
+            return
+        arrived.set()
+        request.closing.wait(20)
+
+    with Faulty(handler) as server:
+        environment = {**os.environ, **ACCOUNT, "SOAPMAIL_ENDPOINT": server.endpoint}
+        with process(
+            *arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            env=environment,
+        ) as command:  # fmt: skip
+            assert arrived.wait(20)
+            time.sleep(0.05)
+            command.send_signal(number)
+            _, err = command.communicate(timeout=20)
+        return command.returncode, err.decode()
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+@pytest.mark.parametrize("what", ORDERS)
+def test_a_signal_in_the_middle_of_a_change_says_that_it_may_have_happened(
+    what: str, name: str
+) -> None:
+    code, err = signalled(getattr(signal, name), True, *ORDERS[what])
+    assert code == 5
+    done = "been sent" if what == "send" else "happened"
+    assert f"it may or may not have {done}; check before repeating: Stopped: {name}" in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+@pytest.mark.parametrize("arguments", [("invoices",), ORDERS["pay"]])
+def test_a_signal_before_or_without_a_change_ends_as_it_always_did(
+    name: str, arguments: tuple[str, ...]
+) -> None:
+    """The login is silent, so nothing of the operation itself was sent."""
+    number = getattr(signal, name)
+    assert signalled(number, None, *arguments) == (130 if name == "SIGINT" else -number, "")
+
+
+@pytest.mark.parametrize("gap", [0.0, 0.003, 0.02])
+def test_a_second_signal_does_not_come_between_the_first_and_its_words(gap: float) -> None:
+    arrived = threading.Event()
+
+    def handler(request: Request) -> None:
+        if request.operation == "api_login":
+            request.answer(LOGIN)
+            return
+        arrived.set()
+        request.closing.wait(20)
+
+    with Faulty(handler) as server:
+        environment = {**os.environ, **ACCOUNT, "SOAPMAIL_ENDPOINT": server.endpoint}
+        with process(*ORDERS["pay"], stderr=subprocess.PIPE, env=environment) as command:
+            assert arrived.wait(20)
+            time.sleep(0.05)
+            command.send_signal(signal.SIGTERM)
+            time.sleep(gap)
+            command.send_signal(signal.SIGHUP)
+            _, err = command.communicate(timeout=20)
+    assert command.returncode == 5
+    assert b"it may or may not have happened" in err
+
+
+def test_an_ignored_signal_stays_ignored() -> None:
+    def handler(request: Request) -> None:
+        if request.operation == "api_login":
+            request.answer(LOGIN)
+            return
+        os.kill(command.pid, signal.SIGHUP)
+        request.closing.wait(0.3)
+        request.answer(status_answer("api_make_payment", "ok", "Paid"))
+
+    with Faulty(handler) as server:
+        environment = {**os.environ, **ACCOUNT, "SOAPMAIL_ENDPOINT": server.endpoint}
+        run = [sys.executable, "-m", "soapmail", *ORDERS["pay"]]
+        command = subprocess.Popen(
+            ["sh", "-c", 'trap "" HUP; exec "$@"', "sh", *run],
+            stdout=subprocess.PIPE, env=environment,
+        )  # fmt: skip
+        out, _ = command.communicate(timeout=20)
+    assert (command.returncode, out) == (0, b"Paid\n")
+
+
+def test_a_signal_while_the_result_is_printed_does_not_hide_it(sandbox: Sandbox) -> None:
+    """Nobody reads the pipe, so that the command waits in the middle of printing."""
+    long = "x" * 200_000
+    answer = status_answer("api_make_payment", "ok", long)
+    done = threading.Event()
+
+    def handler(request: Request) -> None:
+        request.answer(LOGIN if request.operation == "api_login" else answer)
+        if request.operation != "api_login":
+            done.set()
+
+    with Faulty(handler) as server:
+        environment = {**os.environ, **ACCOUNT, "SOAPMAIL_ENDPOINT": server.endpoint}
+        with process(
+            *ORDERS["pay"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
+        ) as command:
+            assert done.wait(20)
+            assert command.stdout is not None
+            command.stdout.read(1)
+            command.send_signal(signal.SIGTERM)
+            assert command.stderr is not None
+            err = command.stderr.read().decode()
+            command.stdout.close()
+        assert (command.returncode, err) == (6, UNSHOWN.format("SIGTERM"))
+
+
+def test_memory_that_runs_out_after_a_payment_is_an_unknown_outcome(
+    run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("soapmail.extract.status", lambda *args, **more: (_ for _ in ()).throw(MemoryError()))  # fmt: skip
+    code, out, err = run("pay", "7514880", "--yes")
+    assert (code, out) == (5, "")
+    assert "it may or may not have happened; check before repeating: MemoryError" in err
+
+
+def test_no_control_character_reaches_a_terminal(run: Callable[..., Result]) -> None:
+    text = "a\x7f\x9b31m\u202eb\u200b"
+    with Faulty(lambda r: r.answer(text_answer(r.operation, text))) as server:
+        code, out, _ = run("--endpoint", server.endpoint, "call", "get_x")
+        assert (code, json.loads(out)) == (0, text)
+        assert out.strip().isprintable()
+    with Faulty(lambda r: r.raw(b"HTTP/1.1 200 \x1b[2J\r\n\x1b[31m\x9b: x\r\nbad\x1b[2J\r\n\r\n")) as server:  # fmt: skip
+        code, out, err = run("-v", "--endpoint", server.endpoint, "call", "get_x", "--timeout", "1")
+        assert (code, out) == (4, "")
+        assert all(line.isprintable() for line in err.splitlines())
 
 
 def test_a_password_among_the_arguments_is_neither_taken_nor_shown(
@@ -845,3 +1032,68 @@ def test_nothing_of_the_server_moves_the_cursor(
     assert "\x1b" not in terminal.until("[y/N] ")
     terminal.type("n\n")
     assert terminal.end()[0] == 1
+
+
+def test_a_stream_that_cannot_be_written_is_let_go(tmp_path: Path) -> None:
+    """Else Python would complain at exit, and change the exit code."""
+    path = tmp_path / "out"
+    with path.open("w") as file:
+
+        class Full:
+            def flush(self) -> None:
+                raise OSError(28, "No space left on device")
+
+            def fileno(self) -> int:
+                return file.fileno()
+
+        cli._let_go(Full())
+        file.write("x")
+    assert path.read_text() == ""
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_a_signal_ends_the_command_as_it_would_have(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[object] = []
+    monkeypatch.setattr(os, "kill", lambda *args: done.append(args))
+    monkeypatch.setattr(signal, "signal", lambda *args: done.append(args))
+    number = getattr(signal, name)
+    assert cli._end_by(number) == 128 + number
+    own = [(number, signal.SIG_DFL), (os.getpid(), number)]
+    assert done == ([] if name == "SIGINT" else own)
+
+
+def test_a_signal_between_the_answer_and_the_command_is_told_too(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client has returned, and nothing of its result was seen yet."""
+    with soapmail.Client(USERNAME, PASSWORD, endpoint=sandbox.endpoint) as client:
+
+        def do() -> object:
+            client.make_payment(7514880)
+            signal.raise_signal(signal.SIGTERM)
+            return None
+
+        before = {number: signal.getsignal(number) for number in cli._SIGNALS}
+        try:
+            with pytest.raises(soapmail.OutcomeUnknown, match="may or may not .*SIGTERM"):
+                cli._change(client, do, str)
+            # A second one would come between this and what is said of it.
+            assert {signal.getsignal(number) for number in before} == {signal.SIG_IGN}
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def test_in_another_thread_signals_are_left_alone(sandbox: Sandbox) -> None:
+    with soapmail.Client(USERNAME, PASSWORD, endpoint=sandbox.endpoint) as client:
+        done: list[object] = []
+        thread = threading.Thread(
+            target=lambda: done.append(
+                cli._change(client, lambda: client.make_payment(7514880).status, lambda paid: "")
+            )
+        )
+        thread.start()
+        thread.join()
+    assert done == ["ok"]
