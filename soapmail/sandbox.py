@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import secrets
+import socket
 import threading
+from contextlib import suppress
 from dataclasses import astuple, fields, replace
 from datetime import datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeVar
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
-from .models import Invoice, MailService, Order, Prepay, Status
+from . import models
+from .patterns import is_count
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -63,18 +66,24 @@ _ATTRIBUTES = (
     'xmlns:SOAP-ENC="http://schemas.xmlsoap.org/soap/encoding/"',
 )
 _STRUCTS = {
-    Invoice: "tns:sql_row_invoices",
-    MailService: "tns:sql_row_mail",
-    Prepay: "tns:prepays_list",
-    Order: "tns:buy_vps_result_status",
-    Status: "tns:result_status",
+    models.Invoice: "tns:sql_row_invoices",
+    models.MailService: "tns:sql_row_mail",
+    models.Prepay: "tns:prepays_list",
+    models.Order: "tns:buy_vps_result_status",
+    models.Status: "tns:result_status",
 }
 _PAYMENT = "tns:make_payment_return"
+# XML_ERROR_UNKNOWN_ENCODING and XML_ERROR_INCORRECT_ENCODING
+_ENCODINGS = (18, 19)
 
 
 class _Fault(Exception):
     def __init__(self, code: str, text: str) -> None:
         super().__init__(code, text)
+
+
+class _Encoding(Exception):
+    """A request is in no encoding that can be read."""
 
 
 class _Typed(NamedTuple):
@@ -88,6 +97,42 @@ class _Typed(NamedTuple):
         if self.attributes.startswith("xsi:nil"):
             return f"<{name} {self.attributes}/>"
         return f"<{name} {self.attributes}>{self.content}</{name}>"
+
+
+class _Operation(NamedTuple):
+    method: Callable[..., _Typed]
+    parameters: int
+    # What a refused session is told; None: it takes no session.
+    refuse: Callable[[], _Typed] | None
+
+
+_OPERATIONS: dict[str, _Operation] = {}
+_Method = TypeVar("_Method", bound="Callable[..., _Typed]")
+
+
+def _does(
+    operation: str, refuse: Callable[[], _Typed] | None = None
+) -> Callable[[_Method], _Method]:
+    """Let a method answer an operation; its parameters are those after the session id."""
+
+    def note(method: _Method) -> _Method:
+        count = method.__code__.co_argcount - 1
+        _OPERATIONS[operation] = _Operation(method, count, refuse)
+        return method
+
+    return note
+
+
+def _by_fault() -> NoReturn:
+    raise _Fault("Client", "Invalid Session ID")
+
+
+def _by_nothing(kind: str) -> Callable[[], _Typed]:
+    return lambda: _Typed(f'xsi:type="{kind}"', "", True)
+
+
+def _by_status(kind: str) -> Callable[[], _Typed]:
+    return lambda: _struct(models.Status("error", "Invalid Session ID"), kind)
 
 
 class Sandbox:
@@ -120,6 +165,7 @@ class Sandbox:
         self._next_session = SESSION_ID
         self._server = _Server(("127.0.0.1", port), _Handler)
         self._server.sandbox = self
+        self._server.kept = set()
         self.endpoint = f"http://127.0.0.1:{self._server.server_address[1]}/api.php"
 
     def __enter__(self) -> Sandbox:
@@ -129,12 +175,14 @@ class Sandbox:
 
     def __exit__(self, *error: object) -> None:
         self._server.shutdown()
-        self._server.server_close()
+        self._server.close_all()
 
     def serve(self) -> None:
         """Serve until interrupted."""
-        with self._server:
+        try:
             self._server.serve_forever()
+        finally:
+            self._server.close_all()
 
     def expire_sessions(self) -> None:
         """Refuse all session ids given out so far."""
@@ -149,6 +197,8 @@ class Sandbox:
                 result = self._result(operation, values)
         except _Fault as fault:
             return 500, _fault(*fault.args)
+        except _Encoding as error:
+            return 400, str(error).encode()
         attributes = [*_ATTRIBUTES, *(['xmlns:tns="urn:myapi"'] if result.own else [])]
         body = f'<ns1:{operation}Response xmlns:ns1="urn:myapi">{result.element("return")}'
         text = _HEAD.format(" ".join(attributes)) + f"{body}</ns1:{operation}Response>{_TAIL}"
@@ -161,19 +211,14 @@ class Sandbox:
                 "SOAP-ENV:Client",
                 f"Operation '{operation}' is not defined in the WSDL for this service",
             )
-        if known.refusal is None:
+        if known.refuse is None:
             return known.method(self, *_padded(values, known.parameters))
         sid, *rest = _padded(values, known.parameters + 1)
-        if sid in self._sessions:
-            return known.method(self, *rest)
-        if known.refusal is MailService:
-            return _Typed(f'xsi:type="{_STRUCTS[MailService]}"', "", True)
-        if known.refusal is Invoice:
-            raise _Fault("Client", "Invalid Session ID")
-        return _struct(Status("error", "Invalid Session ID"), known.kind)
+        return known.method(self, *rest) if sid in self._sessions else known.refuse()
 
     # --- operations: the parameters after the session id, by position --------------------------
 
+    @_does("api_login")
     def _login(self, username: str, password: str) -> _Typed:
         if (username, password) != (USERNAME, PASSWORD):
             return _string("")
@@ -181,21 +226,26 @@ class Sandbox:
         self._sessions.add(sid)
         return _string(sid)._replace(own=True)
 
+    @_does("api_mail_get_client_invoices", refuse=_by_fault)
     def _get_client_invoices(self) -> _Typed:
-        return _array(self.invoices, Invoice)
+        return _array(self.invoices, models.Invoice)
 
+    @_does("api_mail_get_client_unpaid_invoices", refuse=_by_fault)
     def _get_client_unpaid_invoices(self) -> _Typed:
-        return _array([one for one in self.invoices if one.is_open], Invoice)
+        return _array([one for one in self.invoices if one.is_open], models.Invoice)
 
+    @_does("api_mail_get_services", refuse=_by_fault)
     def _get_services(self) -> _Typed:
-        return _array(self.services, MailService)
+        return _array(self.services, models.MailService)
 
+    @_does("api_mail_get_service", refuse=_by_nothing(_STRUCTS[models.MailService]))
     def _get_service(self, id: int) -> _Typed:
         for service in self.services:
             if service.mail_id == id:
                 return _struct(service)
-        return _Typed(f'xsi:nil="true" xsi:type="{_STRUCTS[MailService]}"', "", True)
+        return _Typed(f'xsi:nil="true" xsi:type="{_STRUCTS[models.MailService]}"', "", True)
 
+    @_does("api_mail_cancel_service", refuse=_by_fault)
     def _cancel_service(self, id: int) -> _Typed:
         for n, service in enumerate(self.services):
             if service.mail_id == id and service.mail_status != "canceled":
@@ -203,48 +253,59 @@ class Sandbox:
                 return _Typed('xsi:type="xsd:boolean"', "true", False)
         return _Typed('xsi:type="xsd:boolean"', "false", False)
 
+    @_does("api_send_mail", refuse=_by_status(_STRUCTS[models.Status]))
     def _send_mail(self, subject: str, body: str, to: str, from_: str) -> _Typed:
         self.sent.append({"subject": subject, "body": body, "to": to, "from": from_})
-        return _struct(Status("ok", "Mail queued"))
+        return _struct(models.Status("ok", "Mail queued"))
 
+    @_does("api_api_buy_mail", refuse=_by_status(_STRUCTS[models.Order]))
     def _buy_mail(self, coupon: str) -> _Typed:
         n = len(self.invoices)
         self.invoices.append(_invoice(n))
         self.services.append(replace(_service(n), mail_status="pending"))
-        return _struct(Order("ok", "Order placed", str(self.invoices[n].invoices_id), 1.0))
+        return _struct(models.Order("ok", "Order placed", str(self.invoices[n].invoices_id), 1.0))
 
+    @_does("api_api_auto_zonemta_login", refuse=_by_status(_STRUCTS[models.Status]))
     def _auto_zonemta_login(self, id: int) -> _Typed:
         if any(service.mail_id == id for service in self.services):
-            return _struct(Status("ok", "https://mail.example.com/login?a=1&b=2"))
-        return _struct(Status("error", "Invalid Service Passed"))
+            return _struct(models.Status("ok", "https://mail.example.com/login?a=1&b=2"))
+        return _struct(models.Status("error", "Invalid Service Passed"))
 
+    @_does("get_modules")
     def _get_modules(self) -> _Typed:
         items = "".join(_string(module).element("item") for module in MODULES)
         attributes = f'SOAP-ENC:arrayType="xsd:string[{len(MODULES)}]"'
         return _Typed(f'xsi:type="SOAP-ENC:Array" {attributes}', items, False)
 
+    @_does("api_make_payment", refuse=_by_status(_PAYMENT))
     def _make_payment(self, module: str, invoice: int) -> _Typed:
         for n, one in enumerate(self.invoices):
             if (one.invoices_id, one.invoices_module) == (invoice, module) and one.is_open:
                 self.invoices[n] = replace(one, invoices_paid=1)
-                return _struct(Status("ok", "Payment made"), _PAYMENT)
+                return _struct(models.Status("ok", "Payment made"), _PAYMENT)
         text = "Invalid Invoice Number Passed or missing Module information."
-        return _struct(Status("error", text), _PAYMENT)
+        return _struct(models.Status("error", text), _PAYMENT)
 
+    @_does("api_get_paypal_url")
     def _get_paypal_url(self, module: str, invoice: int) -> _Typed:
         return _string(_ANCHOR)
 
+    @_does("api_get_prepay_list", refuse=_by_fault)
     def _get_prepay_list(self) -> _Typed:
-        return _array(self.prepays, Prepay)
+        return _array(self.prepays, models.Prepay)
 
+    @_does("api_get_prepay_remaining", refuse=_by_status(_STRUCTS[models.Status]))
     def _get_prepay_remaining(self, module: str) -> _Typed:
         left = sum(one.prepay_remaining or 0 for one in self.prepays if one.prepay_module == module)
-        return _struct(Status("ok", f"{left:.2f}"))
+        return _struct(models.Status("ok", f"{left:.2f}"))
 
+    @_does("api_get_prepay_paypal_fill_url", refuse=_by_fault)
     def _get_prepay_paypal_fill_url(self, module: str, id: int, amount: float) -> _Typed:
         return _string(f"https://www.paypal.com/cgi-bin/webscr?custom=PREPAY{id}&amount={amount}")
 
-    def _add_prepay(self, module: str, amount: float, automatic_use: bool) -> _Typed:
+    @_does("api_add_prepay", refuse=_by_fault)
+    def _add_prepay(self, module: str, given: object, automatic_use: bool) -> _Typed:
+        amount = _amount(given)
         id = max(one.prepay_id or 0 for one in self.prepays) + 1
         new = replace(_prepay(id, _PREPAYS[-1][1]), prepay_module=module)
         self.prepays.append(
@@ -258,36 +319,6 @@ class Sandbox:
         return _Typed('xsi:type="xsd:int"', str(id), False)
 
 
-class _Operation(NamedTuple):
-    method: Callable[..., _Typed]
-    parameters: int
-    # How a refused session shows: a fault, an empty struct, a status; None: it takes no session.
-    refusal: type[Any] | None
-    kind: str | None = None
-
-
-_OPERATIONS = {
-    "api_login": _Operation(Sandbox._login, 2, None),
-    "api_mail_get_client_invoices": _Operation(Sandbox._get_client_invoices, 0, Invoice),
-    "api_mail_get_client_unpaid_invoices": _Operation(
-        Sandbox._get_client_unpaid_invoices, 0, Invoice
-    ),
-    "api_mail_get_services": _Operation(Sandbox._get_services, 0, Invoice),
-    "api_mail_get_service": _Operation(Sandbox._get_service, 1, MailService),
-    "api_mail_cancel_service": _Operation(Sandbox._cancel_service, 1, Invoice),
-    "api_send_mail": _Operation(Sandbox._send_mail, 4, Status),
-    "api_api_buy_mail": _Operation(Sandbox._buy_mail, 1, Status, _STRUCTS[Order]),
-    "api_api_auto_zonemta_login": _Operation(Sandbox._auto_zonemta_login, 1, Status),
-    "get_modules": _Operation(Sandbox._get_modules, 0, None),
-    "api_make_payment": _Operation(Sandbox._make_payment, 2, Status, _PAYMENT),
-    "api_get_paypal_url": _Operation(Sandbox._get_paypal_url, 2, None),
-    "api_get_prepay_list": _Operation(Sandbox._get_prepay_list, 0, Invoice),
-    "api_get_prepay_remaining": _Operation(Sandbox._get_prepay_remaining, 1, Status),
-    "api_get_prepay_paypal_fill_url": _Operation(Sandbox._get_prepay_paypal_fill_url, 3, Invoice),
-    "api_add_prepay": _Operation(Sandbox._add_prepay, 3, Invoice),
-}
-
-
 # --- the documented data -----------------------------------------------------------------------
 
 
@@ -299,9 +330,9 @@ def _documented(n: int) -> tuple[int, int, str, int]:
     return id + more, repeat + more, str(moved), service + more
 
 
-def _invoice(n: int) -> Invoice:
+def _invoice(n: int) -> models.Invoice:
     id, repeat, date, service = _documented(n)
-    return Invoice(
+    return models.Invoice(
         invoices_id=id,
         invoices_description=f"(Repeat Invoice: {repeat}) MailBaby Mail",
         invoices_amount=1.0,
@@ -319,9 +350,9 @@ def _invoice(n: int) -> Invoice:
     )
 
 
-def _service(n: int) -> MailService:
+def _service(n: int) -> models.MailService:
     _, repeat, date, id = _documented(n)
-    return MailService(
+    return models.MailService(
         mail_id=id,
         mail_username="",
         mail_type=10880,
@@ -339,8 +370,8 @@ def _service(n: int) -> MailService:
     )
 
 
-def _prepay(id: int, created: str) -> Prepay:
-    return Prepay(
+def _prepay(id: int, created: str) -> models.Prepay:
+    return models.Prepay(
         prepay_id=id,
         prepay_type=0,
         prepay_status="",
@@ -357,11 +388,22 @@ def _prepay(id: int, created: str) -> Prepay:
 # --- requests ----------------------------------------------------------------------------------
 
 
+def _has_doctype(request: bytes) -> bool:
+    """Look for what SOAP forbids, and what entities need that take an old expat to its end."""
+    return b"<!doctype" in request.replace(b"\0", b"").lower()
+
+
 def _parsed(request: bytes) -> tuple[str, list[Any]]:
+    if _has_doctype(request):
+        raise _Fault("SOAP-ENV:Client", "a DOCTYPE, which SOAP forbids")
     try:
         found = ElementTree.fromstring(request).find("{*}Body/*")
-    except ElementTree.ParseError:
+    except ElementTree.ParseError as error:
+        if error.code in _ENCODINGS:
+            raise _Encoding(f"the encoding of the request is wrong: {error}") from None
         found = None
+    except (LookupError, ValueError) as error:
+        raise _Encoding(f"the encoding of the request is wrong: {error}") from None
     if found is None:
         raise _Fault(
             "SOAP-ENV:Client",
@@ -382,6 +424,15 @@ def _given(element: ElementTree.Element) -> Any:
     except ValueError:
         return 0
     return text not in ("false", "0", "") if kind == "boolean" else text
+
+
+def _amount(given: object) -> float:
+    """Read an amount as PHP does, which takes what is no number for nothing."""
+    try:
+        amount = float(str(given))
+    except ValueError:
+        return 0.0
+    return amount if math.isfinite(amount) else 0.0
 
 
 def _padded(values: list[Any], count: int) -> list[Any]:
@@ -433,7 +484,23 @@ def _fault(code: str, text: str) -> bytes:
 
 class _Server(ThreadingHTTPServer):
     sandbox: Sandbox
+    kept: set[socket.socket]
     daemon_threads = True
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self.kept.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        self.kept.discard(request)
+        super().shutdown_request(request)
+
+    def close_all(self) -> None:
+        """End the connections that are kept open, too."""
+        self.server_close()
+        for connection in list(self.kept):
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -444,8 +511,13 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         length = self.headers.get("Content-Length", "")
-        request = self.rfile.read(int(length) if length.isdigit() else 0)
-        if urlsplit(self.path).path != "/api.php":
+        coded = [name for name in ("Transfer-Encoding", "Content-Encoding") if name in self.headers]
+        if coded or not is_count(length, 9):
+            self.close_connection = True
+            self.send_error(400)
+            return
+        request = self.rfile.read(int(length))
+        if self.path.partition("?")[0] != "/api.php":
             self.send_error(404)
             return
         status, body = self.server.sandbox.answer(request)

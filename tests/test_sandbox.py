@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import re
+import socket
 import urllib.error
 import urllib.request
 from typing import Any
 
 import pytest
 
-from soapmail import Client, OperationFailed, SoapFault, envelope
+from soapmail import Client, OperationFailed, SoapFault
+from soapmail.envelope import Request
 from soapmail.sandbox import PASSWORD, SESSION_ID, USERNAME, Sandbox
 
-from .support import LIST, METHODS, SAMPLES, SID, recorded, sample_invoices
+from .support import (
+    CONTRACT,
+    LIST,
+    NAMES,
+    OPERATIONS,
+    SAMPLES,
+    SID,
+    recorded,
+    sample_invoices,
+)
 
 
 def post(sandbox: Sandbox, body: bytes, path: str = "") -> tuple[int, bytes]:
@@ -27,8 +38,8 @@ def post(sandbox: Sandbox, body: bytes, path: str = "") -> tuple[int, bytes]:
 
 def filled(operation: str, *values: Any) -> bytes:
     """Post the values by position, under names of no meaning."""
-    texts = {f"p{n}": envelope.typed("p", value) for n, value in enumerate(values)}
-    return envelope.call(operation, texts)
+    parameters = {f"p{n}": value for n, value in enumerate(values)}
+    return Request(operation, parameters, template=False).envelope()
 
 
 LOG_IN = filled("api_login", USERNAME, PASSWORD)
@@ -108,43 +119,27 @@ def test_a_balance_equals_the_recorded_one(sandbox: Sandbox, sid: str) -> None:
     assert answer == (200, recorded("get_prepay_remaining").body)
 
 
-REFUSED = {
-    "api_mail_get_service": "get_service_invalid_session",
-    "api_send_mail": "send_mail_invalid_session",
-}
+def refusal(operation: str) -> tuple[int, bytes]:
+    """Give the form in which an operation refuses a session, by what the contract says it returns."""
+    kind = OPERATIONS[operation]["returns"]
+    fields = CONTRACT["structs"].get(kind)
+    if fields is None:
+        return 500, recorded("fault_invalid_session").body
+    name = "send_mail" if "status" in fields else "get_service"
+    of, struct = {"send_mail": ("api_send_mail", "result_status"), "get_service": ("api_mail_get_service", "sql_row_mail")}[name]  # fmt: skip
+    body = recorded(f"{name}_invalid_session").body
+    return 200, body.replace(of.encode(), operation.encode()).replace(
+        struct.encode(), kind.encode()
+    )
 
 
-@pytest.mark.parametrize("operation", sorted({op for op, _ in METHODS.values()}))
+@pytest.mark.parametrize("operation", NAMES)
 def test_a_refused_session_shows_in_its_recorded_form(sandbox: Sandbox, operation: str) -> None:
-    if operation in ("api_login", "get_modules", "api_get_paypal_url"):
-        assert post(sandbox, filled(operation, "wrong"))[0] == 200
-        return
-    status, body = post(sandbox, filled(operation, "wrong", 1))
-    if operation in REFUSED:
-        assert (status, body) == (200, recorded(REFUSED[operation]).body)
-    elif status == 200:
-        struct = recorded("send_mail_invalid_session").body
-        kinds = {
-            "api_api_buy_mail": b"buy_vps_result_status",
-            "api_make_payment": b"make_payment_return",
-        }
-        struct = struct.replace(b"api_send_mail", operation.encode())
-        assert body == struct.replace(b"result_status", kinds.get(operation, b"result_status"))
+    found = post(sandbox, filled(operation, "wrong", 1))
+    if "sid" in OPERATIONS[operation]["params"]:
+        assert found == refusal(operation)
     else:
-        assert (status, body) == (500, recorded("fault_invalid_session").body)
-
-
-def test_which_operations_refuse_by_a_fault(sandbox: Sandbox) -> None:
-    faults = {op for op, _ in METHODS.values() if post(sandbox, filled(op, "wrong"))[0] == 500}
-    assert faults == {
-        LIST,
-        "api_mail_get_client_unpaid_invoices",
-        "api_mail_get_services",
-        "api_mail_cancel_service",
-        "api_get_prepay_list",
-        "api_get_prepay_paypal_fill_url",
-        "api_add_prepay",
-    }
+        assert found[0] == 200
 
 
 def test_unknown_operations_and_unreadable_xml_are_the_recorded_faults(sandbox: Sandbox) -> None:
@@ -259,3 +254,79 @@ def test_unknown_operation_through_the_client(sandbox: Sandbox) -> None:
         pytest.raises(SoapFault, match="is not defined in the WSDL"),
     ):
         one.call("api_nope")
+
+
+# --- what a sandbox survives -----------------------------------------------------------------------
+
+
+def raw(sandbox: Sandbox, data: bytes) -> bytes:
+    """Send bytes as they are, and return all that comes until the connection ends."""
+    host, port = sandbox.endpoint.split("/")[2].split(":")
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        connection.sendall(data)
+        with connection.makefile("rb") as stream:
+            return stream.read()
+
+
+@pytest.mark.parametrize(
+    "amount", ["abc", "", "nan", "inf", "-inf", "1e999", "9" * 5000, "\u00e9", "1,5", "0x10"]
+)
+@pytest.mark.parametrize("kind", ["string", "float", "int"])
+def test_any_text_may_be_an_amount(sandbox: Sandbox, sid: str, amount: str, kind: str) -> None:
+    body = filled("api_add_prepay", sid, "mail", "AMOUNT", True).decode()
+    body = body.replace('xsd:string">AMOUNT', f'xsd:{kind}">{amount}')
+    status, answer = post(sandbox, body.encode())
+    assert (status, b">1119</return>" in answer) == (200, True)
+    assert post(sandbox, filled("api_get_prepay_remaining", sid, "mail"))[0] == 200
+    assert post(sandbox, filled("api_get_prepay_list", sid))[0] == 200
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "Content-Length: x", "Content-Length: -5", "Content-Length: 1e3", "Content-Length:", "X: y",
+        "Content-Length: 99999999999999999999", "Content-Length: \u0663",
+        "Transfer-Encoding: chunked", "Content-Length: 5\r\nContent-Encoding: gzip",
+    ],
+)  # fmt: skip
+def test_a_request_that_cannot_be_read_is_400(sandbox: Sandbox, header: str) -> None:
+    request = f"POST /api.php HTTP/1.1\r\nHost: x\r\n{header}\r\n\r\n".encode()
+    answer = raw(sandbox, request + b"hello")
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert answer.count(b"HTTP/1.1") == 1
+
+
+@pytest.mark.parametrize("encoding", ["x-none", "utf-7", "shift_jis", "base64", "utf-16", "\u00e9"])
+def test_a_request_in_an_encoding_that_is_none_is_400(sandbox: Sandbox, encoding: str) -> None:
+    body = LOG_IN.replace(b'encoding="UTF-8"', f'encoding="{encoding}"'.encode())
+    assert body != LOG_IN
+    status, answer = post(sandbox, body)
+    assert status == (500 if encoding == "\u00e9" else 400)
+    assert answer
+    assert post(sandbox, LOG_IN)[0] == 200
+
+
+def test_kept_connections_end_with_the_sandbox() -> None:
+    with Sandbox() as running:
+        host, port = running.endpoint.split("/")[2].split(":")
+        connection = socket.create_connection((host, int(port)), timeout=10)
+        head = f"POST /api.php HTTP/1.1\r\nHost: x\r\nContent-Length: {len(LOG_IN)}\r\n\r\n"
+        connection.sendall(head.encode() + LOG_IN)
+        assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
+    with connection, connection.makefile("rb") as stream:
+        stream.read()  # the rest, and then the end
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_a_doctype_is_refused_before_anything_is_parsed(sandbox: Sandbox, encoding: str) -> None:
+    bomb = "".join(f'<!ENTITY e{n} "&e{n - 1};">' for n in range(1, 100_000))
+    text = f'<!DOCTYPE x [<!ENTITY e0 "a">{bomb}]><x>&e99999;</x>'
+    status, body = post(sandbox, text.encode(encoding))
+    assert (status, b"a DOCTYPE, which SOAP forbids" in body) == (500, True)
+
+
+def test_a_path_that_is_none_is_not_found(sandbox: Sandbox) -> None:
+    request = (
+        b"POST http://[x HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+    )
+    assert raw(sandbox, request).startswith(b"HTTP/1.1 404 ")
