@@ -81,33 +81,40 @@ class Faulty:
         self._tls = tls
         self._lock = threading.Lock()
         self._open: set[socket.socket] = set()
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
-        self.port = self._listener.getsockname()[1]
+        self._listeners = [socket.create_server(("127.0.0.1", 0), backlog=64)]
+        self.port = self._listeners[0].getsockname()[1]
         scheme = "http" if tls is None else "https"
         self.endpoint = f"{scheme}://127.0.0.1:{self.port}/api.php"
 
     def __enter__(self) -> Faulty:
-        threading.Thread(target=self._accept, daemon=True).start()
+        threading.Thread(target=self._accept, args=self._listeners, daemon=True).start()
         return self
 
     def __exit__(self, *error: object) -> None:
         self.closing.set()
-        with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
+        for listener in self._listeners:
+            with contextlib.suppress(OSError):
+                listener.shutdown(socket.SHUT_RDWR)
+            listener.close()
         with self._lock:
             for connection in self._open:
                 with contextlib.suppress(OSError):
                     connection.shutdown(socket.SHUT_RDWR)
 
+    def listen(self, port: int) -> None:
+        """Serve on one more port."""
+        listener = socket.create_server(("127.0.0.1", port))
+        self._listeners.append(listener)
+        threading.Thread(target=self._accept, args=(listener,), daemon=True).start()
+
     @property
     def operations(self) -> list[str]:
         return [request.operation for request in self.requests]
 
-    def _accept(self) -> None:
+    def _accept(self, listener: socket.socket) -> None:
         while True:
             try:
-                connection, _ = self._listener.accept()
+                connection, _ = listener.accept()
             except OSError:
                 return
             with self._lock:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
+from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from xml.sax.saxutils import escape
 
-from soapmail import Invoice
+from soapmail import Client, Invoice, models
+from soapmail.deadline import Deadline
+from soapmail.decoding import decode
+from soapmail.document import Document
 from soapmail.sandbox import SESSION_ID
 
 if TYPE_CHECKING:
@@ -24,34 +29,52 @@ SAMPLES: dict[str, Any] = CONTRACT["samples"]
 LIST = "api_mail_get_client_invoices"
 FIELDS: dict[str, str] = CONTRACT["structs"]["sql_row_invoices"]
 
+NAMES = sorted({path.stem for path in (ROOT / "templates").glob("*.xml")} - {"call", "envelope"})
+# Good arguments, by the name of the parameter or else by its type.
+EXAMPLES: dict[str, Any] = {
+    "id": 8556, "invoice": 7514880, "prepay_id": 1116, "module": "mail", "to": "a@b", "from": "c@d",
+    "string": "text", "int": 5, "float": 12.5, "bool": False,
+}  # fmt: skip
+
+
+def method_of(operation: str) -> str:
+    """Give the name of an operation's method."""
+    return re.sub("^api_(?:api_|mail_)?", "", operation)
+
+
+def _arguments(operation: str) -> dict[str, Any]:
+    taken = signature(getattr(Client, method_of(operation))).parameters
+    found = {}
+    for name, kind in OPERATIONS[operation]["params"].items():
+        argument = name if name in taken else f"{name}_"
+        if argument in taken:
+            found[argument] = EXAMPLES.get(name, EXAMPLES[kind])
+    return found
+
+
 # Method, operation and one set of good arguments.
 METHODS: dict[str, tuple[str, dict[str, Any]]] = {
-    "login": ("api_login", {}),
-    "get_client_invoices": (LIST, {}),
-    "get_client_unpaid_invoices": ("api_mail_get_client_unpaid_invoices", {}),
-    "get_services": ("api_mail_get_services", {}),
-    "get_service": ("api_mail_get_service", {"id": 8556}),
-    "cancel_service": ("api_mail_cancel_service", {"id": 8556}),
-    "send_mail": ("api_send_mail", {"subject": "s", "body": "b", "to": "a@b", "from_": "c@d"}),
-    "buy_mail": ("api_api_buy_mail", {"coupon": "C"}),
-    "auto_zonemta_login": ("api_api_auto_zonemta_login", {"id": 8556}),
-    "get_modules": ("get_modules", {}),
-    "make_payment": ("api_make_payment", {"invoice": 7514880, "module": "mail"}),
-    "get_paypal_url": ("api_get_paypal_url", {"invoice": 7514880, "module": "mail"}),
-    "get_prepay_list": ("api_get_prepay_list", {}),
-    "get_prepay_remaining": ("api_get_prepay_remaining", {"module": "mail"}),
-    "get_prepay_paypal_fill_url": (
-        "api_get_prepay_paypal_fill_url",
-        {"prepay_id": 1116, "amount": 12.5, "module": "mail"},
-    ),
-    "add_prepay": ("api_add_prepay", {"amount": 12.5, "module": "mail", "automatic_use": False}),
+    method_of(name): (name, _arguments(name)) for name in NAMES
 }
 CHANGING = {"cancel_service", "send_mail", "buy_mail", "make_payment", "add_prepay"}
+
+
+# Each struct of the contract that has a record, as the record's own words say.
+RECORDS: dict[str, type[Any]] = {
+    struct: record
+    for record in (getattr(models, name) for name in models.__all__)
+    for struct in re.findall(r"``(\w+)``", record.__doc__.partition("\n")[0])
+}
 
 
 def checkout(folder: Path) -> None:
     """Make a clean copy of this project."""
     shutil.copytree(ROOT, folder, ignore=IGNORED)
+
+
+def document(data: bytes, charset: str | None = None, operation: str | None = None) -> Document:
+    """Give what an extractor reads of some bytes."""
+    return Document(decode(data, charset), operation, Deadline())
 
 
 class Recorded(NamedTuple):

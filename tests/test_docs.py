@@ -6,12 +6,15 @@ import doctest
 import importlib
 import inspect
 import pydoc
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import soapmail
+
+from .support import CHANGING
 
 PACKAGE = Path(soapmail.__file__).parent
 MODULES = sorted(path.stem for path in PACKAGE.glob("*.py") if path.stem != "__main__")
@@ -44,17 +47,23 @@ def test_the_methods_name_their_operations_and_errors() -> None:
         text = inspect.getdoc(member) or ""
         if not name.startswith("_") and name not in ("call", "close", "from_env"):
             assert "(``" in text, name
-        if name in (
-            "cancel_service",
-            "send_mail",
-            "buy_mail",
-            "make_payment",
-            "add_prepay",
-            "call",
-        ):
+        if name in {*CHANGING, "call"}:
             assert "OutcomeUnknown:" in text, name
 
 
 def test_help_begins_with_what_the_package_is_for() -> None:
     text = pydoc.plain(pydoc.render_doc(soapmail))
     assert "client.get_client_invoices()" in text[:700]
+
+
+def test_the_pages_of_the_tests_name_tests_that_are_there() -> None:
+    page = (Path(__file__).parent / "README.md").read_text()
+    named = re.findall(
+        r"`(?:(test_\w+)\.py::)?((?:test|Test)\w+)`", page.partition("\n## What holds")[2]
+    )
+    assert len(named) > 60
+    for file, name in named:
+        if not file and name in ("test_process", "test_connection"):
+            continue
+        text = (Path(__file__).parent / f"{file or 'test_process'}.py").read_text()
+        assert re.search(rf"^(?:def|class) {name}\b", text, re.MULTILINE), (file, name)

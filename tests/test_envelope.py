@@ -11,6 +11,7 @@ import pytest
 from lxml import etree
 
 from soapmail import LossyTextWarning, envelope
+from soapmail.envelope import Request
 
 AWKWARD = "& < > \" ' ]]> ${x} $y $$ é 日本 😀 \t \n \r \r\n &amp; <![CDATA[x]]> \x85 \u2028"
 
@@ -18,11 +19,19 @@ AWKWARD = "& < > \" ' ]]> ${x} $y $$ é 日本 😀 \t \n \r \r\n &amp; <![CDATA
 def posted(name: str, value: Any) -> str:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", LossyTextWarning)
-        text = envelope.escaped(name, value)
-    data = envelope.operation("api_mail_get_service", {"sid": text, "id": "1"})
-    found = etree.fromstring(data).findtext(".//sid")
+        data = Request("api_mail_get_service", {"id": 1}, template=True).envelope(value)
+    found = etree.fromstring(data).findtext(f".//{name}")
     assert found is not None
     return found
+
+
+def typed(value: Any, name: str = "x") -> tuple[str, str]:
+    """Give the type and the text in which a value is posted."""
+    data = Request("api_x", {name: value}, template=False).envelope()
+    (found,) = etree.fromstring(data)[0][0]
+    kind = found.get("{http://www.w3.org/2001/XMLSchema-instance}type")
+    assert kind is not None
+    return kind.removeprefix("xsd:"), found.text or ""
 
 
 def test_every_awkward_text_is_on_the_wire_exactly() -> None:
@@ -39,7 +48,7 @@ def test_text_is_kept(text: str) -> None:
 )
 def test_what_xml_cannot_carry_is_refused_by_name(bad: str) -> None:
     with pytest.raises(ValueError, match=f"^subject: .*U\\+{ord(bad):04X}$"):
-        envelope.escaped("subject", f"secret{bad}")
+        typed(f"secret{bad}", "subject")
 
 
 @pytest.mark.parametrize("good", ["\t", "\n", "\r", "\x7f", "\ud7ff", "\ue000", "\ufffd", "𐀀"])
@@ -66,7 +75,7 @@ def test_the_edges_of_what_xml_can_carry_pass(good: str) -> None:
     ],
 )
 def test_numbers_are_plain(value: Any, text: str) -> None:
-    assert envelope.escaped("amount", value) == text
+    assert typed(value, "amount")[1] == text
 
 
 @pytest.mark.parametrize(
@@ -75,20 +84,20 @@ def test_numbers_are_plain(value: Any, text: str) -> None:
 )
 def test_numbers_that_the_server_cannot_read_are_refused(value: Any) -> None:
     with pytest.raises(ValueError, match="^amount: not a number"):
-        envelope.escaped("amount", value)
+        typed(value, "amount")
 
 
 @pytest.mark.parametrize("value", [None, b"x", [], object()])
 def test_other_types_are_refused(value: Any) -> None:
     expected = f"^x: str, int, float or bool expected, not {type(value).__name__}$"
     with pytest.raises(TypeError, match=expected):
-        envelope.escaped("x", value)
+        typed(value, "x")
 
 
 @pytest.mark.parametrize("text", ["日本", "€", "\u0100", "ÿ😀"])
 def test_text_outside_latin_1_warns_by_name_but_not_by_value(text: str) -> None:
     with pytest.warns(LossyTextWarning) as caught:
-        envelope.escaped("subject", text)
+        typed(text, "subject")
     assert str(caught[0].message) == (
         "subject: the server keeps ISO-8859-1 only and turns other characters into '?'"
     )
@@ -96,7 +105,7 @@ def test_text_outside_latin_1_warns_by_name_but_not_by_value(text: str) -> None:
 
 
 def test_latin_1_does_not_warn() -> None:
-    assert envelope.escaped("subject", "caf\xe9 \xff") == "caf\xe9 \xff"
+    assert typed("caf\xe9 \xff", "subject")[1] == "caf\xe9 \xff"
 
 
 def test_types_follow_the_python_type() -> None:
@@ -104,7 +113,7 @@ def test_types_follow_the_python_type() -> None:
         __slots__ = ()
 
     values: list[Any] = [True, 1, 1.5, Decimal("1.5"), "x", Own("y")]
-    assert [envelope.typed("x", value) for value in values] == [
+    assert [typed(value) for value in values] == [
         ("boolean", "true"),
         ("int", "1"),
         ("float", "1.5"),
@@ -115,7 +124,7 @@ def test_types_follow_the_python_type() -> None:
 
 
 def test_call_writes_parameters_in_their_order() -> None:
-    data = envelope.call("api_x", {"b": ("int", "1"), "a": ("string", "&amp;")})
+    data = Request("api_x", {"b": 1, "a": "&"}, template=False).envelope()
     (found,) = etree.fromstring(data)[0]
     assert found.tag == "{urn:myapi}api_x"
     assert [(child.tag, child.text) for child in found] == [("b", "1"), ("a", "&")]
@@ -141,12 +150,12 @@ def test_a_name_is_text() -> None:
 
 
 def test_parameters_stand_on_lines_of_their_own() -> None:
-    data = envelope.call("api_x", {"b": ("int", "1"), "a": ("string", "x")}).decode()
+    data = Request("api_x", {"b": 1, "a": "x"}, template=False).envelope().decode()
     assert '  <b xsi:type="xsd:int">1</b>\n  <a xsi:type="xsd:string">x</a>\n</m:api_x>' in data
 
 
 def test_nothing_but_the_template_and_the_values_is_posted() -> None:
-    assert envelope.operation("get_modules", {}).decode() == (
+    assert Request("get_modules", {}, template=True).envelope().decode() == (
         '<?xml version="1.0" encoding="UTF-8"?>\n'
         '<SOAP-ENV:Envelope xmlns:SOAP-ENV="http://schemas.xmlsoap.org/soap/envelope/" '
         'SOAP-ENV:encodingStyle="http://schemas.xmlsoap.org/soap/encoding/">\n<SOAP-ENV:Body>\n'
@@ -164,6 +173,6 @@ def test_subclasses_of_numbers_are_written_as_the_numbers_they_are() -> None:
         def __repr__(self) -> str:
             return "np.float64(1.5)"
 
-    assert envelope.escaped("id", Ids.ONE) == "8556"
-    assert envelope.escaped("amount", Numpy(1.5)) == "1.5"
-    assert envelope.typed("id", Ids.ONE) == ("int", "8556")
+    assert typed(Ids.ONE, "id")[1] == "8556"
+    assert typed(Numpy(1.5), "amount")[1] == "1.5"
+    assert typed(Ids.ONE) == ("int", "8556")

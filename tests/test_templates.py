@@ -9,7 +9,7 @@ from string import Template
 import pytest
 from lxml import etree
 
-from soapmail import envelope
+from soapmail.envelope import Request
 
 from .support import METHODS, OPERATIONS
 
@@ -51,4 +51,4 @@ def test_call_parses_once_filled() -> None:
 
 def test_a_missing_template_is_named() -> None:
     with pytest.raises(FileNotFoundError, match=r"templates/api_nope\.xml"):
-        envelope.operation("api_nope", {})
+        Request("api_nope", {}, template=True).envelope()

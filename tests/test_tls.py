@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
 
-from soapmail import Client, Invoice, TransportError
+from soapmail import Client, Invoice, OutcomeUnknown, TransportError
 from soapmail.extract import rows
 from soapmail.sandbox import PASSWORD, USERNAME
 
@@ -251,3 +252,118 @@ def test_trust_is_demanded_through_a_proxy_too(
         one = client(ELSEWHERE, session_id="given", **options)
         refuses(do, one, "no trusted TLS connection")
     assert far.requests == []
+
+
+# --- through a SOCKS proxy -------------------------------------------------------------------------
+
+
+class Socks:
+    """A proxy that speaks SOCKS 5, and connects every name to one server."""
+
+    def __init__(self, target: Faulty | None) -> None:
+        self.names: list[str] = []
+        self._target = target
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"socks5h://user:hunter2@127.0.0.1:{self._listener.getsockname()[1]}"
+
+    def __enter__(self) -> Socks:
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = self._listener.accept()
+                threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        with connection, contextlib.suppress(OSError), connection.makefile("rb") as stream:
+            stream.read(stream.read(2)[1])  # the ways of logging in
+            connection.sendall(b"\x05\x02")
+            stream.read(stream.read(2)[1])  # the user name
+            stream.read(stream.read(1)[0])
+            connection.sendall(b"\x01\x00")
+            self.names.append(stream.read(stream.read(5)[4]).decode())
+            stream.read(2)
+            if self._target is None:
+                connection.sendall(b"\x05\x05\x00\x01" + bytes(6))  # refused
+                return
+            with socket.create_connection(("127.0.0.1", self._target.port)) as server:
+                connection.sendall(b"\x05\x00\x00\x01" + bytes(6))
+                threading.Thread(target=pump, args=(server, connection), daemon=True).start()
+                pump(connection, server)
+
+
+def test_a_socks_proxy_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", CA)
+    with Faulty(normal, certified("other")) as server, Socks(server) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        with client(ELSEWHERE) as one:
+            assert one.get_client_invoices() == INVOICES
+    assert proxy.names == ["mail.example.test"]
+    assert server.connections == 1
+
+
+def test_a_socks_proxy_that_refuses_is_no_unknown_outcome(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Socks(None) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        one = client(ELSEWHERE, session_id="given")
+        refuses(change, one, "could not connect to mail.example.test through the proxy")
+
+
+def test_a_request_that_is_lost_behind_a_socks_proxy_is_an_unknown_outcome(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", CA)
+
+    def lost(request: Request) -> None:
+        request.reset()
+
+    with Faulty(lost, certified("other")) as server, Socks(server) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        with pytest.raises(OutcomeUnknown):
+            change(client(ELSEWHERE, session_id="given"))
+    assert server.operations == ["api_send_mail"]
+
+
+def test_without_pysocks_one_sentence_says_what_is_missing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def missing(*args: object, **options: object) -> None:
+        raise requests.exceptions.InvalidSchema("Missing dependencies for SOCKS support.")
+
+    monkeypatch.setattr("requests.adapters.SOCKSProxyManager", missing)
+    monkeypatch.setenv("HTTPS_PROXY", "socks5://user:hunter2@127.0.0.1:9")
+    words = r"a SOCKS proxy needs PySocks; install it with: pip install 'requests\[socks\]'"
+    refuses(change, client(ELSEWHERE, session_id="given"), words)
+
+
+def test_what_a_proxy_took_of_the_time_is_gone_for_the_handshake(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It answers CONNECT late, and then nobody shakes hands."""
+    stop = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(65536)
+                stop.wait(1.5)
+                connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+                stop.wait(20)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{listener.getsockname()[1]}")
+        one = Client(USERNAME, PASSWORD, endpoint=ELSEWHERE, timeout=2, retries=0)
+        started = time.monotonic()
+        with pytest.raises(TransportError, match="timed out$"):
+            one.login()
+        assert time.monotonic() - started < 3.2
+        stop.set()
+        thread.join()

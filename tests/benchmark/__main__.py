@@ -250,7 +250,7 @@ def main() -> None:
     parser.add_argument("--svg", type=Path, help="write a picture of the large comparison")
     args = parser.parse_args()
     small, large, sizes = 12, 20_000, [200, 2_000, 20_000, 200_000]
-    many, few, least = 40, 5, 5
+    many, few, least = 40, 7, 5
     if args.smallest:
         large, sizes, many, few, least = 200, [12, 100, 200], 1, 1, 1
     print(f"{machine()}\n")
@@ -325,7 +325,7 @@ def main() -> None:
             slope = per_row(grown, last, sizes[0], field) / per_row(grown, before, sizes[0], field)
             targets.append(Target("the same, without the start of the process", 1.15, slope))
     if not args.smallest:
-        targets.append(Target("wheel, KiB", 60, wheel_kib()))
+        targets.append(Target("wheel, KiB", 96, wheel_kib()))
     print("### targets\n")
     table(
         ["what", "at most", "found", "met"],

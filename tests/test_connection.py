@@ -1,0 +1,232 @@
+"""What soapmail reaches into of urllib3 and http.client is there, and does what is needed of it."""
+
+from __future__ import annotations
+
+import http.client
+import io
+import queue
+import socket
+from typing import Any
+
+import pytest
+import urllib3
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+
+from soapmail import Client, ResponseError, TransportError, connection
+from soapmail.connection import line, source_of
+from soapmail.deadline import Deadline
+from soapmail.exchange import Exchange, TimeUp, is_foreign
+
+from .faulty import Faulty, Hangup, Request, normal
+
+
+def test_the_list_of_what_is_reached_into_is_in_the_module() -> None:
+    for name in ("pools", "pool_classes_by_scheme", "_new_conn", "_dns_host", "_fp", "response_class", "makefile", "QueueCls", "_tunnel", "defects", "_payload"):  # fmt: skip
+        assert f"``{name}``" in str(connection.__doc__)
+
+
+def test_a_pool_manager_has_pools_and_their_classes() -> None:
+    """``pools``, ``pool_classes_by_scheme`` and ``ConnectionCls``: a line has its own of each."""
+    adapter = HTTPAdapter()
+    made = line(adapter)
+    assert made.poolmanager.pools is not adapter.poolmanager.pools
+    pool = made.poolmanager.connection_from_url("https://127.0.0.1/")
+    assert issubclass(pool.ConnectionCls, HTTPSConnection)
+    assert pool.ConnectionCls is not HTTPSConnection
+    assert adapter.poolmanager.connection_from_url("https://127.0.0.1/").ConnectionCls is HTTPSConnection  # fmt: skip
+
+
+def test_a_connection_is_made_by_new_conn_from_dns_host() -> None:
+    """``_new_conn`` is what ``connect`` calls, and ``_dns_host`` is where to."""
+    asked = []
+
+    class Watched(HTTPConnection):
+        def _new_conn(self) -> socket.socket:
+            asked.append(self._dns_host)
+            raise OSError("watched")
+
+    with pytest.raises(OSError, match="watched"):
+        Watched("example.test.", 80).connect()
+    assert asked == ["example.test."]
+
+
+def test_a_response_is_made_by_response_class_which_reads_from_makefile() -> None:
+    """``response_class`` of an instance counts, and ``makefile`` is all it wants of a socket."""
+
+    class Lines:
+        def makefile(self, mode: str) -> io.BytesIO:
+            return io.BytesIO(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")
+
+    lines: Any = Lines()
+    response = http.client.HTTPResponse(lines)
+    response.begin()
+    assert response.read() == b"hi"
+    with Faulty(normal) as server:
+        one = HTTPConnection("127.0.0.1", server.port)
+        made: list[object] = []
+
+        def own(sock: socket.socket, **options: Any) -> http.client.HTTPResponse:
+            made.append(sock)
+            return http.client.HTTPResponse(sock, **options)
+
+        one.response_class = own  # type: ignore[assignment]
+        one.request("POST", "/", b"x")
+        one.getresponse().close()
+        assert len(made) == 1
+        one.close()
+
+
+def test_a_response_of_urllib3_keeps_what_it_reads_from_as_fp() -> None:
+    body = io.BytesIO(b"x")
+    assert source_of(urllib3.HTTPResponse(body, preload_content=False)) is body
+    assert source_of(body) is body
+
+
+def test_an_exchange_knows_what_was_sent() -> None:
+    exchange = Exchange(Deadline(5))
+    known = [(exchange.sent, exchange.local)]
+    steps = (exchange.handed_over, exchange.kept, exchange.connecting, exchange.leaving)
+    # What left stays so, whatever an adapter tries after it.
+    for step in (*steps, exchange.kept, exchange.connecting):
+        step()
+        known.append((exchange.sent, exchange.local))
+    assert known == [
+        (False, True), (True, False), (False, True), (False, False), (True, False), (True, False),
+        (True, False),
+    ]  # fmt: skip
+
+
+def test_a_timeout_is_ours_when_time_is_up_unless_the_system_says_so() -> None:
+    early, late = Exchange(Deadline(5)), Exchange(Deadline(-1))
+    system, mine = TimeoutError(110, "Connection timed out"), TimeoutError("mine")
+    assert early.timed_out(system) is late.timed_out(system) is system
+    assert early.timed_out(mine) is mine
+    assert isinstance(late.timed_out(mine), TimeUp)
+    assert [is_foreign(one) for one in (system, mine, TimeUp(), OSError())] == [False, True, False, False]  # fmt: skip
+    with pytest.raises(TimeUp):
+        late.seconds()
+
+
+def test_what_others_had_is_sent_for_good() -> None:
+    exchange = Exchange(Deadline(5))
+    exchange.lent()
+    exchange.kept()
+    exchange.connecting()
+    assert exchange.sent
+
+
+def test_all_addresses_of_a_host_share_one_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two addresses that never answer: the second one gets what the first one left."""
+    waits: list[float] = []
+
+    def never(address: object, timeout: float, **options: object) -> None:
+        waits.append(timeout)
+        now[0] += timeout
+        raise TimeoutError
+
+    now = [100.0]
+    monkeypatch.setattr("soapmail.deadline.time.monotonic", lambda: now[0])
+    found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (f"127.0.0.{n}", 9)) for n in (1, 2)]
+    monkeypatch.setattr("soapmail.connection.socket.getaddrinfo", lambda *args: found)
+    monkeypatch.setattr("soapmail.connection.create_connection", never)
+    made = line(HTTPAdapter())
+    made.exchange = Exchange(Deadline(8))
+    pool = made.poolmanager.connection_from_url("http://localhost:9/")
+    with pytest.raises(TimeoutError):
+        pool._new_conn().connect()
+    assert waits == [8.0]
+
+
+def test_the_next_address_is_tried_where_one_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = socket.getaddrinfo
+    hosts = ["127.0.0.2", "127.0.0.1"]  # nobody listens at the first one
+
+    def two(host: str, port: int, *args: Any) -> list[Any]:
+        names = hosts if host == "localhost" else [host]
+        return [found for name in names for found in real(name, port, *args)]
+
+    monkeypatch.setattr("soapmail.connection.socket.getaddrinfo", two)
+    with Faulty(normal) as server:
+        endpoint = f"http://localhost:{server.port}/"
+        with Client("u", "p", endpoint=endpoint, retries=0) as one:
+            assert len(one.get_client_invoices()) == 12
+        hosts.pop()
+        with Client("u", "p", endpoint=endpoint, retries=0) as one:
+            with pytest.raises(TransportError, match="could not connect to localhost:"):
+                one.get_client_invoices()
+    assert server.operations == ["api_login", "api_mail_get_client_invoices"]
+
+
+def test_an_address_that_times_out_by_itself_is_not_the_last(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The system's own timeout of one address leaves the others."""
+    create = urllib3.util.connection.create_connection
+    tried: list[object] = []
+
+    def first_times_out(address: Any, *args: Any, **options: Any) -> socket.socket:
+        tried.append(address)
+        if len(tried) == 1:
+            raise TimeoutError(110, "Connection timed out")
+        return create(address, *args, **options)
+
+    real = socket.getaddrinfo
+    monkeypatch.setattr(
+        "soapmail.connection.socket.getaddrinfo", lambda *args: [*real(*args), *real(*args)]
+    )
+    monkeypatch.setattr("soapmail.connection.create_connection", first_times_out)
+    with Faulty(normal) as server:
+        with Client("u", "p", endpoint=server.endpoint, retries=0) as one:
+            assert len(one.get_client_invoices()) == 12
+    assert len(tried) == 2
+
+
+def test_a_name_without_an_address_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("soapmail.connection.socket.getaddrinfo", lambda *args: [])
+    made = line(HTTPAdapter())
+    made.exchange = Exchange(Deadline(8))
+    one = made.poolmanager.connection_from_url("http://127.0.0.1:9/")._new_conn()
+    with pytest.raises(OSError, match="the name has no address"):
+        one.connect()
+
+
+def test_a_stream_may_be_closed_twice() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        stream = connection.Stream(connection._Wire(Exchange(Deadline(5)), ours))
+        theirs.sendall(b"ab")
+        assert stream.read(1) == b"a"  # and both are in its buffer
+        stream.close()
+        assert stream.surplus
+        stream.close()
+        assert stream.closed
+
+
+def test_the_slots_of_a_pool_are_those_of_a_queue() -> None:
+    """``QueueCls``: what a pool of urllib3 asks of it, and no lock."""
+    kept = connection._Slots(1)
+    with pytest.raises(queue.Empty):
+        kept.get(block=False)
+    kept.put(None)
+    kept.put(5, block=False)
+    assert kept.qsize() == 2
+    assert kept.get(block=True, timeout=1) == 5
+    made = line(HTTPAdapter())
+    pool: Any = made.poolmanager.connection_from_url("http://127.0.0.1/")
+    assert type(pool.pool) is connection._Slots
+
+
+def test_what_cannot_be_parsed_of_the_headers_is_not_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """``defects`` and ``_payload``: urllib3 logs them as they are."""
+
+    def handler(request: Request) -> None:
+        request.raw(b"HTTP/1.1 200 OK\r\nA: 1\r\nthe password is hunter2\r\nB: 2\r\n\r\n")
+        raise Hangup
+
+    with Faulty(handler) as server, Client("u", "hunter2", endpoint=server.endpoint, retries=0) as one:  # fmt: skip
+        with pytest.raises(ResponseError):
+            one.login()
+    assert "hunter2" not in caplog.text

@@ -1,0 +1,31 @@
+"""No step of reading takes more than linear time; ``python -m tests.costs 20000`` shows more."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+import pytest
+
+from .costs import GROWTHS, READERS, cost
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(autouse=True)
+def _quiet() -> Iterator[None]:
+    logging.disable(logging.CRITICAL)
+    yield
+    logging.disable(logging.NOTSET)
+
+
+@pytest.mark.parametrize("growth", GROWTHS)
+@pytest.mark.parametrize("reader", READERS)
+def test_four_times_the_answer_takes_no_more_than_its_share(growth: str, reader: str) -> None:
+    """What takes the square of an answer would take sixteen times as long, and as much memory."""
+    (time1, memory1), (time4, memory4) = (
+        cost(GROWTHS[growth](n), READERS[reader]) for n in (500, 2000)
+    )
+    assert memory4 < 8 * max(memory1, 0.5)
+    assert time4 < 10 * max(time1, 0.005)

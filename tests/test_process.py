@@ -1,0 +1,1068 @@
+"""What holds when the process around a call misbehaves: signals, forks, clocks, and other code."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import logging
+import os
+import pickle
+import signal
+import socket
+import ssl
+import sys
+import threading
+import time
+import traceback
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import requests
+import responses
+from lxml import etree
+from requests.adapters import BaseAdapter, HTTPAdapter
+from urllib3.util import Retry
+
+import soapmail
+from soapmail import (
+    Client,
+    LossyTextWarning,
+    OutcomeUnknown,
+    ResponseError,
+    SoapFault,
+    SoapMailError,
+    TransportError,
+)
+from soapmail.sandbox import PASSWORD, USERNAME
+
+from .faulty import Faulty, Hangup, Request, after_login, certified, normal
+from .support import (
+    DATA,
+    LIST,
+    LOGIN,
+    SID,
+    envelope,
+    fault_answer,
+    invoices_answer,
+    many_rows,
+    recorded,
+    status_answer,
+    text_answer,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+PAID = status_answer("api_make_payment", "ok", "Paid")
+FULL = many_rows(12)
+
+
+def client(server: Faulty | str, **options: Any) -> Client:
+    endpoint = server if isinstance(server, str) else server.endpoint
+    return Client(USERNAME, PASSWORD, **{"endpoint": endpoint, "timeout": 10, **options})
+
+
+def lost(request: Request) -> None:
+    """Take the request, and say nothing."""
+    raise Hangup
+
+
+def paid(request: Request) -> None:
+    request.answer(PAID)
+
+
+def silent(request: Request) -> None:
+    request.closing.wait(20)
+
+
+def half(request: Request) -> None:
+    """Begin to answer, and stop."""
+    request.answer(FULL[:500], count=len(FULL))
+    silent(request)
+
+
+def service(request: Request) -> None:
+    """Answer with the service that was asked for."""
+    id = etree.fromstring(request.body).findtext(".//id")
+    request.answer(envelope("api_mail_get_service", f"<return><mail_id>{id}</mail_id></return>"))
+
+
+def closed_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+    return port
+
+
+@contextlib.contextmanager
+def alarm(after: float, work: Callable[[], object]) -> Iterator[None]:
+    """Let a signal's handler do something in the middle of what is tried."""
+    before = signal.signal(signal.SIGALRM, lambda number, frame: work() and None)
+    signal.setitimer(signal.ITIMER_REAL, after)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def throw(error: BaseException) -> Any:
+    def work() -> None:
+        raise error
+
+    return work
+
+
+# --- once only -----------------------------------------------------------------------------------
+
+
+def test_what_the_caller_is_handling_is_no_proof_that_nothing_left() -> None:
+    """A payment in an ``except`` block of a refused connection, whose answer is lost."""
+    with Faulty(lost) as server:
+        one = client(server, session_id="x", retries=5)
+        try:
+            requests.post(f"http://127.0.0.1:{closed_port()}/", timeout=5)
+        except requests.ConnectionError:
+            with pytest.raises(OutcomeUnknown):
+                one.make_payment(5)
+    assert server.operations == ["api_make_payment"]
+
+
+def test_a_handler_that_makes_a_call_of_its_own_changes_nothing_of_the_one_it_interrupts() -> None:
+    """The inner call ends without a connection, and the outer one with a lost answer."""
+    inner: list[object] = []
+    refused = client(f"http://127.0.0.1:{closed_port()}/", session_id="x", retries=0)
+
+    def handler() -> None:
+        try:
+            refused.make_payment(6)
+        except TransportError as error:
+            inner.append(type(error))
+
+    def late(request: Request) -> None:
+        request.closing.wait(0.6)
+        raise Hangup
+
+    with Faulty(late) as server, alarm(0.2, handler), pytest.raises(OutcomeUnknown):
+        client(server, session_id="x", retries=5).make_payment(5)
+    assert server.operations == ["api_make_payment"]
+    assert inner == [TransportError]
+
+
+def test_a_handler_may_use_the_same_client() -> None:
+    found: list[object] = []
+
+    def late(request: Request) -> None:
+        if request.operation == "api_make_payment":
+            request.closing.wait(0.6)
+            request.answer(PAID)
+        else:
+            service(request)
+
+    with Faulty(after_login(late)) as server, client(server) as one:
+        with alarm(0.2, lambda: found.append(one.get_service(7))):
+            assert one.make_payment(5).status_text == "Paid"
+    assert [getattr(each, "mail_id", None) for each in found] == [7]
+    assert sorted(server.operations) == ["api_login", "api_mail_get_service", "api_make_payment"]
+
+
+def test_a_handler_may_log_in_while_a_login_is_under_way() -> None:
+    found: list[object] = []
+
+    def late(request: Request) -> None:
+        if request.operation == "api_login" and len(server.requests) == 1:
+            request.closing.wait(0.6)
+        normal(request)
+
+    with Faulty(late) as server, client(server) as one:
+        with alarm(0.2, lambda: found.append(len(one.get_client_invoices()))):
+            assert len(one.get_client_invoices()) == 12
+    assert found == [12]
+
+
+class Stubborn(HTTPAdapter):
+    """Sends again whatever fails, as many people's adapters do."""
+
+    tries = 0
+
+    def send(self, *args: Any, **options: Any) -> requests.Response:
+        for _ in range(3):
+            self.tries += 1
+            with contextlib.suppress(requests.RequestException):
+                return super().send(*args, **options)
+        return super().send(*args, **options)
+
+
+RETRYING: dict[str, Callable[[], HTTPAdapter]] = {
+    "a number": lambda: HTTPAdapter(max_retries=3),
+    "everything": lambda: HTTPAdapter(
+        max_retries=Retry(4, allowed_methods=None, status_forcelist=[500, 503], backoff_factor=0)
+    ),
+}
+TROUBLES: dict[str, Callable[[Request], None]] = {
+    "lost": lost,
+    "reset": lambda request: request.reset(),
+    "500": lambda request: request.answer(b"<html>x</html>", 500),
+    "503": lambda request: request.answer(b"", 503, headers={"Retry-After": "30"}),
+}
+
+
+@pytest.mark.parametrize("trouble", TROUBLES)
+@pytest.mark.parametrize("kind", RETRYING)
+def test_an_adapter_that_retries_sends_a_payment_once(kind: str, trouble: str) -> None:
+    started = time.monotonic()
+    with Faulty(TROUBLES[trouble]) as server, requests.Session() as session:
+        adapter = RETRYING[kind]()
+        retries = adapter.max_retries
+        session.mount("http://", adapter)
+        with pytest.raises(OutcomeUnknown):
+            client(server, session_id="x", session=session, retries=5).make_payment(5)
+        assert adapter.max_retries is retries
+        assert session.get_adapter(server.endpoint) is adapter
+    assert server.operations == ["api_make_payment"]
+    assert time.monotonic() - started < 20  # and not what Retry-After asks for
+
+
+def test_a_callers_adapter_still_does_what_it_adds() -> None:
+    class Signing(HTTPAdapter):
+        def add_headers(self, request: Any, **options: Any) -> None:
+            request.headers["X-Signed"] = "yes"
+
+    with Faulty(normal) as server, requests.Session() as session:
+        session.mount("http://", Signing(max_retries=3))
+        assert len(client(server, session=session).get_client_invoices()) == 12
+    assert [request.headers.get("x-signed") for request in server.requests] == ["yes"] * 2
+    assert server.connections == 1
+
+
+def test_an_adapter_mounted_later_is_used_from_then_on() -> None:
+    class Signing(HTTPAdapter):
+        def add_headers(self, request: Any, **options: Any) -> None:
+            request.headers["X-Signed"] = "yes"
+
+    with Faulty(normal) as server, requests.Session() as session, client(server, session=session) as one:  # fmt: skip
+        one.get_client_invoices()
+        session.mount("http://", Signing())
+        one.get_client_invoices()
+    assert [request.headers.get("x-signed") for request in server.requests] == [None, None, "yes"]
+
+
+class Foreign(BaseAdapter):
+    """Whether it repeats what it sends cannot be known."""
+
+    def send(self, request: Any, *args: Any, **options: Any) -> requests.Response:
+        response = requests.Response()
+        response.status_code = 200
+        response.raw = __import__("io").BytesIO(LOGIN if b"login" in request.body else FULL)
+        return response
+
+    def close(self) -> None:
+        pass
+
+
+def test_an_adapter_of_a_kind_of_its_own_reads_and_does_not_change() -> None:
+    with requests.Session() as session:
+        session.mount("http://", Foreign())
+        one = client("http://127.0.0.1:9/", session=session)
+        assert len(one.get_client_invoices()) == 12
+        with pytest.raises(ValueError, match="^session: its adapter, a Foreign, sends in a way of"):
+            one.make_payment(5)
+
+
+class Delegating(HTTPAdapter):
+    """Hands what it is to send to another adapter, which retries."""
+
+    def send(self, *args: Any, **options: Any) -> requests.Response:
+        return HTTPAdapter(max_retries=Retry(3, allowed_methods=None)).send(*args, **options)
+
+
+def wrapped() -> HTTPAdapter:
+    """Make an adapter whose ``send`` was wrapped by one that tries again."""
+    adapter = HTTPAdapter()
+    send = adapter.send
+
+    def again(*args: Any, **options: Any) -> requests.Response:
+        try:
+            return send(*args, **options)
+        except requests.RequestException:
+            return send(*args, **options)
+
+    adapter.send = again  # type: ignore[method-assign]
+    return adapter
+
+
+@pytest.mark.parametrize("make", [Stubborn, Delegating, wrapped])
+def test_an_adapter_that_may_send_again_by_itself_is_refused_before_anything_is_sent(
+    make: Callable[[], HTTPAdapter],
+) -> None:
+    with Faulty(normal) as server, requests.Session() as session:
+        session.mount("http://", make())
+        one = client(server, session=session)
+        with pytest.raises(ValueError, match="might send again what must be sent once"):
+            one.make_payment(5)
+        assert server.requests == []
+        assert len(one.get_client_invoices()) == 12
+
+
+def test_an_adapter_that_brings_pools_of_its_own_is_never_believed_to_have_sent_nothing() -> None:
+    from urllib3 import HTTPConnectionPool
+
+    class Own(HTTPAdapter):
+        def get_connection_with_tls_context(self, *args: Any, **options: Any) -> Any:
+            return HTTPConnectionPool("127.0.0.1", closed_port())
+
+    with requests.Session() as session:
+        session.mount("http://", Own())
+        with pytest.raises(OutcomeUnknown):
+            client("http://127.0.0.1:9/", session=session, session_id="x").make_payment(5)
+
+
+def test_threads_send_each_payment_once() -> None:
+    def now_and_then(request: Request) -> None:
+        if request.number % 3 == 0:
+            raise Hangup
+        paid(request)
+
+    with Faulty(after_login(now_and_then)) as server, client(server, retries=5) as one:
+        told: list[str] = []
+
+        def pay(invoice: int) -> None:
+            try:
+                one.make_payment(invoice)
+                told.append("paid")
+            except OutcomeUnknown:
+                told.append("unknown")
+
+        threads = [threading.Thread(target=pay, args=(n,)) for n in range(1, 41)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    sent = [re_invoice(request) for request in server.requests if request.operation == "api_make_payment"]  # fmt: skip
+    assert sorted(sent) == list(range(1, 41))
+    assert len(told) == 40
+
+
+def re_invoice(request: Request) -> int:
+    return int(etree.fromstring(request.body).findtext(".//invoice") or 0)
+
+
+# --- whatever comes after a byte left --------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), AttributeError("x"), etree.XPathError("x"), RecursionError(), OSError(5, "x")]
+)  # fmt: skip
+def test_any_exception_after_a_byte_left_is_an_unknown_outcome(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Faulty(after_login(paid)) as server, client(server) as one:
+        one.login()
+        monkeypatch.setattr("soapmail.decoding.decode", lambda *args: throw(error)())
+        with pytest.raises(OutcomeUnknown, match=f"check before repeating: {type(error).__name__}"):
+            one.make_payment(5)
+        with pytest.raises(type(error)):
+            one.get_services()
+    assert server.operations.count("api_make_payment") == 1
+
+
+def test_a_content_type_of_any_form_is_no_reason_to_fail() -> None:
+    for written in (
+        "text/xml; charset",
+        "text/xml; charset;",
+        ";",
+        "charset=",
+        "x" * 9000,
+        "\xe9;=;",
+    ):
+        step = lambda r, w=written: r.raw(  # noqa: E731
+            b"HTTP/1.1 200 OK\r\nContent-Type: %b\r\nContent-Length: %d\r\n\r\n%b"
+            % (w.encode("latin-1"), len(PAID), PAID)
+        )
+        with Faulty(after_login(step)) as server, requests.Session() as session:
+            for given in (None, session):
+                assert client(server, session=given).make_payment(5).status == "ok"
+
+
+def test_a_log_that_fails_after_a_payment_does_not_hide_it() -> None:
+    class Broken(logging.Filter):
+        def filter(self, record: logging.LogRecord) -> bool:
+            raise ValueError("the filter")
+
+    log = logging.getLogger("soapmail")
+    broken = Broken()
+    noted = PAID.replace(b">Paid<", b">Pa\x01id<")
+    log.addFilter(broken)
+    try:
+        with Faulty(after_login(lambda r: r.answer(noted))) as server:
+            with pytest.raises(OutcomeUnknown, match="ValueError: the filter"):
+                client(server).make_payment(5)
+    finally:
+        log.removeFilter(broken)
+
+
+class SoftLimit(BaseException):
+    """As some task queues raise it."""
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), SoftLimit(), SystemExit(3)])
+def test_what_is_no_exception_passes_with_a_note(
+    error: BaseException, caplog: pytest.LogCaptureFixture
+) -> None:
+    words = f"api_make_payment: it may or may not have happened; check before repeating: {type(error).__name__}"  # fmt: skip
+    with Faulty(after_login(lambda r: silent(r) if r.operation == "api_make_payment" else service(r))) as server:  # fmt: skip
+        with client(server) as one:
+            with alarm(0.2, throw(error)), pytest.raises(type(error)) as caught:
+                one.make_payment(5)
+            assert caught.value is error
+            assert caplog.messages == [words]
+            if sys.version_info >= (3, 11):
+                assert error.__notes__ == [words]
+            # No lock is taken, and the connection is not used again.
+            assert getattr(one.get_service(7), "mail_id", None) == 7
+    assert server.operations.count("api_make_payment") == 1
+    assert [request.number for request in server.requests] == [1, 2, 3]
+
+
+def test_what_interrupts_a_call_before_its_request_left_says_nothing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with Faulty(silent) as server, client(server) as one:
+        with alarm(0.2, throw(KeyboardInterrupt())), pytest.raises(KeyboardInterrupt) as caught:
+            one.make_payment(5)
+        assert not hasattr(caught.value, "__notes__")
+    assert server.operations == ["api_login"]
+    assert caplog.messages == []
+
+
+def test_an_interrupted_login_leaves_no_lock_taken() -> None:
+    with Faulty(lambda r: silent(r) if len(server.requests) == 1 else normal(r)) as server:
+        with client(server) as one:
+            with alarm(0.2, throw(KeyboardInterrupt())), pytest.raises(KeyboardInterrupt):
+                one.get_client_invoices()
+            found: list[int] = []
+            thread = threading.Thread(target=lambda: found.append(len(one.get_client_invoices())))
+            thread.start()
+            thread.join()
+            assert found == [12]
+
+
+@pytest.mark.parametrize("where", ["answer", "pause", "login", "body"])
+def test_a_timeout_of_the_callers_own_ends_a_reading_call_as_it_is(where: str) -> None:
+    error = TimeoutError("mine")
+    steps: dict[str, Callable[[Request], None]] = {
+        "answer": after_login(silent),
+        "pause": after_login(lambda r: r.answer(b"", 503, headers={"Retry-After": "5"})),
+        "login": silent,
+        "body": after_login(half),
+    }
+    started = time.monotonic()
+    with Faulty(steps[where]) as server, client(server, retries=5) as one:
+        with alarm(0.3, throw(error)), pytest.raises(TimeoutError) as caught:
+            one.get_client_invoices()
+    assert caught.value is error
+    assert time.monotonic() - started < 4
+    assert len(server.requests) == (1 if where == "login" else 2)
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_a_timeout_of_the_callers_own_is_the_cause_of_an_unknown_outcome(own: bool) -> None:
+    error = TimeoutError("mine")
+    with Faulty(after_login(silent)) as server, requests.Session() as session:
+        one = client(server, session=None if own else session)
+        with alarm(0.3, throw(error)), pytest.raises(OutcomeUnknown) as caught:
+            one.make_payment(5)
+    assert caught.value.__cause__ is error
+    assert "TimeoutError: mine" in str(caught.value)
+
+
+def test_a_timeout_of_the_callers_own_while_connecting_is_his() -> None:
+    error = TimeoutError("mine")
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        full = [socket.socket() for _ in range(3)]
+        for one in full:
+            one.setblocking(False)
+            one.connect_ex(listener.getsockname())
+        endpoint = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        for do in (Client.get_client_invoices, lambda c: c.make_payment(5)):
+            with alarm(0.3, throw(error)), pytest.raises(TimeoutError) as caught:
+                do(client(endpoint, session_id="x"))
+            assert caught.value is error
+        for one in full:
+            one.close()
+
+
+def test_closing_in_a_handler_takes_no_lock() -> None:
+    """Whatever the interrupted call was doing: the handler runs at each line of it."""
+    with Faulty(after_login(service)) as server:
+        one = client(server)
+        one.login()
+        with alarm(0.0005, one.close):
+            for n in range(1, 2000):
+                try:
+                    one.get_service(n)
+                except RuntimeError as error:
+                    assert str(error) == "this soapmail client is closed"
+                    break
+                except TransportError:  # its connection was closed under it
+                    continue
+        with pytest.raises(RuntimeError, match="closed"):
+            one.get_service(1)
+
+
+# --- forks ---------------------------------------------------------------------------------------
+
+
+def forked(work: Callable[[], object]) -> Any:
+    """Do something in a child process, and return what it returns."""
+    reading, writing = os.pipe()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of threads, which the tests have
+        process = os.fork()
+    if process == 0:
+        try:
+            os.write(writing, pickle.dumps(work()))
+        except BaseException as error:
+            os.write(writing, pickle.dumps(repr(error)))
+        os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as pipe:
+        data = pipe.read()
+    os.waitpid(process, 0)
+    return pickle.loads(data)
+
+
+@pytest.mark.parametrize("tls", [False, True])
+@pytest.mark.parametrize("own", [True, False])
+def test_after_a_fork_each_process_has_connections_of_its_own(
+    tls: bool, own: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(DATA / "tls" / "ca.pem"))
+    with Faulty(after_login(service), certified() if tls else None) as server:
+        session = requests.Session()
+        one = client(server, session=None if own else session)
+        assert getattr(one.get_service(1), "mail_id", None) == 1
+
+        def work() -> list[int | None]:
+            return [getattr(one.get_service(n), "mail_id", None) for n in range(2, 12)]
+
+        found: list[object] = []
+        thread = threading.Thread(target=lambda: found.append(forked(work)))
+        thread.start()
+        mine = [getattr(one.get_service(n), "mail_id", None) for n in range(12, 22)]
+        thread.join()
+        assert mine == list(range(12, 22))
+        assert found == [list(range(2, 12))]
+        session.close()
+    # The session id is shared, and nothing else.
+    assert server.operations.count("api_login") == 1
+    assert server.connections == 2
+
+
+def test_a_fork_while_another_thread_logs_in_leaves_the_child_no_lock() -> None:
+    first = threading.Event()
+
+    def slow_login(request: Request) -> None:
+        if request.operation == "api_login" and not first.is_set():
+            first.set()
+            request.closing.wait(1)
+        normal(request)
+
+    with Faulty(slow_login) as server, client(server) as one:
+        thread = threading.Thread(target=one.get_client_invoices)
+        thread.start()
+        assert first.wait(10)
+        assert forked(lambda: len(one.get_client_invoices())) == 12
+        thread.join()
+
+
+def test_a_fork_in_the_middle_of_a_payment_pays_once() -> None:
+    arrived = threading.Event()
+
+    def late(request: Request) -> None:
+        arrived.set()
+        request.closing.wait(0.5)
+        paid(request)
+
+    with Faulty(after_login(late)) as server, client(server) as one:
+        told: list[object] = []
+        thread = threading.Thread(target=lambda: told.append(one.make_payment(5).status))
+        thread.start()
+        assert arrived.wait(10)
+        assert forked(lambda: "the child goes its own way") == "the child goes its own way"
+        thread.join()
+    assert told == ["ok"]
+    assert server.operations == ["api_login", "api_make_payment"]
+
+
+def test_the_record_that_came_is_the_one_that_was_asked_for() -> None:
+    other = envelope("api_mail_get_service", "<return><mail_id>1</mail_id></return>")
+    with Faulty(after_login(lambda r: r.answer(other))) as server:
+        with pytest.raises(ResponseError) as caught:
+            client(server).get_service(2)
+    assert caught.value == ResponseError(
+        "the record of another one than 2", "api_mail_get_service", "mail_id", "1"
+    )
+
+
+# --- clocks --------------------------------------------------------------------------------------
+
+
+class Clocks:
+    """Both clocks, at the will of a test."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.awake, self.wall = 5000.0, 1.7e9
+        monkeypatch.setattr("soapmail.session.time", self)
+
+    def monotonic(self) -> float:
+        return self.awake
+
+    def time(self) -> float:
+        return self.wall
+
+
+@pytest.mark.parametrize(
+    ("awake", "wall", "fresh"),
+    [
+        (10, 10, True), (599, 599, True), (600, 600, False), (601, 599.5, False),
+        (1, 600, False), (0, 40_000, False),  # a night in which the machine was suspended
+        (60, -10, False), (0, -5, False), (60, 30, False),  # a clock that was set back
+        (60, 59.5, True),  # one that is being slewed
+    ],
+)  # fmt: skip
+def test_the_age_of_a_session_goes_by_both_clocks(
+    awake: float, wall: float, fresh: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clocks = Clocks(monkeypatch)
+    empty = recorded("get_client_invoices_empty").body
+    with Faulty(lambda r: r.answer(LOGIN if r.operation == "api_login" else empty)) as server:
+        one = client(server)
+        one.login()
+        clocks.awake += awake
+        clocks.wall += wall
+        assert one.get_client_invoices() == []
+    assert server.operations.count("api_login") == (1 if fresh else 2)
+
+
+def test_a_missing_service_does_not_cost_a_login_for_each_call(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clocks = Clocks(monkeypatch)
+    doubt = recorded("fault_unserializable_result")
+    step = lambda r: r.answer(LOGIN) if r.operation == "api_login" else r.answer(doubt.body, 500)  # noqa: E731
+    with Faulty(step) as server:
+        one = client(server)
+        for n in range(10):
+            with pytest.raises(SoapFault, match="unable to serialize result"):
+                one.get_service(n + 1)
+        assert server.operations.count("api_login") == 2  # the second one checked the first fault
+        clocks.awake += 600
+        with pytest.raises(SoapFault):
+            one.get_service(1)
+        assert server.operations.count("api_login") == 3
+    step = lambda r: r.answer(LOGIN) if r.operation == "api_login" else service(r)  # noqa: E731
+
+
+# --- time ----------------------------------------------------------------------------------------
+
+
+def wide(operation: str, count: int) -> bytes:
+    """Give an answer that takes long to read."""
+    return envelope(operation, "<return>" + "<item><a>1</a></item>" * count + "</return>")
+
+
+def test_the_time_limit_bounds_the_work_on_what_came_too() -> None:
+    bodies = {name: wide(name, 100_000) for name in ("api_get_x", "api_x")}
+    with Faulty(after_login(lambda r: r.answer(bodies[r.operation]))) as server:
+        one = client(server, timeout=60, session_id="given")
+        started = time.monotonic()
+        one.call("api_get_x")
+        takes = time.monotonic() - started
+        for method in ("api_get_x", "api_x"):
+            one = client(server, timeout=takes / 3, session_id="given", retries=0)
+            started = time.monotonic()
+            error = OutcomeUnknown if method == "api_x" else TransportError
+            with pytest.raises(error, match="timed out$"):
+                one.call(method)
+            assert time.monotonic() - started < takes
+
+
+def test_handshake_and_connection_share_one_time() -> None:
+    """The server accepts late, and never shakes hands."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        endpoint = f"https://127.0.0.1:{listener.getsockname()[1]}/"
+        started = time.monotonic()
+        with pytest.raises(TransportError, match="timed out$") as caught:
+            client(endpoint, timeout=0.6, session_id="x").make_payment(5)
+        assert 0.5 < time.monotonic() - started < 3
+        assert type(caught.value) is TransportError
+
+
+def test_sending_is_bounded_too() -> None:
+    """A reader that takes a little now and then, so that no single write waits for long."""
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        stop = threading.Event()
+
+        def sip() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                while not stop.wait(0.1):
+                    connection.recv(4096)
+
+        thread = threading.Thread(target=sip)
+        thread.start()
+        one = client(f"http://127.0.0.1:{listener.getsockname()[1]}/", timeout=1, session_id="x")
+        started = time.monotonic()
+        with pytest.raises(OutcomeUnknown, match="timed out$"):
+            one.send_mail("s", "x" * 20_000_000, "a@b", "c@d")
+        assert time.monotonic() - started < 5
+        stop.set()
+        thread.join()
+
+
+@pytest.mark.parametrize("status", [204, 304])
+def test_no_body_belongs_to_some_statuses(status: int) -> None:
+    started = time.monotonic()
+    step = lambda r: r.raw(f"HTTP/1.1 {status} X\r\n\r\n".encode())  # noqa: E731
+    with Faulty(step) as server:
+        error = TransportError if status == 304 else ResponseError
+        with pytest.raises(error):
+            client(server, session_id="x", retries=0).get_client_invoices()
+    assert time.monotonic() - started < 5
+
+
+# --- answers stay with their calls ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("tls", [False, True])
+@pytest.mark.parametrize("surplus", [b"x", b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", FULL])
+@pytest.mark.parametrize("form", ["counted", "chunked"])
+def test_a_connection_that_holds_a_byte_too_many_is_not_used_again(
+    tls: bool, surplus: bytes, form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(DATA / "tls" / "ca.pem"))
+    head = b"HTTP/1.1 200 OK\r\n"
+
+    def step(request: Request) -> None:
+        id = etree.fromstring(request.body).findtext(".//id")
+        body = envelope("api_mail_get_service", f"<return><mail_id>{id}</mail_id></return>")
+        counted = b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
+        chunked = b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
+        request.raw(head + (counted if form == "counted" else chunked) + surplus)
+
+    with Faulty(step, certified() if tls else None) as server:
+        one = client(server, session_id="x")
+        for n in range(1, 6):
+            assert getattr(one.get_service(n), "mail_id", None) == n
+    assert server.connections == 5
+
+
+def test_nothing_behind_a_counted_page_is_read_as_an_answer() -> None:
+    page = b"<html>an Envelope, in words</html>"
+
+    def step(request: Request) -> None:
+        request.answer(page + PAID, count=len(page))
+
+    with Faulty(after_login(step)) as server:
+        with pytest.raises(OutcomeUnknown, match="no SOAP envelope"):
+            client(server).make_payment(5)
+
+
+# --- secrets -------------------------------------------------------------------------------------
+
+
+def shown(error: BaseException) -> str:
+    """Write all that a traceback with variables would show of an error and of what hangs on it."""
+    package = str(Path(soapmail.__file__).parent)
+    parts = [str(error), repr(error), repr(vars(error))]
+    whole = traceback.TracebackException.from_exception(error, capture_locals=True)
+    waiting: list[Any] = [whole]
+    while waiting:
+        one = waiting.pop()
+        if one is None:
+            continue
+        parts += ["".join(map(str, (f.locals or {}).values())) for f in one.stack if f.filename.startswith(package)]  # fmt: skip
+        parts += [str(one), *one.format_exception_only()]
+        waiting += [one.__cause__, one.__context__]
+    return "\n".join(parts)
+
+
+def causes() -> dict[str, tuple[Callable[[Client], object], type[BaseException]]]:
+    def interrupted(one: Client) -> None:
+        with alarm(0.2, throw(KeyboardInterrupt())):
+            one.get_client_invoices()
+
+    def lossy(one: Client) -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            one.call("api_x", rootpass="hunter2日本")
+
+    return {
+        "interrupt": (interrupted, KeyboardInterrupt),
+        "warning": (lossy, LossyTextWarning),
+        "value": (lambda one: one.call("api_x", rootpass="hunter2\x00"), ValueError),
+        "type": (lambda one: one.call("api_x", rootpass="hunter2", x=None), TypeError),  # type: ignore[arg-type]
+    }
+
+
+@pytest.mark.parametrize("cause", causes())
+def test_frames_with_secrets_are_cut_whatever_leaves(cause: str) -> None:
+    work, kind = causes()[cause]
+    with Faulty(silent) as server, client(server) as one, pytest.raises(kind) as caught:
+        work(one)
+    text = shown(caught.value)
+    assert PASSWORD not in text
+    assert "hunter2" not in text
+
+
+def test_frames_of_a_constructor_that_fails_hold_no_secret() -> None:
+    for options in ({"timeout": 0}, {"endpoint": "ftp://x"}, {"retries": -1}, {"session_id": " "}):
+        with pytest.raises(ValueError) as caught:
+            Client("u", PASSWORD, **options)
+        assert PASSWORD not in shown(caught.value)
+
+
+def test_frames_of_from_env_hold_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOAPMAIL_USERNAME", "u")
+    monkeypatch.setenv("SOAPMAIL_PASSWORD", PASSWORD)
+    for options in ({"timeout": 0}, {"endpoint": f"https://u:{PASSWORD}@x/"}):
+        with pytest.raises(ValueError) as caught:
+            Client.from_env(**options)
+        assert PASSWORD not in shown(caught.value).replace(repr(options), "")
+    for arguments in (("u", PASSWORD.encode()), (5, PASSWORD)):
+        with pytest.raises(TypeError) as wrong:
+            Client(*arguments)
+        assert PASSWORD not in shown(wrong.value)
+
+
+def test_a_client_whose_constructor_failed_can_be_shown() -> None:
+    made = Client.__new__(Client)
+    with contextlib.suppress(ValueError):
+        made.__init__("u", "p", timeout=0)  # type: ignore[misc]
+    assert repr(made) == "Client('u', endpoint='https://my.interserver.net/api.php')"
+    assert repr(Client.__new__(Client)).startswith("Client(None, ")
+
+
+def test_what_happened_at_the_caller_is_not_cut() -> None:
+    with Faulty(lost) as server:
+        try:
+            raise KeyError("the caller's")
+        except KeyError as outer:
+            with pytest.raises(OutcomeUnknown) as caught:
+                client(server, session_id="x").make_payment(5)
+            assert caught.value.__context__ is outer
+            assert outer.__traceback__ is not None
+
+
+def test_the_place_of_an_error_is_searched_too() -> None:
+    body = envelope("api_x", f"<return><{SID}x><b><c/></b>x</{SID}x></return>")
+    with Faulty(after_login(lambda r: r.answer(body))) as server:
+        with pytest.raises(OutcomeUnknown) as caught:
+            client(server).call("api_x")
+        assert SID not in shown(caught.value)
+        with pytest.raises(SoapMailError) as wrong:
+            client(server).call("api_get_x")
+        assert SID not in shown(wrong.value)
+
+
+def test_http_client_prints_nothing_of_a_request(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("http.client.HTTPConnection.debuglevel", 1)
+    with Faulty(normal) as server:
+        assert len(client(server).get_client_invoices()) == 12
+    out, err = capfd.readouterr()
+    assert "ss&lt;w" not in out + err
+    assert out == ""
+
+
+PROXIES = [
+    "http://user:{}@127.0.0.1:9", "http://user:{}@", "user:{}@127.0.0.1:9", "http//user:{}@host:1",
+    "http:/user:{}@host:1", "http://user:{}@[::1", "http://user:{}@host:99999", "http://user:{}@ho st:1",
+    "http://us er:{}@host", "ftp://user:{}@host:1", "socks5://user:{}@127.0.0.1:9", "http://{}@127.0.0.1:9",
+    "socks9://user:{}@host:1", "://user:{}@host", "http://user:{}@127.0.0.1:x", "{}", "http://user:{}",
+    "socks5://user:{}@host:x",
+]  # fmt: skip
+PROXY_PASSWORDS = [
+    "hunter2x",
+    "hun@ter2x",
+    "hun/ter2x",
+    "hun#ter2x",
+    "hun?ter2x",
+    "hun:ter2x",
+    "hunter2x\u043f",
+]
+
+
+@pytest.mark.parametrize("proxy", PROXIES)
+@pytest.mark.parametrize("password", PROXY_PASSWORDS)
+def test_a_password_of_a_proxy_is_in_no_error_however_broken_the_url(
+    proxy: str, password: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "soapmail")
+    monkeypatch.setenv("HTTPS_PROXY", proxy.format(password))
+    one = client("https://soapmail.invalid/", session_id="x", retries=0, timeout=5)
+    with pytest.raises(TransportError) as caught:
+        one.make_payment(5)
+    assert type(caught.value) is TransportError  # nothing can have left
+    seen = shown(caught.value) + caplog.text
+    for piece in ("hunter2x", "ter2x", "hun@", "hun#"):
+        assert piece not in seen
+
+
+def test_old_session_ids_are_forgotten() -> None:
+    count = iter(range(10**9))
+
+    def step(request: Request) -> None:
+        if request.operation == "api_login":
+            request.answer(text_answer("api_login", f"{next(count):032}"))
+        else:
+            request.answer(fault_answer("x" * 1000), 500)
+
+    def takes(one: Client) -> float:
+        best = []
+        for _ in range(20):
+            started = time.process_time()
+            with pytest.raises(SoapFault):
+                one.get_services()
+            best.append(time.process_time() - started)
+        return min(best)
+
+    with Faulty(step) as server, client(server) as one:
+        one.login()
+        first = takes(one)
+        for _ in range(1000):
+            one.login()
+        assert takes(one) < 3 * first
+
+
+# --- what else there is ----------------------------------------------------------------------------
+
+
+def test_a_missing_ca_file_is_no_broken_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere/ca.pem")
+    one = client("https://127.0.0.1:9/", session_id="x", retries=5)
+    with pytest.raises(TransportError) as caught:
+        one.make_payment(5)
+    assert type(caught.value) is TransportError
+    assert str(caught.value) == (
+        "api_make_payment: the request could not be sent (Could not find a suitable TLS CA "
+        "certificate bundle, invalid path: /nowhere/ca.pem)"
+    )
+
+
+def test_connections_that_were_dropped_are_closed() -> None:
+    """Interrupted calls leave no socket behind."""
+
+    def sockets() -> int:
+        gc.collect()
+        return sum(os.readlink(f"/proc/self/fd/{fd}").startswith("socket:") for fd in os.listdir("/proc/self/fd") if os.path.islink(f"/proc/self/fd/{fd}"))  # fmt: skip
+
+    with Faulty(after_login(silent)) as server:
+        before = sockets()
+        with client(server) as one:
+            for _ in range(3):
+                with alarm(0.1, throw(KeyboardInterrupt())), pytest.raises(KeyboardInterrupt):
+                    one.get_services()
+    assert sockets() <= before
+
+
+def test_tls_that_breaks_after_the_request_left_is_a_broken_connection(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(DATA / "tls" / "ca.pem"))
+    left = [lambda r: r.reset(), lambda r: r.answer(FULL)]
+    with Faulty(lambda r: left.pop(0)(r), certified()) as server:
+        assert len(client(server, session_id="x").get_client_invoices()) == 12
+    assert server.operations == [LIST, LIST]
+
+
+__all__ = ["invoices_answer", "responses", "ssl"]
+
+
+def test_an_error_that_is_interrupted_on_its_way_out_is_judged_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from soapmail.call import Call
+
+    judged = Call._judged
+    left: list[BaseException] = [KeyboardInterrupt()]
+
+    def interrupted(self: Call[object], error: BaseException) -> BaseException:
+        found = judged(self, error)
+        if left:
+            raise left.pop()
+        return found
+
+    monkeypatch.setattr(Call, "_judged", interrupted)
+    with Faulty(lost) as server, pytest.raises(KeyboardInterrupt) as caught:
+        client(server, session_id="x").make_payment(5)
+    if sys.version_info >= (3, 11):
+        assert "may or may not have happened" in caught.value.__notes__[0]
+
+
+def test_what_a_parent_left_is_dropped_in_a_child() -> None:
+    with Faulty(normal) as server, client(server) as one:
+        sid = one.login()
+        mine = one._setups.pop(os.getpid())
+        one._setups[0] = mine  # as after a fork
+        assert len(one.get_client_invoices()) == 12
+        assert list(one._setups) == [os.getpid()]
+        assert one._setups[os.getpid()].session.login == mine.session.login
+        assert sid == SID
+        mine.transport.close()
+    assert server.connections == 2
+
+
+def test_a_session_without_an_adapter_sends_nothing_and_says_so() -> None:
+    with requests.Session() as session:
+        session.adapters.clear()
+        for do in (Client.get_services, lambda one: one.make_payment(5)):
+            with pytest.raises(TransportError, match="the request could not be sent") as caught:
+                do(client("http://127.0.0.1:9/", session=session, session_id="x"))
+            assert type(caught.value) is TransportError
+
+
+def test_a_signal_while_the_error_is_made_is_judged_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was known of the payment is not lost with the error that was to say it."""
+    from soapmail.call import Call
+
+    leaving = Call.leaving
+    left: list[BaseException] = [TimeoutError("mine")]
+
+    def interrupted(self: Call[object], error: BaseException) -> BaseException:
+        if left:
+            raise left.pop()
+        return leaving(self, error)
+
+    monkeypatch.setattr(Call, "leaving", interrupted)
+    with Faulty(lost) as server, pytest.raises(OutcomeUnknown) as caught:
+        client(server, session_id="x").make_payment(5)
+    assert isinstance(caught.value.__cause__, TimeoutError)
+
+
+def test_a_stubborn_adapter_reads_with_one_request_for_each_attempt() -> None:
+    with Faulty(lost) as server, requests.Session() as session:
+        session.mount("http://", Stubborn())
+        one = client(server, session=session, session_id="x", retries=1, timeout=5)
+        with pytest.raises(TransportError):
+            one.get_services()
+    assert server.operations == ["api_mail_get_services"] * 2
+
+
+def test_what_an_adapter_of_the_callers_own_raises_passes() -> None:
+    class Wrong(Foreign):
+        def send(self, *args: Any, **options: Any) -> requests.Response:
+            raise LookupError("of the adapter")
+
+    with requests.Session() as session:
+        session.mount("http://", Wrong())
+        with pytest.raises(LookupError, match="of the adapter"):
+            client("http://127.0.0.1:9/", session=session, session_id="x").get_services()

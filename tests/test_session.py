@@ -1,0 +1,341 @@
+"""The session: when it is made, refused, doubted, and made anew."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import responses
+
+from soapmail import (
+    AuthenticationError,
+    Client,
+    Invoice,
+    Order,
+    OutcomeUnknown,
+    ResponseError,
+    SoapFault,
+    SoapMailError,
+    Status,
+    TransportError,
+)
+from soapmail.deadline import Deadline
+from soapmail.session import Login, Session
+
+from .support import (
+    CHANGING,
+    LIST,
+    LOGIN,
+    METHODS,
+    OPERATIONS,
+    SID,
+    envelope,
+    fault_answer,
+    recorded,
+    status_answer,
+    text_answer,
+)
+
+if TYPE_CHECKING:
+    from soapmail.sandbox import Sandbox
+from .test_client import (
+    ANSWERS,
+    DOUBT,
+    EMPTY,
+    ENDPOINT,
+    FULL,
+    NO_STRUCT,
+    REFUSED,
+    add,
+    client,
+    second_login,
+    sent,
+)
+
+
+def test_one_login_serves_all_calls(http: responses.RequestsMock) -> None:
+    add(http, LOGIN, FULL, FULL, second_login(), FULL)
+    one = client()
+    one.get_client_invoices()
+    one.get_client_invoices()
+    assert one.login() == "second"
+    one.get_client_invoices()
+    assert [values[:1] for _, values in sent(http)] == [
+        ["user@example.com"], [SID], [SID], ["user@example.com"], ["second"],
+    ]  # fmt: skip
+
+
+def test_a_session_id_is_used_until_it_is_refused(http: responses.RequestsMock) -> None:
+    add(http, FULL, REFUSED, second_login(), FULL, FULL)
+    one = client(session_id="handed")
+    for _ in range(3):
+        assert len(one.get_client_invoices()) == 12
+    assert [values[0] for _, values in sent(http)] == [
+        "handed", "handed", "user@example.com", "second", "second",
+    ]  # fmt: skip
+
+
+WITH_SESSION = [
+    method for method, (operation, _) in METHODS.items() if "sid" in OPERATIONS[operation]["params"]
+]
+
+
+REFUSALS: list[tuple[str, Any]] = [
+    *((method, REFUSED) for method in WITH_SESSION),
+    *((method, fault_answer("INVALID session id given")) for method in WITH_SESSION),
+    *(
+        (method, status_answer(METHODS[method][0], "error", "Invalid Session ID"))
+        for method in WITH_SESSION
+        if isinstance(ANSWERS.get(method, (b"", None))[1], (Status, Order))
+    ),
+]
+
+
+@pytest.mark.parametrize(("method", "answer"), REFUSALS)
+def test_a_session_refused_in_words_leads_to_one_login_and_one_repeat(
+    http: responses.RequestsMock, method: str, answer: Any
+) -> None:
+    _, arguments = METHODS[method]
+    body, value = ANSWERS[method]
+    add(http, LOGIN, answer, second_login(), body)
+    assert getattr(client(), method)(**arguments) == value
+    assert [values[0] for _, values in sent(http)] == [
+        "user@example.com", SID, "user@example.com", "second",
+    ]  # fmt: skip
+    assert sent(http)[1][1][1:] == sent(http)[3][1][1:]
+
+
+def test_refused_again_right_after_a_login_is_an_authentication_error(
+    http: responses.RequestsMock,
+) -> None:
+    add(http, LOGIN, REFUSED, second_login(), REFUSED)
+    with pytest.raises(AuthenticationError) as caught:
+        client().get_client_invoices()
+    assert str(caught.value) == f"{LIST}: the session was refused right after a login"
+
+
+def test_a_refused_session_id_without_a_password(http: responses.RequestsMock) -> None:
+    add(http, REFUSED, recorded("send_mail_invalid_session"))
+    one = Client(session_id="handed")
+    with pytest.raises(AuthenticationError, match="there is no password to log in with$"):
+        one.get_client_invoices()
+    with pytest.raises(AuthenticationError, match="there is no password to log in with$"):
+        one.send_mail("s", "b", "a@b", "c@d")
+
+
+def test_ok_with_those_words_is_no_refusal(http: responses.RequestsMock) -> None:
+    text = "queued: about your invalid session"
+    add(
+        http,
+        LOGIN,
+        status_answer("api_send_mail", "ok", text),
+        status_answer("api_send_mail", "ok", text),
+    )
+    one = client()
+    assert one.send_mail("s", "b", "a@b", "c@d") == Status("ok", text)
+    assert one.call("api_send_mail", s="s") == {"status": "ok", "status_text": text}
+
+
+def test_call_knows_a_refusal_in_a_status(http: responses.RequestsMock) -> None:
+    add(
+        http, LOGIN, recorded("send_mail_invalid_session"), second_login(), recorded("send_mail_ok")
+    )
+    assert client().call("api_send_mail", s="s")["status"] == "ok"
+
+
+AMBIGUOUS: list[tuple[str, Any, Any]] = [
+    ("get_client_invoices", DOUBT, SoapFault),
+    ("get_service", DOUBT, SoapFault),
+    ("get_service", NO_STRUCT, ResponseError),
+    ("auto_zonemta_login", envelope("api_api_auto_zonemta_login", "<return/>"), ResponseError),
+]
+
+
+@pytest.mark.parametrize(("method", "answer", "error"), AMBIGUOUS)
+def test_an_ambiguous_sign_leads_to_one_login_and_one_repeat(
+    http: responses.RequestsMock, method: str, answer: Any, error: type[SoapMailError]
+) -> None:
+    _, arguments = METHODS[method]
+    body, value = ANSWERS[method]
+    add(http, LOGIN, answer, second_login(), body)
+    assert getattr(client(), method)(**arguments) == value
+    add(http, LOGIN, answer, second_login(), answer)
+    with pytest.raises(error) as caught:
+        getattr(client(), method)(**arguments)
+    if error is SoapFault:
+        assert caught.value == SoapFault("SOAP-ENV:Server", "unable to serialize result")
+    else:
+        assert isinstance(caught.value, ResponseError)
+        assert caught.value.problem == "a struct without fields"
+    add(http, LOGIN, answer, second_login(), REFUSED)
+    with pytest.raises(AuthenticationError):
+        getattr(client(), method)(**arguments)
+    add(http, answer)
+    with pytest.raises(error):
+        getattr(Client(session_id="handed"), method)(**arguments)
+
+
+def test_an_empty_list_is_believed_from_a_fresh_session(http: responses.RequestsMock) -> None:
+    add(http, LOGIN, EMPTY, EMPTY)
+    one = client()
+    assert one.get_client_invoices() == []
+    assert one.get_client_invoices() == []
+
+
+def test_an_empty_list_from_an_old_session_is_checked_with_a_new_one(
+    http: responses.RequestsMock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1000.0  # whole numbers, so that differences are exact
+    clock = [now]
+    monkeypatch.setattr("soapmail.session.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("soapmail.session.time.time", lambda: clock[0] + 1e9)
+    add(http, LOGIN, EMPTY)
+    one = client(timeout=10_000)
+    assert one.get_client_invoices() == []
+    clock[0] = now + 599.9
+    add(http, EMPTY)
+    assert one.get_client_invoices() == []
+    clock[0] = now + 600
+    add(http, EMPTY, second_login(), FULL)
+    assert len(one.get_client_invoices()) == 12
+    clock[0] = now + 1200
+    add(http, EMPTY, second_login("third"), EMPTY)
+    assert one.get_client_invoices() == []
+
+
+def test_an_empty_list_from_a_handed_session_is_checked_too(http: responses.RequestsMock) -> None:
+    add(http, EMPTY, second_login(), FULL)
+    assert len(client(session_id="handed").get_client_invoices()) == 12
+
+
+def test_an_empty_list_that_cannot_be_checked_is_believed_with_a_warning(
+    http: responses.RequestsMock, caplog: pytest.LogCaptureFixture
+) -> None:
+    add(http, EMPTY)
+    assert Client(session_id="handed").get_client_invoices() == []
+    assert caplog.record_tuples == [
+        ("soapmail", logging.WARNING, f"{LIST}: nothing came, which may mean a refused session")
+    ]
+
+
+def test_call_knows_ambiguous_signs(http: responses.RequestsMock) -> None:
+    add(http, LOGIN, NO_STRUCT, second_login(), recorded("get_service"))
+    assert client().call("api_mail_get_service", id=8556)["mail_id"] == 8556
+    add(http, recorded("get_modules").body.replace(b"[10]", b"[]"))
+    assert len(Client().call("get_modules")) == 10
+
+
+@pytest.mark.parametrize("method", sorted(CHANGING))
+@pytest.mark.parametrize("sign", ["fault", "struct", "list"])
+def test_an_ambiguous_sign_at_a_changing_operation_is_an_unknown_outcome(
+    http: responses.RequestsMock, method: str, sign: str
+) -> None:
+    operation, arguments = METHODS[method]
+    answers = {
+        "fault": DOUBT,
+        "struct": envelope(operation, '<return xsi:type="tns:result_status"></return>'),
+        "list": envelope(operation, '<return xsi:type="SOAP-ENC:Array"/>'),
+    }
+    add(http, LOGIN, answers[sign])
+    with pytest.raises(
+        OutcomeUnknown, match=f"^{operation}: it may or may not have (happened|been sent); check"
+    ):
+        getattr(client(), method)(**arguments)
+    add(http, LOGIN, answers[sign])
+    with pytest.raises(
+        OutcomeUnknown, match=f"^{operation}: it may or may not have (happened|been sent); check"
+    ):
+        client().call(operation)
+
+
+def test_a_fault_at_a_changing_operation_is_an_answer(http: responses.RequestsMock) -> None:
+    add(http, LOGIN, fault_answer("no such service", "Server"))
+    with pytest.raises(SoapFault) as caught:
+        client().cancel_service(5)
+    assert caught.value == SoapFault("Server", "no such service")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"", b"<html>oops</html>", text_answer("api_mail_cancel_service", "perhaps", "boolean"),
+        text_answer("api_mail_cancel_service", "", "boolean"), recorded("send_mail_ok").body,
+        recorded("cancel_service_true").body[:-150], LOGIN,
+    ],
+)  # fmt: skip
+def test_an_unclear_answer_to_a_changing_operation_is_an_unknown_outcome(
+    http: responses.RequestsMock, answer: bytes
+) -> None:
+    add(http, LOGIN, answer)
+    with pytest.raises(OutcomeUnknown) as caught:
+        client(retries=5).cancel_service(5)
+    assert caught.value.status == 200
+    assert len(http.calls) == 2
+
+
+def test_a_login_that_fails_inside_a_changing_call_is_its_own_error(
+    http: responses.RequestsMock,
+) -> None:
+    http.add(responses.POST, ENDPOINT, status=500, body="oops")
+    with pytest.raises(TransportError) as caught:
+        client().cancel_service(5)
+    assert type(caught.value) is TransportError
+    assert str(caught.value) == (
+        "api_login: HTTP status 500 (Internal Server Error) without a SOAP answer"
+    )
+    add(http, recorded("login_wrong_password"))
+    with pytest.raises(AuthenticationError):
+        client().cancel_service(5)
+    add(http, LOGIN, REFUSED, recorded("login_wrong_password"))
+    with pytest.raises(AuthenticationError):
+        client().cancel_service(5)
+
+
+def test_threads_that_meet_a_refused_session_log_in_once(sandbox: Sandbox) -> None:
+    logins = []
+    answer = sandbox.answer
+    waiting = threading.Barrier(8)
+
+    def counted(request: bytes) -> tuple[int, bytes]:
+        if b"api_login" in request:
+            logins.append(request)
+        elif b"first" in request:
+            waiting.wait(10)  # all eight meet the refusal of the same session
+        return answer(request)
+
+    sandbox.answer = counted  # type: ignore[method-assign]
+    with Client(
+        sandbox.username, sandbox.password, endpoint=sandbox.endpoint, session_id="first"
+    ) as one:
+        found: list[list[Invoice]] = []
+        threads = [
+            threading.Thread(target=lambda: found.append(one.get_client_invoices()))
+            for _ in range(8)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert [len(rows) for rows in found] == [12] * 8
+    assert len(logins) == 1
+
+
+def test_waiting_for_another_threads_login_ends_with_the_time_limit() -> None:
+    session = Session(None)
+    held, done = threading.Event(), threading.Event()
+
+    def log_in() -> Login:
+        held.set()
+        done.wait(20)
+        return Login("made")
+
+    thread = threading.Thread(target=session.get, args=(log_in, Deadline(20)))
+    thread.start()
+    assert held.wait(20)
+    with pytest.raises(TransportError, match="^api_login: timed out$"):
+        session.get(log_in, Deadline(0.05))
+    done.set()
+    thread.join()
+    assert session.get(log_in, Deadline(0.05)).sid == "made"
