@@ -9,6 +9,8 @@ TYPE_CHECKING = False  # typing itself costs a tenth of the import
 if TYPE_CHECKING:
     from decimal import Decimal
 
+    import requests
+
 
 def text(name: str, value: str) -> str:
     """Return any text."""
@@ -38,6 +40,13 @@ def credentials(username: str | None, password: str | None) -> tuple[str, str] |
 def given(name: str, value: str | None) -> str | None:
     """Return a text that is not blank, or ``None``."""
     return None if value is None else filled(name, value)
+
+
+def http_session(value: requests.Session | None) -> requests.Session | None:
+    """Return what may send: a session of requests, or ``None``."""
+    if value is not None and not hasattr(value, "get_adapter"):
+        raise TypeError("session: requests.Session expected")
+    return value
 
 
 def line(name: str, value: str) -> str:

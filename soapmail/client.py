@@ -70,20 +70,17 @@ class Client:
     ) -> None:
         try:
             self._username = username
-            credentials = arguments.credentials(username, password)
-            if session is not None and not hasattr(session, "get_adapter"):
-                raise TypeError("session: requests.Session expected")
             self._session_id = arguments.given("session_id", session_id)
             self._setups: dict[int, Setup] = {}
             self._options: dict[str, Any] = {
                 "transport": {
                     "loopback": checked_endpoint(endpoint),
                     "endpoint": endpoint,
-                    "session": session,
+                    "session": arguments.http_session(session),
                     "max_response_bytes": arguments.whole("max_response_bytes", max_response_bytes),
                 },
                 "calls": {
-                    "credentials": credentials,
+                    "credentials": arguments.credentials(username, password),
                     "timeout": arguments.seconds(timeout),
                     "retries": arguments.whole("retries", retries, 0),
                 },
@@ -94,7 +91,7 @@ class Client:
             failure = redaction.without_frames(error)
         finally:
             # A traceback shows what the variables of this frame hold.
-            password = session_id = credentials = None
+            password = session_id = None
             endpoint = ""
         raise failure
 
