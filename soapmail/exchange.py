@@ -22,6 +22,8 @@ class Exchange:
         self.local = True
         # Whether connections of ours, and no others, are to send it.
         self.ours = False
+        # A timeout that somebody else raised while a connection waited; urllib3 may swallow it.
+        self.interruption: TimeoutError | None = None
         self.stream: Stream | None = None
         self.source: http.client.HTTPResponse | None = None
         self._patience: Deadline | None = None
@@ -69,7 +71,11 @@ class Exchange:
 
     def timed_out(self, error: TimeoutError) -> TimeoutError:
         """Tell a timeout of ours from one that somebody else raised while there was time left."""
-        return TimeUp() if error.errno is None and self._seconds() <= 0 else error
+        if error.errno is None and self._seconds() <= 0:
+            return TimeUp()
+        if is_foreign(error):
+            self.interruption = error
+        return error
 
 
 class TimeUp(TimeoutError):

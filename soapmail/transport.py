@@ -114,6 +114,8 @@ class Transport:
             if not settings or not exchange.local:
                 raise
             failure = error
+        if exchange.interruption is not None:
+            raise exchange.interruption
         # Of an adapter that is not ours, nobody knows whose timeout it is.
         if exchange.ours or exchange.local:
             for one in filter(is_foreign, _links(failure)):

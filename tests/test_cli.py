@@ -855,6 +855,11 @@ ORDERS = {
 }
 
 
+def unmeasured() -> dict[str, str]:
+    """Give the environment without coverage, whose lock a signal would leave taken."""
+    return {key: text for key, text in os.environ.items() if not key.startswith("COVERAGE")}
+
+
 def signalled(number: int, answering: Any, *arguments: str) -> tuple[int, str]:
     """Send a signal as soon as the server has what it is to stay silent about."""
     arrived = threading.Event()
@@ -867,7 +872,7 @@ def signalled(number: int, answering: Any, *arguments: str) -> tuple[int, str]:
         request.closing.wait(20)
 
     with Faulty(handler) as server:
-        environment = {**os.environ, **ACCOUNT, "SOAPMAIL_ENDPOINT": server.endpoint}
+        environment = {**unmeasured(), **ACCOUNT, "SOAPMAIL_ENDPOINT": server.endpoint}
         with process(
             *arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             env=environment,
@@ -913,7 +918,7 @@ def test_a_second_signal_does_not_come_between_the_first_and_its_words(gap: floa
         request.closing.wait(20)
 
     with Faulty(handler) as server:
-        environment = {**os.environ, **ACCOUNT, "SOAPMAIL_ENDPOINT": server.endpoint}
+        environment = {**unmeasured(), **ACCOUNT, "SOAPMAIL_ENDPOINT": server.endpoint}
         with process(*ORDERS["pay"], stderr=subprocess.PIPE, env=environment) as command:
             assert arrived.wait(20)
             time.sleep(0.05)
@@ -935,7 +940,7 @@ def test_an_ignored_signal_stays_ignored() -> None:
         request.answer(status_answer("api_make_payment", "ok", "Paid"))
 
     with Faulty(handler) as server:
-        environment = {**os.environ, **ACCOUNT, "SOAPMAIL_ENDPOINT": server.endpoint}
+        environment = {**unmeasured(), **ACCOUNT, "SOAPMAIL_ENDPOINT": server.endpoint}
         run = [sys.executable, "-m", "soapmail", *ORDERS["pay"]]
         command = subprocess.Popen(
             ["sh", "-c", 'trap "" HUP; exec "$@"', "sh", *run],
@@ -957,7 +962,7 @@ def test_a_signal_while_the_result_is_printed_does_not_hide_it(sandbox: Sandbox)
             done.set()
 
     with Faulty(handler) as server:
-        environment = {**os.environ, **ACCOUNT, "SOAPMAIL_ENDPOINT": server.endpoint}
+        environment = {**unmeasured(), **ACCOUNT, "SOAPMAIL_ENDPOINT": server.endpoint}
         with process(
             *ORDERS["pay"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
         ) as command:
@@ -1097,3 +1102,43 @@ def test_in_another_thread_signals_are_left_alone(sandbox: Sandbox) -> None:
         thread.start()
         thread.join()
     assert done == ["ok"]
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_a_change_that_was_stopped_before_it_left_ends_the_command(
+    run: Callable[..., Result], name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number = getattr(signal, name)
+
+    def stopped(*args: object) -> int:
+        raise cli.Stopped(number)
+
+    monkeypatch.setattr(cli, "_pay", stopped)
+    monkeypatch.setattr(os, "kill", lambda *args: None)
+    monkeypatch.setattr(signal, "signal", lambda *args: None)
+    assert run("pay", "5", "--yes") == (128 + number, "", "")
+
+
+def test_a_signal_before_anything_was_sent_passes(sandbox: Sandbox) -> None:
+    before = {number: signal.getsignal(number) for number in cli._SIGNALS}
+    try:
+        with soapmail.Client(USERNAME, PASSWORD, endpoint=sandbox.endpoint) as client:
+            with pytest.raises(cli.Stopped):
+                cli._change(client, lambda: signal.raise_signal(signal.SIGTERM), str)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def test_what_cannot_be_shown_is_told(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    with soapmail.Client(USERNAME, PASSWORD, endpoint=sandbox.endpoint) as client:
+
+        def fail(done: object) -> str:
+            raise ValueError("not to be written")
+
+        with pytest.raises(cli.Unshown, match=r"only the output failed \(not to be written\)"):
+            cli._change(client, lambda: client.make_payment(7514880), fail)
+        monkeypatch.setattr(sys, "__stdout__", None)
+        with pytest.raises(cli.Unshown, match="stdout is closed"):
+            cli._change(client, lambda: client.make_payment(7529153), str)
+    assert cli._code(cli.Unshown("x")) == 6

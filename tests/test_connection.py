@@ -101,7 +101,10 @@ def test_a_timeout_is_ours_when_time_is_up_unless_the_system_says_so() -> None:
     early, late = Exchange(Deadline(5)), Exchange(Deadline(-1))
     system, mine = TimeoutError(110, "Connection timed out"), TimeoutError("mine")
     assert early.timed_out(system) is late.timed_out(system) is system
+    assert early.interruption is None
     assert early.timed_out(mine) is mine
+    interruptions: list[object] = [early.interruption]
+    assert interruptions == [mine]
     assert isinstance(late.timed_out(mine), TimeUp)
     assert [is_foreign(one) for one in (system, mine, TimeUp(), OSError())] == [False, True, False, False]  # fmt: skip
     with pytest.raises(TimeUp):

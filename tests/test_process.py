@@ -1066,3 +1066,17 @@ def test_what_an_adapter_of_the_callers_own_raises_passes() -> None:
         session.mount("http://", Wrong())
         with pytest.raises(LookupError, match="of the adapter"):
             client("http://127.0.0.1:9/", session=session, session_id="x").get_services()
+
+
+def test_a_timeout_of_the_callers_own_between_two_waits_is_his_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A signal may come while requests is at work, and not while a connection waits."""
+    error = TimeoutError("mine")
+    monkeypatch.setattr(HTTPAdapter, "request_url", lambda *args: throw(error)())
+    with Faulty(normal) as server:
+        for do in (Client.get_services, lambda one: one.make_payment(5)):
+            with pytest.raises(TimeoutError) as caught:
+                do(client(server, session_id="x"))
+            assert caught.value is error
+    assert server.requests == []
