@@ -1142,3 +1142,14 @@ def test_what_cannot_be_shown_is_told(sandbox: Sandbox, monkeypatch: pytest.Monk
         with pytest.raises(cli.Unshown, match="stdout is closed"):
             cli._change(client, lambda: client.make_payment(7529153), str)
     assert cli._code(cli.Unshown("x")) == 6
+
+
+def test_a_signal_that_is_ignored_or_handled_elsewhere_is_left_alone(sandbox: Sandbox) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with soapmail.Client(USERNAME, PASSWORD, endpoint=sandbox.endpoint) as client:
+            found = cli._change(client, lambda: signal.getsignal(signal.SIGHUP), lambda done: "")
+        assert found is signal.SIG_IGN
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
