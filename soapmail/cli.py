@@ -380,9 +380,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_lists(commands: _Commands) -> None:
-    one = commands.add(
-        "invoices", _invoices, "list the invoices", "invoices --open --since 2021-03-01"
-    )
+    add = commands.add
+    one = add("invoices", _invoices, "list the invoices", "invoices --open --since 2021-03-01")
     one.add_argument("--unpaid", action="store_true", help="those the server lists as unpaid")
     one.add_argument("--open", action="store_true", help="charges neither paid nor deleted")
     one.add_argument("--since", type=_date, metavar="DATE", help="dated on this day or later")
@@ -390,22 +389,21 @@ def _add_lists(commands: _Commands) -> None:
     one.add_argument("--service", type=_number, metavar="ID", help="of this service only")
     one.add_argument("--services", action="store_true", help="show the status of their services")
     _add_format(one)
-    _add_format(
-        commands.add("services", _services, "list the mail services", "services --format csv")
-    )
-    one = commands.add("service", _service, "show a mail service", "service 8556")
+    _add_format(add("services", _services, "list the mail services", "services --format csv"))
+    one = add("service", _service, "show a mail service", "service 8556")
     one.add_argument("id", type=_number, help="the mail_id of the service")
     _add_format(one)
 
 
 def _add_changes(commands: _Commands) -> None:
-    one = commands.add("cancel", _cancel, "cancel a mail service", "cancel 8556 --yes")
+    add = commands.add
+    one = add("cancel", _cancel, "cancel a mail service", "cancel 8556 --yes")
     one.add_argument("id", type=_number, help="the mail_id of the service")
     _add_yes(one)
-    one = commands.add("buy", _buy, "order a mail service", "buy --yes")
+    one = add("buy", _buy, "order a mail service", "buy --yes")
     one.add_argument("--coupon", default="", help="a code that makes it cheaper")
     _add_yes(one)
-    one = commands.add(
+    one = add(
         "send",
         _send,
         "send a mail; its body comes from stdin",
@@ -416,37 +414,38 @@ def _add_changes(commands: _Commands) -> None:
     one.add_argument("--subject", required=True, metavar="TEXT")
     one.add_argument("--body-file", metavar="FILE", help="read the body from this file (UTF-8)")
     _add_yes(one)
-    one = commands.add("pay", _pay, "pay an invoice from the account's funds", "pay 7514880 --yes")
+    one = add("pay", _pay, "pay an invoice from the account's funds", "pay 7514880 --yes")
     one.add_argument("invoice", type=_number, help="its invoices_id")
     _add_yes(one)
 
 
 def _add_urls(commands: _Commands) -> None:
-    one = commands.add(
+    add = commands.add
+    one = add(
         "pay-url", _pay_url, "print a PayPal URL for an invoice", "pay-url 7514880", anonymous=True
     )
     one.add_argument("invoice", type=_number, help="its invoices_id")
-    one = commands.add(
-        "login-url", _login_url, "print a login URL of a mail service", "login-url 8556"
-    )
+    one = add("login-url", _login_url, "print a login URL of a mail service", "login-url 8556")
     one.add_argument("id", type=_number, help="the mail_id of the service")
 
 
 def _add_prepays(commands: _Commands) -> None:
-    one = commands.add("list", _prepay_list, "list the prepaid balances", "prepay list")
+    add = commands.add
+    one = add("list", _prepay_list, "list the prepaid balances", "prepay list")
     _add_format(one)
-    one = commands.add("remaining", _prepay_remaining, "print what is left", "prepay remaining")
+    one = add("remaining", _prepay_remaining, "print what is left", "prepay remaining")
     one.add_argument("--module", default="mail", help="default: mail")
-    one = commands.add("add", _prepay_add, "add a prepaid balance", "prepay add 10.50 --yes")
+    one = add("add", _prepay_add, "add a prepaid balance", "prepay add 10.50 --yes")
     one.add_argument("amount", type=_amount, help="in the account's currency")
     one.add_argument("--module", default="mail", help="default: mail")
     _add_yes(one)
 
 
 def _add_rest(commands: _Commands) -> None:
-    one = commands.add("modules", _modules, "list the modules", "modules", anonymous=True)
+    add = commands.add
+    one = add("modules", _modules, "list the modules", "modules", anonymous=True)
     _add_format(one)
-    one = commands.add(
+    one = add(
         "call",
         _call,
         "do any operation of the API and print its result as JSON",
@@ -461,7 +460,7 @@ def _add_rest(commands: _Commands) -> None:
         help="in the documented order; int, float, bool, or text if no type is given",
     )
     _add_yes(one)
-    one = commands.add(
+    one = add(
         "sandbox",
         _sandbox,
         "serve the sandbox for other programs",

@@ -48,8 +48,6 @@ class Response(NamedTuple):
     short: str | None = None
     # What is wrong with a body that did come.
     wrong: str | None = None
-    # Whether the connection can carry another request.
-    reusable: bool = False
 
 
 class Transport:
@@ -161,8 +159,9 @@ class Transport:
             exchange.handed_over()
             # The adapter, not the session, sends: so no redirect is followed and no cookie kept.
             with adapter.send(request, timeout=(left, left), **settings) as answer:
-                response = _response(answer, Body(answer, exchange, self._limit))
-                kept = response.reusable
+                body = Body(answer, exchange, self._limit)
+                response = _response(answer, body)
+                kept = body.reusable()
                 if kept:
                     answer.raw.release_conn()
             return response
@@ -205,7 +204,6 @@ def _response(answer: requests.Response, body: Body) -> Response:
         transient=answer.status_code in _BUSY,
         short=body.short,
         wrong=body.wrong,
-        reusable=body.reusable(),
     )
 
 
