@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import signal
+from contextlib import contextmanager
 from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -17,7 +19,7 @@ from soapmail.document import Document
 from soapmail.sandbox import SESSION_ID
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 ROOT = Path(__file__).parent.parent
 DATA = ROOT / "tests" / "data"
@@ -65,6 +67,18 @@ RECORDS: dict[str, type[Any]] = {
     for record in (getattr(models, name) for name in models.__all__)
     for struct in re.findall(r"``(\w+)``", record.__doc__.partition("\n")[0])
 }
+
+
+@contextmanager
+def alarmed(after: float, handler: Callable[[int, Any], object]) -> Iterator[None]:
+    """Let a signal come some time after the start of what is tried."""
+    before = signal.signal(signal.SIGALRM, handler)
+    signal.setitimer(signal.ITIMER_REAL, after)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def checkout(folder: Path) -> None:

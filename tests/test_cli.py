@@ -31,7 +31,7 @@ from .faulty import Faulty, Request, after_login
 from .support import FIELDS, LIST, LOGIN, SAMPLES, fault_answer, status_answer, text_answer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 
@@ -860,12 +860,14 @@ def unmeasured() -> dict[str, str]:
     return {key: text for key, text in os.environ.items() if not key.startswith("COVERAGE")}
 
 
-def signalled(number: int, answering: Any, *arguments: str) -> tuple[int, str]:
-    """Send a signal as soon as the server has what it is to stay silent about."""
+def signalled(
+    numbers: Sequence[int], *arguments: str, logs_in: bool, gap: float = 0.0
+) -> tuple[int, str]:
+    """Send signals as soon as the server has what it is to stay silent about."""
     arrived = threading.Event()
 
     def handler(request: Request) -> None:
-        if request.operation == "api_login" and answering is not None:
+        if request.operation == "api_login" and logs_in:
             request.answer(LOGIN)
             return
         arrived.set()
@@ -879,7 +881,9 @@ def signalled(number: int, answering: Any, *arguments: str) -> tuple[int, str]:
         ) as command:  # fmt: skip
             assert arrived.wait(20)
             time.sleep(0.05)
-            command.send_signal(number)
+            for n, number in enumerate(numbers):
+                time.sleep(gap if n else 0)
+                command.send_signal(number)
             _, err = command.communicate(timeout=20)
         return command.returncode, err.decode()
 
@@ -889,7 +893,7 @@ def signalled(number: int, answering: Any, *arguments: str) -> tuple[int, str]:
 def test_a_signal_in_the_middle_of_a_change_says_that_it_may_have_happened(
     what: str, name: str
 ) -> None:
-    code, err = signalled(getattr(signal, name), True, *ORDERS[what])
+    code, err = signalled([getattr(signal, name)], *ORDERS[what], logs_in=True)
     assert code == 5
     done = "been sent" if what == "send" else "happened"
     assert f"it may or may not have {done}; check before repeating: Stopped: {name}" in err
@@ -903,31 +907,16 @@ def test_a_signal_before_or_without_a_change_ends_as_it_always_did(
 ) -> None:
     """The login is silent, so nothing of the operation itself was sent."""
     number = getattr(signal, name)
-    assert signalled(number, None, *arguments) == (130 if name == "SIGINT" else -number, "")
+    found = signalled([number], *arguments, logs_in=False)
+    assert found == (130 if name == "SIGINT" else -number, "")
 
 
 @pytest.mark.parametrize("gap", [0.0, 0.003, 0.02])
 def test_a_second_signal_does_not_come_between_the_first_and_its_words(gap: float) -> None:
-    arrived = threading.Event()
-
-    def handler(request: Request) -> None:
-        if request.operation == "api_login":
-            request.answer(LOGIN)
-            return
-        arrived.set()
-        request.closing.wait(20)
-
-    with Faulty(handler) as server:
-        environment = {**unmeasured(), **ACCOUNT, "SOAPMAIL_ENDPOINT": server.endpoint}
-        with process(*ORDERS["pay"], stderr=subprocess.PIPE, env=environment) as command:
-            assert arrived.wait(20)
-            time.sleep(0.05)
-            command.send_signal(signal.SIGTERM)
-            time.sleep(gap)
-            command.send_signal(signal.SIGHUP)
-            _, err = command.communicate(timeout=20)
-    assert command.returncode == 5
-    assert b"it may or may not have happened" in err
+    both = [signal.SIGTERM, signal.SIGHUP]
+    code, err = signalled(both, *ORDERS["pay"], logs_in=True, gap=gap)
+    assert code == 5
+    assert "it may or may not have happened" in err
 
 
 def test_an_ignored_signal_stays_ignored() -> None:
@@ -1069,6 +1058,16 @@ def test_a_signal_ends_the_command_as_it_would_have(
     assert done == ([] if name == "SIGINT" else own)
 
 
+@pytest.fixture
+def _handlers() -> Iterator[None]:
+    """Put back the handlers that a command would have left for its end."""
+    before = {number: signal.getsignal(number) for number in cli._SIGNALS}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("_handlers")
 def test_a_signal_between_the_answer_and_the_command_is_told_too(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -1080,15 +1079,10 @@ def test_a_signal_between_the_answer_and_the_command_is_told_too(
             signal.raise_signal(signal.SIGTERM)
             return None
 
-        before = {number: signal.getsignal(number) for number in cli._SIGNALS}
-        try:
-            with pytest.raises(soapmail.OutcomeUnknown, match="may or may not .*SIGTERM"):
-                cli._change(client, do, str)
-            # A second one would come between this and what is said of it.
-            assert {signal.getsignal(number) for number in before} == {signal.SIG_IGN}
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+        with pytest.raises(soapmail.OutcomeUnknown, match="may or may not .*SIGTERM"):
+            cli._change(client, do, str)
+        # A second one would come between this and what is said of it.
+        assert {signal.getsignal(number) for number in cli._SIGNALS} == {signal.SIG_IGN}
 
 
 def test_in_another_thread_signals_are_left_alone(sandbox: Sandbox) -> None:
@@ -1119,15 +1113,11 @@ def test_a_change_that_was_stopped_before_it_left_ends_the_command(
     assert run("pay", "5", "--yes") == (128 + number, "", "")
 
 
+@pytest.mark.usefixtures("_handlers")
 def test_a_signal_before_anything_was_sent_passes(sandbox: Sandbox) -> None:
-    before = {number: signal.getsignal(number) for number in cli._SIGNALS}
-    try:
-        with soapmail.Client(USERNAME, PASSWORD, endpoint=sandbox.endpoint) as client:
-            with pytest.raises(cli.Stopped):
-                cli._change(client, lambda: signal.raise_signal(signal.SIGTERM), str)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    with soapmail.Client(USERNAME, PASSWORD, endpoint=sandbox.endpoint) as client:
+        with pytest.raises(cli.Stopped):
+            cli._change(client, lambda: signal.raise_signal(signal.SIGTERM), str)
 
 
 def test_what_cannot_be_shown_is_told(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -1144,12 +1134,10 @@ def test_what_cannot_be_shown_is_told(sandbox: Sandbox, monkeypatch: pytest.Monk
     assert cli._code(cli.Unshown("x")) == 6
 
 
+@pytest.mark.usefixtures("_handlers")
 def test_a_signal_that_is_ignored_or_handled_elsewhere_is_left_alone(sandbox: Sandbox) -> None:
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
-        with soapmail.Client(USERNAME, PASSWORD, endpoint=sandbox.endpoint) as client:
-            found = cli._change(client, lambda: signal.getsignal(signal.SIGHUP), lambda done: "")
-        assert found is signal.SIG_IGN
-        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
-    finally:
-        signal.signal(signal.SIGHUP, before)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    with soapmail.Client(USERNAME, PASSWORD, endpoint=sandbox.endpoint) as client:
+        found = cli._change(client, lambda: signal.getsignal(signal.SIGHUP), lambda done: "")
+    assert found is signal.SIG_IGN
+    assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN

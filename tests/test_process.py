@@ -7,7 +7,6 @@ import gc
 import logging
 import os
 import pickle
-import signal
 import socket
 import ssl
 import sys
@@ -43,6 +42,7 @@ from .support import (
     LIST,
     LOGIN,
     SID,
+    alarmed,
     envelope,
     fault_answer,
     invoices_answer,
@@ -53,7 +53,8 @@ from .support import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
 PAID = status_answer("api_make_payment", "ok", "Paid")
 FULL = many_rows(12)
@@ -95,16 +96,9 @@ def closed_port() -> int:
     return port
 
 
-@contextlib.contextmanager
-def alarm(after: float, work: Callable[[], object]) -> Iterator[None]:
+def alarm(after: float, work: Callable[[], object]) -> AbstractContextManager[None]:
     """Let a signal's handler do something in the middle of what is tried."""
-    before = signal.signal(signal.SIGALRM, lambda number, frame: work() and None)
-    signal.setitimer(signal.ITIMER_REAL, after)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+    return alarmed(after, lambda number, frame: work())
 
 
 def throw(error: BaseException) -> Any:

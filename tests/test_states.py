@@ -10,7 +10,6 @@ import gc
 import os
 import pickle
 import re
-import signal
 import threading
 import warnings
 from collections import Counter
@@ -27,10 +26,10 @@ from soapmail import AuthenticationError, Client, OutcomeUnknown, SoapMailError,
 from soapmail.sandbox import PASSWORD, USERNAME
 
 from .faulty import Faulty, Hangup, Request
-from .support import envelope, fault_answer, many_rows, status_answer, text_answer
+from .support import alarmed, envelope, fault_answer, many_rows, status_answer, text_answer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
 PACKAGE = str(Path(soapmail.__file__).parent)
 FULL = many_rows(12)
@@ -89,8 +88,7 @@ class Interrupted(BaseException):
     """What no part of the library expects."""
 
 
-@contextlib.contextmanager
-def interrupted(after: float, error: BaseException) -> Iterator[None]:
+def interrupted(after: float, error: BaseException) -> AbstractContextManager[None]:
     """Raise an error from a signal's handler, if the library is at work then."""
 
     def handler(number: int, frame: Any) -> None:
@@ -99,13 +97,7 @@ def interrupted(after: float, error: BaseException) -> Iterator[None]:
                 raise error
             frame = frame.f_back
 
-    before = signal.signal(signal.SIGALRM, handler)
-    signal.setitimer(signal.ITIMER_REAL, after)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+    return alarmed(after, handler)
 
 
 AFTER = st.floats(0.0002, 0.02)
@@ -188,15 +180,8 @@ class Calls(RuleBasedStateMachine):
     def a_handler_makes_a_call(self, after: float) -> None:
         inner, outer = next(self.numbers), next(self.numbers)
         told: list[str] = []
-        before = signal.signal(
-            signal.SIGALRM, lambda *args: told.append(self.pay(self.client, inner))
-        )
-        signal.setitimer(signal.ITIMER_REAL, after)
-        try:
+        with alarmed(after, lambda *args: told.append(self.pay(self.client, inner))):
             self.note(outer, self.pay(self.client, outer))
-        finally:
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            signal.signal(signal.SIGALRM, before)
         if told:
             self.note(inner, told[0])
 
