@@ -1,0 +1,64 @@
+"""Run all tests on every Python of this machine: `nox -f tests/noxfile.py`; `-p 3.15` on one that must be there."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import nox
+
+ROOT = Path(__file__).parents[1]
+
+PYTHONS = ["3.10", "3.11", "3.12", "3.13", "3.14", "3.15", "pypy3"]
+LOWEST = ["lxml==4.9.2", "requests==2.32.2"]
+
+
+def is_here(python: str) -> bool:
+    """Ask the interpreter itself: a name on the path may be a shim without one behind it."""
+    name = python if python.startswith("pypy") else f"python{python}"
+    try:
+        return subprocess.run([name, "-c", ""], capture_output=True, check=False).returncode == 0
+    except OSError:
+        return False
+
+
+found = [python for python in PYTHONS if is_here(python)]
+# Lowest versions have no wheels for newer Pythons.
+lowest_python = next((python for python in ("3.10", "3.11") if python in found), "3.10")
+nox.options.envdir = str(ROOT / ".nox")
+nox.options.error_on_missing_interpreters = True
+if not any(argument.startswith(("-p", "--py")) for argument in sys.argv):
+    nox.options.sessions = [
+        *(f"tests-{python}" for python in found),
+        *([f"lowest-{lowest_python}"] if lowest_python in found else []),
+        "missing",
+    ]
+
+
+@nox.session(python=PYTHONS)
+def tests(session: nox.Session) -> None:
+    """Run the tests with the newest packages."""
+    peers = [] if str(session.python).startswith("pypy") else [".[peers]"]
+    session.chdir(ROOT)
+    session.install("--quiet", "--only-binary", "lxml", ".[test]", *peers)
+    _run(session)
+
+
+@nox.session(python=["3.10", "3.11"])
+def lowest(session: nox.Session) -> None:
+    """Run the tests with the lowest packages that setup.cfg allows."""
+    session.chdir(ROOT)
+    session.install("--quiet", "--only-binary", "lxml", ".[test,peers]", *LOWEST)
+    _run(session)
+
+
+@nox.session(python=False)
+def missing(session: nox.Session) -> None:
+    """Say which interpreters were not found, and so not tried."""
+    absent = [python for python in PYTHONS if python not in found]
+    session.log(f"missing here, so not tried: {', '.join(absent) or 'none'}")
+
+
+def _run(session: nox.Session) -> None:
+    session.run("python", "-m", "pytest", "-q", "-n", "auto", *session.posargs)
