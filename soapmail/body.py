@@ -12,8 +12,7 @@ import urllib3
 
 from . import patterns
 from .connection import source_of
-from .deadline import Deadline
-from .exchange import TimeUp, is_foreign
+from .exchange import Deadline, TimeUp, is_foreign
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,10 +1,8 @@
 """Connections that tell their exchange whether a byte left, and whether more came than was read.
 
 Each exchange has a line of its own: a copy of an adapter of requests without its retries, with
-connections that report to the exchange. Whatever soapmail reaches into of urllib3 and http.client
-is here: ``pools`` and ``pool_classes_by_scheme`` of a PoolManager, ``_new_conn`` and ``_dns_host``
-of a connection, ``QueueCls`` of a pool, ``_fp`` of a response, ``response_class``, ``makefile``,
-``_tunnel``, ``defects`` and ``_payload`` of http.client.
+connections that report to the exchange. All private reaches into urllib3 and http.client are here;
+``tests/README.md`` lists them.
 """
 
 from __future__ import annotations
@@ -284,3 +282,12 @@ class Stream(io.BufferedReader):
 def source_of(raw: Any) -> Any:
     """Give what the response of somebody else's connection is read from."""
     return getattr(raw, "_fp", raw)
+
+
+def head_of(answer: requests.Response, exchange: Exchange) -> dict[str, Any]:
+    """Give version, reason and headers as they came, each of them apart, where they are known."""
+    source = exchange.source
+    version = {9: "HTTP/0.9", 10: "HTTP/1.0"}.get(getattr(source, "version", 11), "HTTP/1.1")
+    headers = answer.headers.items() if source is None else source.msg.items()
+    reason = getattr(source, "reason", None) or answer.reason or ""
+    return {"version": version, "reason": reason, "headers": list(headers)}

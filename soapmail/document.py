@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple, TypedDict
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .decoding import repaired
-from .element import declared_rows, etree, local_name
+from .element import XPath, etree, is_counted, local_name, no_text_inside
 from .errors import ResponseError, SoapFault
+from .patterns import TAG
 from .references import References, has_references
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .deadline import Deadline
     from .decoding import Text
-
-XPath = etree.XPath
+    from .exchange import Deadline
 
 # Small enough that the rows of one chunk stay in the processor's cache.
 _CHUNK = 32 * 1024
+# Older parsers take the square of a tag's attributes, and each element repeats its namespace.
+_LONG_TAG = 8 * 1024
+_STEP = 4 * 1024
+_LONG_SPACE = 200
+_SPACES = 1000
 _FAR = 10_000  # in which a secret is found before the end of it is shown
 _ENVELOPES = {
     "{http://schemas.xmlsoap.org/soap/envelope/}Envelope",
@@ -27,43 +31,29 @@ _ENVELOPES = {
 }
 
 _BODY = XPath("*[local-name()='Body'][namespace-uri()=namespace-uri(..)]")
-_FAULT = XPath("*[local-name()='Body']/*[local-name()='Fault'][namespace-uri()=namespace-uri(/*)]")
-_RESULT = XPath("*[local-name()='Body']/*[1]")
-_RETURN = XPath("*[local-name()='Body']/*[1]/*")
-_INDEPENDENT = XPath("*[local-name()='Body']/*[position()>1][not(@*[local-name()='id'])]")
-_FAULT_CODE = XPath(
-    "string(*[local-name()='faultcode'] | *[local-name()='Code']/*[local-name()='Value'])",
-    smart_strings=False,
-)
-_FAULT_TEXT = XPath(
-    "string(*[local-name()='faultstring'] | *[local-name()='Reason']/*[local-name()='Text'])",
-    smart_strings=False,
-)
-_FAULT_ACTOR = XPath(
-    "string(*[local-name()='faultactor'] | *[local-name()='Role'])", smart_strings=False
-)
-_FAULT_DETAIL = XPath(
-    "string(*[local-name()='detail'] | *[local-name()='Detail'])", smart_strings=False
-)
+_FAULT = XPath("*[local-name()='Fault']")
+_RETURN = XPath("*[1]/*")
+_INDEPENDENT = XPath("*[position()>1][not(@*[local-name()='id'])]")
+_FAULT_PARTS = [
+    XPath(f"string({path})")
+    for path in (
+        "*[local-name()='faultcode'] | *[local-name()='Code']/*[local-name()='Value']",
+        "*[local-name()='faultstring'] | *[local-name()='Reason']/*[local-name()='Text']",
+        "*[local-name()='faultactor'] | *[local-name()='Role']",
+        "*[local-name()='detail'] | *[local-name()='Detail']",
+    )
+]
 _FAULT_TEXT_END = rb"</(?:[\w.-]+:)?(?:faultstring|Reason)\s*>"
 
 
-class _Safe(TypedDict):
-    encoding: str
-    remove_comments: bool
-    remove_pis: bool
-    resolve_entities: bool
-    no_network: bool
-
-
 # Comments and processing instructions would split a value's text.
-_SAFE = _Safe(
-    encoding="utf-8",
-    remove_comments=True,
-    remove_pis=True,
-    resolve_entities=False,
-    no_network=True,
-)
+_SAFE: dict[str, Any] = {
+    "encoding": "utf-8",
+    "remove_comments": True,
+    "remove_pis": True,
+    "resolve_entities": False,
+    "no_network": True,
+}
 
 
 class Part(NamedTuple):
@@ -75,6 +65,7 @@ class Part(NamedTuple):
     element: etree._Element
     whole: bool
     encoded: bool
+    deadline: Deadline
 
 
 class Malformed(Exception):
@@ -90,6 +81,9 @@ class Document:
         self._take(text)
 
     def _take(self, text: Text) -> None:
+        if b"\r" in text.data:  # which older parsers keep in CDATA
+            data = text.data[text.start :].replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+            text = text._replace(data=data, start=0)
         self._text = text
         self._encoded = b"base64" in text.data
         self._linked = has_references(text.data)
@@ -102,18 +96,19 @@ class Document:
     def repair(self) -> None:
         """Begin again, without what XML forbids."""
         assert self._text.source is not None
-        self._take(repaired(*self._text.source))
+        self._take(repaired(*self._text.source, self.deadline))
 
-    def whole(self) -> Part:
+    def whole(self, *, counted: bool = False) -> Part:
         """Give the return element of the whole answer.
 
+        ``counted``: the reader counts rows, so that an answer may lack its last closing tags.
         SoapFault: the answer is a fault. ResponseError: it is not one whole SOAP answer.
         """
         try:
-            return list(self._parts(growing=False))[-1]
+            return list(self._parts(growing=False, counted=counted))[-1]
         except Malformed:
             self.repair()
-        return list(self._parts(growing=False))[-1]
+        return list(self._parts(growing=False, counted=counted))[-1]
 
     def growing(self) -> Iterator[Part]:
         """Give the return element again and again while it grows, so that rows can be freed.
@@ -121,27 +116,30 @@ class Document:
         References may point anywhere, so an answer that has some comes as a whole. Malformed: it
         has to be repaired, and read from the start.
         """
-        return self._parts(growing=self._text.whole and not self._linked)
+        return self._parts(growing=self._text.whole and not self._linked, counted=True)
 
-    def _parts(self, *, growing: bool) -> Iterator[Part]:
-        parser = etree.XMLPullParser(events=("start",), tag=("{*}Envelope", "{*}Body"), **_SAFE)
+    def _parts(self, *, growing: bool, counted: bool) -> Iterator[Part]:
+        names = ("{*}Envelope", "{*}Body")
+        parser = etree.XMLPullParser(("start", "start-ns", "end-ns"), tag=names, **_SAFE)
         reader = _Reader()
         data = self._text.data
+        tags = _Tags(data)
         try:
             for at in range(self._text.start, len(data), _CHUNK):
                 self.deadline.check()
+                tags.check(at, min(at + _CHUNK, len(data)))
                 parser.feed(data[at : at + _CHUNK])
                 reader.look(parser)
                 if growing and reader.value is not None:
                     self._check_operation(reader.value.getparent())
-                    yield Part(reader.value, whole=False, encoded=self._encoded)
+                    yield Part(reader.value, False, self._encoded, self.deadline)
             if not self._text.whole:
-                parser.feed(self._closing(reader))
+                parser.feed(self._closing(reader, counted=counted))
             root = parser.close()
         except etree.LxmlError as error:
             problem = str(error)
         else:
-            yield Part(self._checked(root), whole=True, encoded=self._encoded)
+            yield Part(self._checked(root), True, self._encoded, self.deadline)
             return
         if self._text.source is not None:
             raise Malformed
@@ -152,38 +150,40 @@ class Document:
     def _end(self) -> str:
         return "…" + self._text.data[-_FAR:].decode(errors="ignore")
 
-    def _closing(self, reader: _Reader) -> bytes:
-        """Give the closing tags that are missing, if it is certain that nothing else is."""
-        data, root, value = self._text.data, reader.root, reader.value
-        if root is None:
-            raise ResponseError("cut off and not well-formed", value=self._end())
-        for fault in _FAULT(root):
+    def _closing(self, reader: _Reader, *, counted: bool) -> bytes:
+        """Give the closing tags that are missing, where the rows tell that nothing else is."""
+        data, body, value = self._text.data, reader.body, reader.value
+        for fault in _faults(body):
             if re.search(_FAULT_TEXT_END, data):
                 raise _fault(fault)
             raise ResponseError("a fault whose text is cut off", value=self._end())
         if value is None:
             raise ResponseError("cut off before the value", value=self._end())
+        if not counted or not is_counted(value):
+            raise ResponseError("cut off", value=self._end())
         elements = [value, *value.iterancestors()]
         closing = "".join(f"</{_written(element)}>" for element in elements).encode()
-        kept = max(n for n in range(len(closing)) if data.endswith(closing[:n]))
-        # "</" of the return element rules out further rows; without it only the count can.
-        if kept < 2 and declared_rows(value) is None:
-            raise ResponseError("cut off inside the value", value=self._end())
-        return closing[kept:]
+        return closing[max(n for n in range(len(closing)) if data.endswith(closing[:n])) :]
 
     def _checked(self, root: etree._Element) -> etree._Element:
         """Return the one return element of a whole envelope."""
         if root.tag not in _ENVELOPES:
             raise ResponseError("not a SOAP envelope", value=str(root.tag))
-        if len(_BODY(root)) != 1:
-            raise ResponseError(f"{len(_BODY(root))} bodies in the envelope")
-        for fault in _FAULT(root):
+        bodies: list[etree._Element] = _BODY(root)
+        if len(bodies) != 1:
+            raise ResponseError(f"{len(bodies)} bodies in the envelope")
+        (body,) = bodies
+        for fault in _faults(body):
             raise _fault(fault)
-        for result in _RESULT(root):
+        if _FAULT(root):
+            raise ResponseError("a fault outside the body")
+        for result in body[:1]:
             self._check_operation(result)
-        if _INDEPENDENT(root):
+        for element in (root, body, *body[:1]):
+            no_text_inside(element, local_name(element))
+        if _INDEPENDENT(body):
             raise ResponseError("more than one answer in the body")
-        values: list[etree._Element] = _RETURN(root)
+        values: list[etree._Element] = _RETURN(body)
         if len(values) != 1:
             raise ResponseError(f"{len(values)} return values where one belongs")
         if self._linked:
@@ -196,29 +196,87 @@ class Document:
             raise ResponseError("the answer to another operation", value=found)
 
 
+class _Tags:
+    """Refuses a tag that is too long, before the parser takes it."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._last = self._known = -1
+
+    def check(self, start: int, end: int) -> None:
+        """Look at the next bytes: where no tag begins for long, one may not have ended."""
+        for at in range(start, end, _STEP):
+            begun = self._data.rfind(b"<", at, min(at + _STEP, end))
+            if begun >= 0:
+                self._last = begun
+            elif self._known != self._last:
+                self._known = self._last
+                self._check_length()
+
+    def _check_length(self) -> None:
+        data, begun = self._data, self._last
+        limit = begun + _LONG_TAG
+        if data[begun + 1 : begun + 2] in b"!? \t\n" or len(data) < limit:  # not a tag
+            return
+        if not re.compile(TAG).match(data, begun, limit):
+            shown = data[begun:limit].decode(errors="ignore")
+            raise ResponseError(f"a tag of more than {_LONG_TAG} bytes", value=shown)
+
+
 class _Reader:
-    """Finds root and return element of a tree that grows, and looks at nothing twice."""
+    """Finds body and return element of a tree that grows, and looks at nothing twice."""
 
     def __init__(self) -> None:
-        self.root: etree._Element | None = None
+        self.body: etree._Element | None = None
         self.value: etree._Element | None = None
-        self._body: etree._Element | None = None
+        self._root: etree._Element | None = None
+        self._spaces = 0
 
     def look(self, parser: etree.XMLPullParser) -> None:
-        for _, element in parser.read_events():
-            if self.root is None:
-                self.root = element
-            elif self._body is None and element.getparent() is self.root:
-                self._body = element
-        if self.value is None and self._body is not None:
-            result = next(iter(self._body), None)
+        events: Iterator[tuple[str, Any]] = parser.read_events()
+        for event, element in events:
+            if event == "start-ns":
+                self._spaces += 1
+                _check_space(element[1], self._spaces)
+            elif event == "end-ns":
+                self._spaces -= 1
+            elif self._root is None:
+                self._root = element
+            elif self.body is None and _is_body(element, self._root):
+                self.body = element
+        if self.value is None and self.body is not None:
+            result = next(iter(self.body), None)
             if result is not None and local_name(result) != "Fault":
                 self.value = next(iter(result), None)
 
 
+def _check_space(name: str, inside: int) -> None:
+    """Refuse what makes a look for a prefix take long."""
+    if inside > _SPACES:
+        raise ResponseError(f"more than {_SPACES} namespaces, one inside another")
+    if len(name) > _LONG_SPACE:
+        raise ResponseError(f"a namespace of more than {_LONG_SPACE} characters", value=name)
+
+
+def _is_body(element: etree._Element, root: etree._Element) -> bool:
+    own = str(root.tag).removesuffix("Envelope") + "Body"
+    return element.tag == own and element.getparent() is root
+
+
+def _faults(body: etree._Element | None) -> list[etree._Element]:
+    """Give the faults of a body, which have its namespace or none."""
+    if body is None:
+        return []
+    faults: list[etree._Element] = _FAULT(body)
+    known = ("Fault", str(body.tag).removesuffix("Body") + "Fault")
+    for fault in faults:
+        if fault.tag not in known:
+            raise ResponseError("a fault of another namespace than SOAP's", value=str(fault.tag))
+    return faults
+
+
 def _fault(fault: etree._Element) -> SoapFault:
-    parts = (_FAULT_CODE, _FAULT_TEXT, _FAULT_ACTOR, _FAULT_DETAIL)
-    return SoapFault(*(str(part(fault)) for part in parts))
+    return SoapFault(*(str(part(fault)) for part in _FAULT_PARTS))
 
 
 def _written(element: etree._Element) -> str:

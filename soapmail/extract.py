@@ -4,16 +4,31 @@ from __future__ import annotations
 
 import logging
 import re
-from dataclasses import fields
+import sys
+from dataclasses import InitVar, fields
 from functools import lru_cache
 from itertools import islice
-from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_type_hints
+from types import NoneType, UnionType
+from typing import TYPE_CHECKING, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from .deadline import Deadline
 from .decoding import decode
-from .document import Document, Malformed, XPath
-from .element import cell, check_count, column, is_nil, no_text, no_text_inside, value
+from .document import Document, Malformed
+from .element import (
+    XPath,
+    all_sent,
+    cell,
+    check_count,
+    column,
+    is_nil,
+    no_simple_type,
+    no_text,
+    no_text_inside,
+    type_of_items,
+    value,
+)
 from .errors import NO_FIELDS, OperationFailed, ResponseError, SoapMailError
+from .exchange import Deadline
+from .patterns import URL
 from .redaction import outgoing
 
 if TYPE_CHECKING:
@@ -27,25 +42,27 @@ M = TypeVar("M")
 
 _log = logging.getLogger("soapmail")
 
-_ANCHOR = r"""(?i)<a\s[^>]*?\bhref\s*=\s*["']([^"']*)["']"""
-_URL = r"https?://\S+"
+_VALUE = r"""("[^"]*"(?=[\s/>])|'[^']*'(?=[\s/>])|[^\s"'>][^\s>]*(?=[\s>]))"""
+_ANCHOR = rf"""(?i)<a\s+(?:(?!href[\s=])[^\s"'<>=]+(?:\s*=\s*{_VALUE})?\s+)*href\s*=\s*{_VALUE}"""
+# Only what ends in ";": the server writes "&currency_code=" bare, which is no "&curren;".
+_ENTITY = r"&#?\w{1,40};"
+_LONG_URL = 8 * 1024
 
 _ROWS = XPath("*")
 _CELLS = XPath("*/*")
 # While the answer is still being read, its last row may not be whole yet.
 _WHOLE_ROWS = XPath("*[position()<last()]")
 _WHOLE_CELLS = XPath("*[position()<last()]/*")
-_TEXT_BETWEEN = XPath(
-    "string(text()[normalize-space()] | */text()[normalize-space()])", smart_strings=False
-)
+_TEXT_BETWEEN = XPath("string(text()[normalize-space()] | */text()[normalize-space()])")
 
 
 def rows(xml: bytes, model: type[M]) -> list[M]:
     """Map the rows of any operation's answer to a list of ``model``, without a connection.
 
-    ``model`` is a dataclass whose fields are ``int``, ``float`` or ``str``, or one of them or
-    ``None``; they are found by name, and one that a row leaves out is ``None``. SoapFault: the
-    answer is a fault. ResponseError: it is not a whole and right list of such rows.
+    ``model`` is a dataclass whose fields are ``int``, ``float``, ``Decimal`` or ``str``, or one of
+    them or ``None``; they are found by name, and one that a row leaves out is ``None``. A
+    ``Decimal`` keeps all digits of a number, a ``float`` up to 15. SoapFault: the answer is a
+    fault. ResponseError: it is not a whole and right list of such rows.
 
     >>> from dataclasses import make_dataclass
     >>> xml = (
@@ -59,7 +76,8 @@ def rows(xml: bytes, model: type[M]) -> list[M]:
     if not isinstance(xml, bytes):
         raise TypeError(f"xml: bytes expected, not {type(xml).__name__}")
     try:
-        document = Document(decode(xml), None, Deadline())
+        deadline = Deadline()
+        document = Document(decode(xml, None, deadline), None, deadline)
         found = table(document, model)
     except SoapMailError as error:
         failure = outgoing(error)
@@ -88,6 +106,7 @@ def _table(document: Document, model: type[M]) -> list[M]:
     found: list[M] = []
     for part in document.growing():
         array = part.element
+        all_sent(array, "return")
         some = (_ROWS if part.whole else _WHOLE_ROWS)(array)
         if part.whole or some:
             no_text(_TEXT_BETWEEN(array), "return")
@@ -99,6 +118,7 @@ def _table(document: Document, model: type[M]) -> list[M]:
             del some, cells  # a row can be freed only when nothing points into it
             del array[:count]
         if part.whole:
+            no_simple_type(array, "return")
             check_count(array, len(found), "return")
     return found
 
@@ -107,6 +127,7 @@ def struct(document: Document, model: type[M]) -> M | None:
     """Map a single struct to ``model``; nil is ``None``."""
     part = document.whole()
     element = part.element
+    no_simple_type(element, "return")
     no_text_inside(element, "return")
     if len(element) == 0:
         if is_nil(element, "return"):
@@ -152,12 +173,23 @@ def _required(document: Document, kind: type[M]) -> M:
 
 def url(document: Document) -> str:
     """Give the URL alone, also out of an HTML anchor."""
-    text = _required(document, str).strip()
-    anchor = re.match(_ANCHOR, text)
-    found = anchor[1].replace("&amp;", "&") if anchor else text
-    if not re.fullmatch(_URL, found):
+    text = found = _required(document, str).strip()
+    anchor = re.match(_ANCHOR, text[:_LONG_URL])
+    if anchor:
+        written = re.sub("^([\"'])(.*)\\1$", r"\2", anchor[2])
+        found = re.sub(_ENTITY, _meant, written)
+    if len(found) > _LONG_URL or not re.fullmatch(URL, found):
         raise ResponseError("not a URL", place="return", value=text)
     return found
+
+
+def _meant(entity: re.Match[str]) -> str:
+    """Undo an entity, but not the part of a name that happens to be one."""
+    from html import unescape
+    from html.entities import html5
+
+    known = entity[0].startswith("&#") or entity[0][1:] in html5
+    return unescape(entity[0]) if known else entity[0]
 
 
 def status(document: Document, model: type[M]) -> M:
@@ -166,20 +198,28 @@ def status(document: Document, model: type[M]) -> M:
     written = getattr(record, "status", None)
     if written is None:
         raise ResponseError("no status", place="return")
-    if written.strip().lower() != "ok":
+    if written.strip().encode().lower() != b"ok":  # of ASCII alone: there are other letters K
         raise OperationFailed(written, record.status_text)
     return record  # type: ignore[no-any-return]
 
 
 def strings(document: Document) -> list[str]:
-    """Give an array of strings; nil is an empty list."""
-    part = document.whole()
-    no_text_inside(part.element, "return")
-    texts = [
-        value(row, f"row {n}", encoded=part.encoded).text for n, row in enumerate(part.element, 1)
-    ]
-    check_count(part.element, len(texts), "return")
-    return texts
+    """Give an array of strings; nil is an empty list, but a string of it cannot be nil."""
+    part = document.whole(counted=True)
+    array = part.element
+    no_simple_type(array, "return")
+    no_text_inside(array, "return")
+    all_sent(array, "return")
+    declared = type_of_items(array)
+    found = []
+    for n, row in enumerate(array, 1):
+        document.deadline.check()
+        text, nil = value(row, f"row {n}", declared, encoded=part.encoded)
+        if nil:
+            raise ResponseError("nil where a text belongs", place=f"row {n}")
+        found.append(text)
+    check_count(array, len(found), "return")
+    return found
 
 
 # --- arrays of structs -----------------------------------------------------------------------
@@ -196,6 +236,7 @@ def _records(
     widths = list(map(len, some))
     if 0 in widths:
         for n, row in enumerate(some):
+            part.deadline.check()
             no_text_inside(row, _row(first, n))
     names: list[Any] = [cell.tag for cell in cells]
     width = widths[0]
@@ -222,6 +263,7 @@ def _columns(
     plan = _plan(model)
     columns: list[list[Any] | None] = [None] * len(plan)
     for n, tag in enumerate(names):
+        part.deadline.check()
         name = tag.rpartition("}")[2]
         if name not in plan:
             continue
@@ -234,7 +276,7 @@ def _columns(
             for row, one in enumerate(some)
         ]
     if not any(columns):
-        shown = ", ".join(names) or "nothing"
+        shown = ", ".join(names[:9]) or "nothing"
         raise ResponseError("a row without any known field", place=_row(first, 0), value=shown)
     return [made or [None] * count for made in columns]
 
@@ -249,16 +291,23 @@ def _place(first: int | None, offset: int, name: str) -> str:
 
 @lru_cache(maxsize=64)
 def _plan(model: Any) -> dict[str, tuple[int, type[Any]]]:
-    """Say at which place each field stands and whether it is int, float or str."""
+    """Say at which place each field stands, and of which kind it is."""
+    # Whoever has a Decimal for a field has imported it.
+    decimals = [sys.modules["decimal"].Decimal] if "decimal" in sys.modules else []
     hints = get_type_hints(model)
     plan = {}
+    for name, hint in hints.items():
+        if isinstance(hint, InitVar):
+            raise TypeError(f"{model.__name__}.{name}: a field expected, not an InitVar")
     for index, field in enumerate(fields(model)):
         if field.kw_only or not field.init:
             raise TypeError(
                 f"{model.__name__}.{field.name}: a field of the constructor, by position, expected"
             )
-        kinds = {int, float, str} & {hints[field.name], *get_args(hints[field.name])}
-        if len(kinds) != 1:
-            raise TypeError(f"{model.__name__}.{field.name}: int, float or str expected")
-        plan[field.name] = (index, kinds.pop())
+        hint = hints[field.name]
+        either = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+        kinds = [kind for kind in either if kind is not NoneType]
+        if len(kinds) != 1 or kinds[0] not in (int, float, str, *decimals):
+            raise TypeError(f"{model.__name__}.{field.name}: int, float, Decimal or str expected")
+        plan[field.name] = (index, kinds[0])
     return plan

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .errors import ResponseError, shortened
-from .patterns import is_count
+from .patterns import FLOAT, URL, is_count
 
 TYPE_CHECKING = False  # typing itself costs a tenth of the import
 if TYPE_CHECKING:
@@ -182,6 +182,37 @@ class Status:
 
     status: str | None = None
     status_text: str | None = None
+
+    @property
+    def url(self) -> str | None:
+        """The URL that ``auto_zonemta_login`` puts into ``status_text``; ``None``: an empty text.
+
+        ResponseError: the text is not a URL.
+        """
+        import re
+
+        text = (self.status_text or "").strip()
+        if not text or re.fullmatch(URL, text):
+            return text or None
+        raise ResponseError("not a URL", place="status_text", value=shortened(text))
+
+    @property
+    def amount(self) -> Decimal | None:
+        """The amount that ``get_prepay_remaining`` puts into ``status_text``.
+
+        It is in the account's currency; ``None``: an empty text. ResponseError: the text is not a
+        number.
+
+        >>> Status("ok", "12.50").amount
+        Decimal('12.50')
+        """
+        import re
+        from decimal import Decimal
+
+        text = (self.status_text or "").strip()
+        if not text or re.fullmatch(FLOAT, text):
+            return Decimal(text) if text else None
+        raise ResponseError("not a number", place="status_text", value=shortened(text))
 
 
 @dataclass(frozen=True, slots=True)

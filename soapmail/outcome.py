@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .errors import NO_FIELDS, OperationFailed, ResponseError, SoapFault, SoapMailError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class Outcome(NamedTuple):
@@ -15,6 +18,8 @@ class Outcome(NamedTuple):
     # Whether the same request may well work a moment later, and when the server asks for it.
     transient: bool = False
     retry_after: float | None = None
+    # What had to be put right in an answer that is believed.
+    repairs: Sequence[str] = ()
 
     def is_refused(self) -> bool:
         """Tell whether the answer says in words that the session is not valid."""
@@ -25,7 +30,7 @@ class Outcome(NamedTuple):
             words = self.error.status_text
         elif isinstance(self.value, dict):
             status = self.value.get("status")
-            if isinstance(status, str) and status.strip().lower() != "ok":
+            if isinstance(status, str) and status.strip().encode().lower() != b"ok":
                 words = self.value.get("status_text")
         return isinstance(words, str) and "invalid session" in words.lower()
 

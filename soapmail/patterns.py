@@ -14,6 +14,9 @@ _START = (
 NAME = f"[{_START}][{_START}\\-.0-9\u00b7\u0300-\u036f\u203f\u2040]*"
 INT = r"[+-]?[0-9]{1,40}"
 FLOAT = r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?"
+URL = r"https?://[^\s<>\ufffd]+"
+# A whole tag; a value may hold ">".
+TAG = rb"""<[^<>"']*(?:"[^"<]*"[^<>"']*|'[^'<]*'[^<>"']*){0,9999}>"""
 
 
 def is_count(text: str, most: int = 19) -> bool:

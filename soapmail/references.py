@@ -7,19 +7,20 @@ import itertools
 import re
 from typing import TYPE_CHECKING
 
-from .element import etree, local_name, mark
+from .element import XPath, etree, local_name, mark, name_types, spaces_of
 from .errors import ResponseError
 
 if TYPE_CHECKING:
-    from .deadline import Deadline
+    from .exchange import Deadline
 
 _DEPTH = 64
 # What references may add to an answer: some, and in large answers as much as ten times that much.
 _SPARE = 100_000
 _GROWTH = 10
 
-_TARGETS = etree.XPath("//*[@*[local-name()='id']]")
-_ID = etree.XPath("string(@*[local-name()='id'])", smart_strings=False)
+_TARGETS = XPath("//*[@*[local-name()='id']]")
+_SENT_AT = XPath("string(@enc:offset | @enc:position)")
+_ID = XPath("string(@*[local-name()='id'])")
 
 
 class References:
@@ -29,11 +30,15 @@ class References:
         self.deadline = deadline
         self._targets: dict[str, etree._Element] = {}
         for target in _TARGETS(root):
-            if self._targets.setdefault(_ID(target), target) is not target:
-                raise ResponseError("two elements with the same id", value=_ID(target))
+            deadline.check()
+            name = _ID(target)
+            if self._targets.setdefault(name, target) is not target:
+                raise ResponseError("two elements with the same id", value=name)
+        for element in root.iter():
+            deadline.check()
+            name_types(element)
         self._left = _SPARE + _GROWTH * len(data)
         self._ends: dict[str, etree._Element] = {}
-        self._sizes: dict[etree._Element, int] = {}
 
     def resolved(self, value: etree._Element) -> etree._Element:
         """Return the return element with nothing in it that stands elsewhere."""
@@ -44,6 +49,7 @@ class References:
             if depth > _DEPTH:
                 raise ResponseError("nested too deep", place=_place(element))
             for child in list(element):
+                self.deadline.check()
                 target = self._end(child)
                 if target is not child:
                     child = self._put(target, child)
@@ -55,7 +61,13 @@ class References:
         """Follow references from one to the next, each of them once in all."""
         start = element
         passed: dict[str, None] = {}
-        while (link := _link(element)) is not None and link not in self._ends:
+        while (link := _link(element)) is not None:
+            written = _SENT_AT(element)
+            if written:
+                problem = "an array that was sent in part"
+                raise ResponseError(problem, place=_place(start), value=written)
+            if link in self._ends:
+                break
             target = self._targets.get(link.removeprefix("#"))
             if target is None or link in passed:
                 problem = "a reference in a circle" if link in passed else "a reference to nothing"
@@ -67,10 +79,8 @@ class References:
         return end
 
     def _put(self, target: etree._Element, child: etree._Element) -> etree._Element:
-        self.deadline.check()
-        if target not in self._sizes:
-            self._sizes[target] = sum(100 + len(one.text or "") for one in target.iter())
-        self._left -= self._sizes[target]
+        for element in target.iter():
+            self._left -= _size(element)
         if self._left < 0:
             raise ResponseError("references that multiply the answer", place=_place(child))
         made = copy.deepcopy(target)
@@ -79,6 +89,15 @@ class References:
         assert parent is not None
         parent.replace(child, made)
         return made
+
+
+def _size(element: etree._Element) -> int:
+    outer = element.getparent()
+    inherited = {} if outer is None else spaces_of(outer)
+    own = spaces_of(element).items()
+    spaces = [uri or "" for prefix, uri in own if inherited.get(prefix) != uri]
+    texts = [element.text or "", element.tail or "", *map(str, element.values()), *spaces]
+    return 100 * (len(texts) - 1) + sum(map(len, texts))
 
 
 def has_references(data: bytes) -> bool:

@@ -16,12 +16,12 @@ from requests.adapters import HTTPAdapter
 from requests.utils import select_proxy
 
 from .body import BREAKS, Body
-from .connection import Line, line
+from .connection import Line, head_of, line
 from .exchange import TimeUp, is_foreign
 from .patterns import is_count
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from .exchange import Exchange
 
@@ -48,6 +48,9 @@ class Response(NamedTuple):
     short: str | None = None
     # What is wrong with a body that did come.
     wrong: str | None = None
+    version: str = ""
+    reason: str = ""
+    headers: Sequence[tuple[str, str]] = ()
 
 
 class Transport:
@@ -160,7 +163,7 @@ class Transport:
             # The adapter, not the session, sends: so no redirect is followed and no cookie kept.
             with adapter.send(request, timeout=(left, left), **settings) as answer:
                 body = Body(answer, exchange, self._limit)
-                response = _response(answer, body)
+                response = _response(answer, body, exchange)
                 kept = body.reusable()
                 if kept:
                     answer.raw.release_conn()
@@ -193,7 +196,7 @@ class Transport:
             self.close()
 
 
-def _response(answer: requests.Response, body: Body) -> Response:
+def _response(answer: requests.Response, body: Body, exchange: Exchange) -> Response:
     data = body.read()
     written = re.search(_CHARSET, answer.headers.get("Content-Type", ""))
     return Response(
@@ -204,6 +207,7 @@ def _response(answer: requests.Response, body: Body) -> Response:
         transient=answer.status_code in _BUSY,
         short=body.short,
         wrong=body.wrong,
+        **head_of(answer, exchange),
     )
 
 

@@ -4,12 +4,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .element import check_count, etree, local_name, mark, no_text_inside, number, value
+from .element import (
+    Type,
+    all_sent,
+    check_count,
+    etree,
+    local_name,
+    mark,
+    no_text,
+    no_text_inside,
+    number,
+    type_of,
+    type_of_items,
+    value,
+)
 from .errors import ResponseError
 
 if TYPE_CHECKING:
-    from .deadline import Deadline
     from .document import Document, Part
+    from .exchange import Deadline
 
 _DEPTH = 64
 _INTS = frozenset(
@@ -17,11 +30,12 @@ _INTS = frozenset(
     "positiveInteger nonNegativeInteger negativeInteger nonPositiveInteger".split()
 )
 _KINDS = {"float": float, "double": float, "decimal": float, "boolean": bool}
+_MAPS = (None, "http://xml.apache.org/xml-soap")
 
 
 def by_type(document: Document) -> Any:
     """Give whatever the answer holds: structs as dicts, arrays as lists, nil as ``None``."""
-    part = document.whole()
+    part = document.whole(counted=True)
     return _Reader(part, document.deadline).of(part.element, _Place(None, "return"), 0)
 
 
@@ -37,46 +51,59 @@ class _Place(NamedTuple):
 
 class _Reader:
     def __init__(self, part: Part, deadline: Deadline) -> None:
-        self._part = part
+        self._encoded = part.encoded
         self._deadline = deadline
-        self._structs = _empty_structs(part.element)
 
-    def of(self, element: etree._Element, place: _Place, depth: int) -> Any:
+    def of(
+        self, element: etree._Element, place: _Place, depth: int, declared: Type | None = None
+    ) -> Any:
+        """Give an element's value; ``declared`` is what its array says of it."""
+        self._deadline.check()
         if depth > _DEPTH:
             raise ResponseError("nested too deep", place=str(place))
-        kind = _kind(element)
-        if mark(element, "arrayType") is not None or kind == "Array":
-            return self._list(element, place, depth + 1)
+        written = type_of(element)
+        kind = written or declared
+        name = kind.name if kind and kind.is_standard else ""
+        if name == "Array" or name.endswith("]") or _is_counted(element):
+            return self._list(element, type_of_items(element, kind), place, depth + 1)
         if len(element):
             no_text_inside(element, place)
-            return self._dict(element, kind, place, depth + 1)
-        text, nil = value(element, place, encoded=self._part.encoded)
+            return self._dict(element, written, place, depth + 1)
+        text, nil = value(element, place, kind, encoded=self._encoded)
         if nil:
             return None
-        if element in self._structs:
-            return {}
-        simple = int if kind in _INTS else _KINDS.get(kind)
+        if kind and (name == "Struct" or not kind.is_standard):
+            if name == "Struct" or _is_map(kind):
+                no_text(text.strip(), place)
+            if not text.strip():
+                return {}
+        simple = int if name in _INTS else _KINDS.get(name)
         return number(simple, text, place) if simple else text
 
-    def _list(self, element: etree._Element, place: _Place, depth: int) -> list[Any]:
+    def _list(
+        self, element: etree._Element, declared: Type | None, place: _Place, depth: int
+    ) -> list[Any]:
         no_text_inside(element, place)
-        items = []
-        for n, row in enumerate(element, 1):
-            self._deadline.check()
-            items.append(self.of(row, _Place(place, f"row {n}"), depth))
+        all_sent(element, place)
+        items = [
+            self.of(row, _Place(place, f"row {n}"), depth, declared)
+            for n, row in enumerate(element, 1)
+        ]
         check_count(element, len(items), place)
         return items
 
-    def _dict(self, element: etree._Element, kind: str, place: _Place, depth: int) -> Any:
-        names = [local_name(child) for child in element]
-        if kind == "Map":
+    def _dict(self, element: etree._Element, kind: Type | None, place: _Place, depth: int) -> Any:
+        if kind and _is_map(kind):
             return self._map(element, place, depth)
-        if not kind and set(names) == {"item"}:
-            return self._list(element, place, depth)
+        if kind is None and {local_name(child) for child in element} == {"item"}:
+            return self._list(element, None, place, depth)
+        return self._fields(element, place, depth)
+
+    def _fields(self, element: etree._Element, place: _Place, depth: int) -> dict[str, Any]:
+        names = [local_name(child) for child in element]
         if len(set(names)) != len(names):
-            raise ResponseError(
-                "a field that stands twice", place=str(place), value=", ".join(names)
-            )
+            shown = ", ".join(names)
+            raise ResponseError("a field that stands twice", place=str(place), value=shown)
         return {
             name: self.of(child, _Place(place, name), depth)
             for name, child in zip(names, element, strict=True)
@@ -85,38 +112,18 @@ class _Reader:
     def _map(self, element: etree._Element, place: _Place, depth: int) -> dict[Any, Any]:
         found = {}
         for item in element:
-            self._deadline.check()
-            pair = self._dict(item, "", place, depth)
-            key = pair.get("key") if isinstance(pair, dict) and "value" in pair else None
-            if not isinstance(key, (str, int)) or key in found:
+            no_text_inside(item, place)
+            pair = self._fields(item, place, depth)
+            key = pair.get("key")
+            if set(pair) != {"key", "value"} or not isinstance(key, (str, int)) or key in found:
                 raise ResponseError("a map without plain, different keys", place=str(place))
             found[key] = pair["value"]
         return found
 
 
-def _kind(element: etree._Element) -> str:
-    return (mark(element, "type") or "").strip().rpartition(":")[2]
+def _is_map(kind: Type) -> bool:
+    return kind.name == "Map" and kind.space in _MAPS
 
 
-def _empty_structs(root: etree._Element) -> set[etree._Element]:
-    """Find the elements without content whose type is one of the API itself.
-
-    The namespaces are followed from element to element: asking each one for all it can see would
-    take the square of an answer that declares many.
-    """
-    spaces: dict[str | None, list[str]] = {key: [uri] for key, uri in root.nsmap.items()}
-    opened: list[str | None] = []
-    found = set()
-    walk: Any = etree.iterwalk(root, events=("start", "start-ns", "end-ns"))
-    for event, item in walk:
-        if event == "start-ns":
-            opened.append(item[0] or None)
-            spaces.setdefault(opened[-1], []).append(item[1])
-        elif event == "end-ns":
-            spaces[opened.pop()].pop()
-        elif len(item) == 0 and not (item.text or "").strip():
-            prefix = (mark(item, "type") or "").strip().rpartition(":")[0]
-            space = (spaces.get(prefix or None) or [""])[-1]
-            if space and "XMLSchema" not in space and "encoding" not in space:
-                found.add(item)
-    return found
+def _is_counted(element: etree._Element) -> bool:
+    return mark(element, "arrayType") is not None or mark(element, "arraySize") is not None

@@ -14,11 +14,11 @@ import tracemalloc
 from typing import TYPE_CHECKING, Any
 
 from soapmail import Invoice, SoapMailError, Status
-from soapmail.extract import scalar, status, strings, struct, table
+from soapmail.extract import scalar, status, strings, struct, table, url
 from soapmail.redaction import hidden
 from soapmail.values import by_type
 
-from .support import LIST, array_xml, document, envelope, row_xml
+from .support import LIST, array_xml, document, envelope, row_xml, text_answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +27,8 @@ READERS: dict[str, Callable[[Any], object]] = {
     "table": lambda text: table(text, Invoice),
     "struct": lambda text: struct(text, Invoice),
     "status": lambda text: status(text, Status),
-    "scalar": lambda text: scalar(text, str),
+    "scalar": lambda text: scalar(text, float),
+    "url": url,
     "strings": strings,
     "by type": by_type,
 }
@@ -38,6 +39,23 @@ BODY = b"<SOAP-ENV:Body>"
 
 def _list(*rows: str) -> bytes:
     return envelope(LIST, array_xml(rows))
+
+
+def _referred(n: int, target: str) -> bytes:
+    """Give rows that all refer to one element."""
+    return _list(*['<item href="#a"/>'] * n).replace(END, target.encode() + END)
+
+
+def _spaces(n: int) -> str:
+    return "".join(f' xmlns:n{i}="u{i}"' for i in range(n))
+
+
+def _attributes(n: int, value: str = "1") -> str:
+    return "".join(f' a{i}="{value}"' for i in range(n))
+
+
+def _return(content: str, attributes: str = "") -> bytes:
+    return envelope("x", f"<return{attributes}>{content}</return>")
 
 
 def _chain(n: int) -> bytes:
@@ -51,31 +69,102 @@ def _chain(n: int) -> bytes:
 def _wide_target(n: int) -> bytes:
     """Give rows that all refer to one wide row."""
     target = f'<m id="a">{"".join(f"<f{i}>1</f{i}>" for i in range(n))}</m>'
-    return _list(*['<item href="#a"/>'] * n).replace(END, target.encode() + END)
+    return _referred(n, target)
 
 
 def _namespaces(n: int) -> bytes:
-    spaces = "".join(f' xmlns:n{i}="u{i}"' for i in range(n // 10))
     values = "".join(f'<v{i} xsi:type="n{i % (n // 10)}:x"/>' for i in range(n))
-    return envelope("x", f"<return{spaces}>{values}</return>")
+    return _return(values, _spaces(n // 10))
+
+
+def _long_target(n: int) -> bytes:
+    """Give rows that all refer to one row of many attributes and a long text."""
+    text = f"<invoices_description>{'x' * n}</invoices_description>"
+    return _referred(n, f'<m id="a"{_attributes(500)}>{text}</m>')
+
+
+def _nested_namespaces(n: int) -> bytes:
+    """Declare namespaces on every level, and then use them in many places."""
+    opened = f"<a{_spaces(n // 60)}>" * 50
+    values = "".join(f'<v{i} xsi:type="n{i % (n // 60)}:x"/>' for i in range(n))
+    return _return(f"{opened}{values}{'</a>' * 50}")
+
+
+def _encoded(n: int) -> bytes:
+    cell = '<invoices_description xsi:type="xsd:base64Binary">eA==</invoices_description>'
+    data = _list(*[f"<item>{cell}</item>"] * n)
+    return data.replace(b"<return", f"<return{_spaces(n // 10)}".encode())
+
+
+def _text(text: bytes) -> bytes:
+    return _list(ROW).replace(b">x<", b">" + text + b"<")
 
 
 GROWTHS: dict[str, Callable[[int], bytes]] = {
     "rows": lambda n: _list(*[ROW] * n),
-    "fields": lambda n: envelope("x", f"<return>{''.join(f'<f{i}/>' for i in range(n))}</return>"),
-    "one long text": lambda n: envelope("x", f"<return>{'x' * 20 * n}</return>"),
+    "fields": lambda n: _return("".join(f"<f{i}/>" for i in range(n))),
     "blanks before the rows": lambda n: _list(" " * 20 * n, *[ROW] * n),
+    "cut off": lambda n: _list(*[ROW] * n)[:-40],
+    # --- texts
+    "one long text": lambda n: _return("x" * 20 * n),
+    "a text of letters": lambda n: _return("€" * 20 * n),
+    "a text of sections": lambda n: _return("<![CDATA[x]]>" * n),
+    "a text of references": lambda n: _return("&#233;" * n),
+    "a text of forbidden ones": lambda n: _return("\x01" * 20 * n),
+    "a text that is not UTF-8": lambda n: _text("€".encode() * n + b"\xe9a\xff\xe2\x82" * n),
+    "a text of halves": lambda n: _text(b"\xed\xa0\x80" * 5 * n),
+    "a text in UTF-7": lambda n: _return("+" + "AGEA" * 5 * n + "-").replace(
+        b"ISO-8859-1", b"UTF-7"
+    ),
+    "quotes in a tag": lambda n: _return("x", '""' * 20 * n + "\x01"),
+    "blanks in the declaration": lambda n: b'<?xml encoding="' + b"a" * 40 + b'"?>' + b" " * 20 * n,
+    "a text of open sections": lambda n: _text(b"<![CDATA[" * n + b"\x01"),
+    "an anchor": lambda n: text_answer("x", "<a " + "b='c' href " * n),
+    "digits": lambda n: text_answer("x", "1" * 20 * n, "double"),
+    # --- tags
+    "attributes": lambda n: _return("<a>1</a>", _attributes(n)),
+    "attributes that hold signs": lambda n: _return("<a>1</a>", _attributes(n, ">")),
+    "attributes of many rows": lambda n: _list(
+        *[ROW.replace("<item", f"<item{_attributes(500)}")] * (n // 100)
+    ),
+    "a long attribute": lambda n: _return("<a>1</a>", f' a="{"x" * 40 * n}"'),
+    "a long name": lambda n: _return(f"<{'a' * 40 * n}/>"),
+    "a long name in many places": lambda n: _return(f"<{'a' * 5000}/>" * (n // 100)),
+    "quotes in a damaged tag": lambda n: _return("<a>1</a>", " a='\"'" * n + "\x01"),
+    "open tags": lambda n: _text(b"\x01" + b"<a " * n),
+    # --- namespaces
+    "a long namespace": lambda n: _return("<a/>" * n, f' xmlns="{"a" * n}"'),
+    "namespaces": _namespaces,
+    "namespaces on every level": _nested_namespaces,
+    "namespaces and base64": _encoded,
+    "namespaces of many rows": lambda n: _list(
+        *[ROW.replace("<item", f'<item xmlns:x="u{i}"') for i in range(n)]
+    ),
+    "namespaces of one referenced row": lambda n: _referred(
+        n, f'<m id="a">{f"<b{_spaces(100)}/>" * 9}</m>'
+    ),
+    # --- beside the rows
     "siblings before the body": lambda n: _list(*[ROW] * n).replace(BODY, b"<h/>" * n + BODY),
+    "bodies before the body": lambda n: _list(*[ROW] * n).replace(
+        BODY, b'<x:Body xmlns:x="x"/>' * n + BODY
+    ),
     "siblings behind the body": lambda n: _list(*[ROW] * n).replace(END, END + b"<h/>" * n),
     "siblings in the body": lambda n: _list(*[ROW] * n).replace(END, b'<m id="a"/>' * n + END),
+    "faults": lambda n: _list(*[ROW] * n).replace(END, b"<SOAP-ENV:Fault/>" * n + END),
+    "text before the envelope": lambda n: b"<b>Notice</b> &#1; <?x " * n + _list(ROW),
+    "comments before the envelope": lambda n: b"<!-- <Envelope> -->" * n + _list(ROW),
+    "open comments before it": lambda n: b"<!--" * 5 * n + _list(ROW),
+    "blanks in the closing tag": lambda n: (_list(ROW)[:-1] + b" " * 20 * n) * 2,
+    # --- references
     "a chain of references": _chain,
     "references to one wide row": _wide_target,
-    "namespaces": _namespaces,
+    "references to one long row": _long_target,
+    "names that look like references": lambda n: _list(*[ROW.replace(">x<", "> ref = href <")] * n),
+    # --- many small damages
     "forbidden characters": lambda n: _list(*[ROW] * n).replace(b">x<", b">\x01&#2;<"),
     "not UTF-8": lambda n: _list(*[ROW] * n).replace(b">x<", b">\xe9\xc3\xa9<"),
-    "text before the envelope": lambda n: b"<b>Notice</b> &#1; <?x " * n + _list(ROW),
-    "names that look like references": lambda n: _list(*[ROW.replace(">x<", "> ref = href <")] * n),
-    "cut off": lambda n: _list(*[ROW] * n)[:-40],
+    "cut letters": lambda n: _list(*[ROW] * n).replace(b">x<", b">\xc3\xa9\xe2\x82<"),
+    "surrogates": lambda n: _list(*[ROW] * n).replace(b">x<", b">\xed\xa0\xbd\xed\xb8\x80<"),
 }
 
 

@@ -42,6 +42,11 @@ def answer(first: str = "Café", *, declared: str = "ISO-8859-1") -> bytes:
     return data.replace("Café", first).encode()
 
 
+def second(data: bytes, description: bytes) -> bytes:
+    """Give the second row another description."""
+    return data.replace(b">b<", b">" + description + b"<")
+
+
 def odd() -> dict[str, tuple[str, bytes, Any]]:
     """Give the answers that are odd but whole: a reason, the bytes, the rows."""
     plain = answer()
@@ -80,9 +85,9 @@ def odd() -> dict[str, tuple[str, bytes, Any]]:
             expected("5 € – Café"),
         ),
         "latin1_c1": (
-            "Latin-1 with a byte that Windows-1252 has not",
+            "a byte that Windows-1252 has no letter for",
             answer("x\x81\xe9").decode().encode("latin-1"),
-            expected("x\x81\xe9"),
+            expected("x\ufffd\xe9"),
         ),
         "latin2": (
             "a declared encoding of another kind",
@@ -100,9 +105,9 @@ def odd() -> dict[str, tuple[str, bytes, Any]]:
             expected("Café \ufffd"),
         ),
         "utf8_damaged_declared_latin1": (
-            "the same, as the server declares it",
+            "bad bytes beside valid sequences, as the server declares them",
             answer("Café é \xff").replace("\xff".encode(), b"\xff"),
-            expected("Café é \ufffd"),
+            expected("Café é ÿ"),
         ),
         "ascii_label": (
             "US-ASCII is a part of Latin-1",
@@ -117,6 +122,55 @@ def odd() -> dict[str, tuple[str, bytes, Any]]:
         "no_text_encoding": (
             "a codec that is no text encoding",
             answer(declared="base64").decode().encode("latin-1"),
+            expected(),
+        ),
+        "cut_letter": (
+            "a text that was cut inside a letter, beside one that was not",
+            second(plain, b"Z\xc3"),
+            expected(second="Z\ufffd"),
+        ),
+        "mixed_rows": (
+            "a row of Latin-1 beside one of UTF-8",
+            second(plain, b"Caf\xe9"),
+            expected(second="Café"),
+        ),
+        "cesu8": (
+            "an emoji as two surrogates",
+            second(plain, "\ud83d\ude00".encode("utf-8", "surrogatepass")),
+            expected(second="😀"),
+        ),
+        "replacement": (
+            "a U+FFFD that the server wrote, and one bad byte",
+            second(answer("\ufffd", declared="windows-1252"), b"\xe9"),
+            expected("\ufffd", "é"),
+        ),
+        "latin1_warning_before": (
+            "a PHP warning in Latin-1 before UTF-8",
+            b"<b>Warning</b>: caf\xe9<br />\n" + plain,
+            expected(),
+        ),
+        "envelope_in_comment": (
+            "a comment that holds an envelope",
+            b"<!-- "
+            + answer("no")[43:].replace(b"--", b"")
+            + b" -->"
+            + plain[43:]
+            + b"<!--<x:Envelope>-->",
+            expected(),
+        ),
+        "end_in_comment": (
+            "comments that hold the end of the envelope",
+            plain.replace(b"</item>", b"</item><!-- </SOAP-ENV:Envelope> -->")
+            + b"<!-- </SOAP-ENV:Envelope> -->",
+            expected(),
+        ),
+        "body_beside": (
+            "another element that is called Body beside SOAP's",
+            text.replace(
+                "<SOAP-ENV:Body>",
+                '<x:Body xmlns:x="x"><r><return><item><invoices_id>9</invoices_id></item></return></r></x:Body>'
+                "<SOAP-ENV:Body>",
+            ).encode(),
             expected(),
         ),
         "warning_before": (
@@ -150,11 +204,6 @@ def odd() -> dict[str, tuple[str, bytes, Any]]:
         "cut_closing_tags": ("only closing tags are missing", plain[: -len(end)], expected()),
         "cut_in_closing_tag": ("cut in a closing tag", plain[: 3 - len(end)], expected()),
         "cut_last_byte": ("the last byte is missing", plain[:-1], expected()),
-        "cut_uncounted": (
-            "not counted, but the closing tag of the list has begun",
-            plain.replace(b"[2]", b"[]")[: 2 - len(end)],
-            expected(),
-        ),
         "uncounted": ("no declared count", plain.replace(b"[2]", b"[]"), expected()),
         "no_array_type": (
             "no array type at all",
@@ -357,6 +406,10 @@ def bad() -> dict[str, tuple[str, bytes]]:
         return invoices_answer([{**ROWS[0], field: "@"}, ROWS[1]]).replace(b"@", xml.encode())
 
     row = b"</item><item"
+    other = (
+        f'<e:Envelope xmlns:e="{SOAP11}"><e:Body><e:Fault><faultcode>Server</faultcode>'
+        "<faultstring>no</faultstring></e:Fault></e:Body></e:Envelope>"
+    ).encode()
     made: dict[str, tuple[str, bytes]] = {
         "empty": ("an answer of nothing", b""),
         "blank": ("an answer of white space", b" \r\n"),
@@ -399,7 +452,89 @@ def bad() -> dict[str, tuple[str, bytes]]:
             "two answers in the body",
             text.replace("</SOAP-ENV:Body>", "<x/></SOAP-ENV:Body>").encode(),
         ),
-        "two_envelopes": ("two envelopes", plain + plain[44:]),
+        "two_envelopes": ("two envelopes", plain + plain[43:]),
+        "two_envelopes_apart": ("two envelopes of other prefixes", plain + other),
+        "two_envelopes_before": ("the same, the other way round", other + plain),
+        "two_envelopes_commented": ("a comment between them", plain + b"<!-- -->" + other[:50]),
+        "two_envelopes_half": ("half an envelope behind it", plain + plain[44:]),
+        "only_in_comment": ("an envelope in a comment alone", b"<!--" + plain[43:] + b"-->"),
+        "foreign_body": (
+            "rows in a Body that is not SOAP's",
+            text.replace("SOAP-ENV:Body>", 'x:Body xmlns:x="x">', 1)
+            .replace("/SOAP-ENV:Body", "/x:Body")
+            .encode(),
+        ),
+        "fault_outside": (
+            "a fault behind the body",
+            plain.replace(b"</SOAP-ENV:Body>", b"</SOAP-ENV:Body><SOAP-ENV:Fault/>"),
+        ),
+        "text_in_response": (
+            "text behind the list",
+            plain.replace(b"</return>", b"</return>Fatal error: x"),
+        ),
+        "text_in_body": (
+            "text in the body",
+            plain.replace(b"</SOAP-ENV:Body>", b"Notice: x</SOAP-ENV:Body>"),
+        ),
+        "text_in_envelope": (
+            "text in the envelope",
+            plain.replace(b"<SOAP-ENV:Body>", b"Notice: x<SOAP-ENV:Body>"),
+        ),
+        "foreign_array_type": (
+            "an attribute of another namespace that is called arrayType too",
+            plain.replace(
+                b"SOAP-ENC:arrayType", b'xmlns:q="q" q:arrayType="q[2]" SOAP-ENC:arrayType'
+            ).replace(b"invoices[2]", b"invoices[3]"),
+        ),
+        "foreign_array_type_behind": (
+            "the same behind SOAP's own",
+            plain.replace(b'invoices[2]"', b'invoices[3]" xmlns:q="q" q:arrayType="q[2]"'),
+        ),
+        "foreign_fault": (
+            "a Fault that is not SOAP's",
+            text.replace("ns1:api_mail_get_client_invoicesResponse", "ns1:Fault").encode(),
+        ),
+        "string_list": (
+            "a string where a list belongs",
+            envelope(LIST, '<return xsi:type="xsd:string"/>'),
+        ),
+        "string_encoded": (
+            "the same of SOAP's types",
+            envelope(LIST, '<return xsi:type="SOAP-ENC:string"/>'),
+        ),
+        "sent_from": (
+            "an array that begins later",
+            plain.replace(b"SOAP-ENC:arrayType", b'SOAP-ENC:offset="[2]" SOAP-ENC:arrayType'),
+        ),
+        "sent_at": (
+            "rows with their own positions",
+            plain.replace(b"<item", b'<item SOAP-ENC:position="[5]"'),
+        ),
+        "forbidden_in_name": (
+            "a NUL in the name of a field",
+            plain.replace(b"<invoices_am", b"<invoices\x00_am", 1),
+        ),
+        "forbidden_in_attribute": (
+            "a NUL in the name of an attribute",
+            plain.replace(b"arrayT", b"array\x00T"),
+        ),
+        "forbidden_in_value": (
+            "a NUL in the value of an attribute",
+            plain.replace(b"[2]", b"[2\x00]"),
+        ),
+        "latin1_in_name": (
+            "a byte that is not UTF-8 in a name",
+            plain.replace(b"<invoices_am", b"<invoices\xe9_am", 1),
+        ),
+        "both_encodings": ("bytes that are GBK and UTF-8", answer(declared="GBK")),
+        "long_tag": (
+            "a tag of 10,000 bytes",
+            plain.replace(b"<item ", b'<item a="' + b"x" * 10_000 + b'" ', 1),
+        ),
+        "cut_uncounted": (
+            "cut in the closing tag of a list that is not counted",
+            plain.replace(b"[2]", b"[]")[: plain.index(b"</return>") + 1],
+        ),
         "too_few_rows": ("more rows declared than sent", plain.replace(b"[2]", b"[3]")),
         "too_many_rows": ("fewer rows declared than sent", plain.replace(b"[2]", b"[1]")),
         "zero_rows": ("no row declared, two sent", plain.replace(b"[2]", b"[0]")),
@@ -408,7 +543,7 @@ def bad() -> dict[str, tuple[str, bytes]]:
         "declared_matrix": ("an array of two dimensions", plain.replace(b"[2]", b"[1,2]")),
         "cut_in_row": ("cut in the second row", plain[: plain.rindex(b"<invoices_amount")]),
         "cut_between_rows": ("cut between the rows", plain[: plain.index(row) + 7]),
-        "cut_uncounted": (
+        "cut_uncounted_rows": (
             "cut behind the rows, and nothing says how many there are",
             plain.replace(b"[2]", b"[]")[: plain.rindex(b"</item>") + 7 - 1],
         ),
@@ -481,7 +616,7 @@ def bad() -> dict[str, tuple[str, bytes]]:
     for name, written in {
         "letters": "12a", "underscore": "1_000.0", "comma": "1,234.50", "arabic": "٣", "nan": "NaN",
         "inf": "INF", "minus_inf": "-INF", "infinity": "Infinity", "large": "1e400", "dot": ".",
-        "dots": "1.2.3", "two": "1 2", "dollar": "$5", "exponent": "1e", "word": "nan",
+        "dots": "1.2.3", "two": "1 2", "dollar": "$5", "exponent": "1e", "word": "nan", "digits": "12345678901234567.89", "small": "1e-400",
     }.items():  # fmt: skip
         made[f"float_{name}"] = (f"{written!r} for a float", value("invoices_amount", written))
     errors = {name: (f"ResponseError: {reason}", data) for name, (reason, data) in made.items()}
@@ -489,6 +624,10 @@ def bad() -> dict[str, tuple[str, bytes]]:
         "fault": ("a fault", recorded("fault_invalid_session").body),
         "fault_html": ("a fault that holds HTML", fault_answer("<b>Fatal error</b>: x & y")),
         "fault_cut_behind_text": ("a fault cut behind its text", fault_answer("Invalid Session ID")[:-70]),
+        "fault_no_namespace": (
+            "a fault without a namespace",
+            recorded("fault_invalid_session").body.replace(b"SOAP-ENV:Fault", b"Fault"),
+        ),
         "fault_soap12": (
             "a fault of SOAP 1.2",
             f'<e:Envelope xmlns:e="{SOAP12}"><e:Body><e:Fault><e:Code><e:Value>e:Sender</e:Value>'

@@ -145,26 +145,36 @@ def test_text_behind_a_counted_answer_does_not_reach_the_next_one() -> None:
     assert server.connections == 3
 
 
+@pytest.fixture
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait for bytes that nothing announces for so long that a test sees it on any machine."""
+    for name in ("_AFTER_END", "_AFTER_COUNT"):
+        monkeypatch.setattr(f"soapmail.body.{name}", 30)
+
+
+@pytest.mark.usefixtures("patience")
 def test_a_page_with_a_right_count_is_not_waited_behind() -> None:
     started = time.monotonic()
     with Faulty(page(404)) as server, pytest.raises(TransportError):
         client(server, session_id="x").get_client_invoices()
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 10
 
 
+@pytest.mark.usefixtures("patience")
 def test_utf16_is_known_to_be_whole() -> None:
     body = FULL.decode().encode("utf-16")
     started = time.monotonic()
     with Faulty(after_login(lambda request: request.answer(body))) as server:
         assert len(client(server).get_client_invoices()) == 12
-    assert time.monotonic() - started < 0.9
+    assert time.monotonic() - started < 10
 
 
+@pytest.mark.usefixtures("patience")
 def test_a_long_tail_behind_the_envelope_is_known_to_be_whole() -> None:
     started = time.monotonic()
     with Faulty(after_login(lambda request: request.answer(FULL + b" " * 5000))) as server:
         assert len(client(server).get_client_invoices()) == 12
-    assert time.monotonic() - started < 0.9
+    assert time.monotonic() - started < 10
 
 
 def chunked(request: Request) -> None:
@@ -272,6 +282,7 @@ print(int(status["VmHWM"].split()[0]) // 1024)
 """
 
 
+@pytest.mark.slow
 def test_a_bomb_ends_in_an_error_with_little_memory() -> None:
     """A gzip stream of 1.5 GB, nothing of which is kept beyond the limit."""
     packer = zlib.compressobj(9, zlib.DEFLATED, 31)

@@ -6,6 +6,7 @@ import http.client
 import io
 import queue
 import socket
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,15 +16,16 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from soapmail import Client, ResponseError, TransportError, connection
 from soapmail.connection import line, source_of
-from soapmail.deadline import Deadline
-from soapmail.exchange import Exchange, TimeUp, is_foreign
+from soapmail.exchange import Deadline, Exchange, TimeUp, is_foreign
 
 from .faulty import Faulty, Hangup, Request, normal
 
 
-def test_the_list_of_what_is_reached_into_is_in_the_module() -> None:
+def test_what_is_reached_into_is_listed() -> None:
+    page = (Path(__file__).parent / "README.md").read_text()
+    listed = page.partition("What `soapmail/connection.py` reaches into")[2]
     for name in ("pools", "pool_classes_by_scheme", "_new_conn", "_dns_host", "_fp", "response_class", "makefile", "QueueCls", "_tunnel", "defects", "_payload"):  # fmt: skip
-        assert f"``{name}``" in str(connection.__doc__)
+        assert f"`{name}`" in listed
 
 
 def test_a_pool_manager_has_pools_and_their_classes() -> None:
@@ -129,7 +131,7 @@ def test_all_addresses_of_a_host_share_one_time(monkeypatch: pytest.MonkeyPatch)
         raise TimeoutError
 
     now = [100.0]
-    monkeypatch.setattr("soapmail.deadline.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("soapmail.exchange.time.monotonic", lambda: now[0])
     found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (f"127.0.0.{n}", 9)) for n in (1, 2)]
     monkeypatch.setattr("soapmail.connection.socket.getaddrinfo", lambda *args: found)
     monkeypatch.setattr("soapmail.connection.create_connection", never)

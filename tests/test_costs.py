@@ -25,7 +25,7 @@ def _quiet() -> Iterator[None]:
 def test_four_times_the_answer_takes_no_more_than_its_share(growth: str, reader: str) -> None:
     """What takes the square of an answer would take sixteen times as long, and as much memory."""
     (time1, memory1), (time4, memory4) = (
-        cost(GROWTHS[growth](n), READERS[reader]) for n in (500, 2000)
+        cost(GROWTHS[growth](n), READERS[reader]) for n in (250, 1000)
     )
     assert memory4 < 8 * max(memory1, 0.5)
     assert time4 < 10 * max(time1, 0.005)

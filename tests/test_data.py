@@ -91,6 +91,27 @@ def test_recorded_oddities(caplog: pytest.LogCaptureFixture) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("name", "repair"),
+    [
+        ("cut_letter", "characters that are not UTF-8: 3 became U+FFFD"),
+        ("mixed_rows", "characters that are not UTF-8: 4 read as Windows-1252"),
+        ("cesu8", "characters that are not UTF-8: 1 joined from CESU-8"),
+        (
+            "replacement",
+            "characters that are not UTF-8: 1 read as Windows-1252, 1 became U+FFFD",
+        ),
+        ("warning_latin1", "text before the envelope was put aside"),
+    ],
+)
+def test_recorded_texts_that_are_broken_are_one_warning(
+    name: str, repair: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert rows(recorded(f"get_client_invoices_{name}").body, Invoice)
+    (record,) = caplog.records
+    assert (record.levelno, record.message) == (logging.WARNING, f"answer: repaired: {repair}")
+
+
 def test_recorded_nil_blank_and_absent_fields() -> None:
     first, second = rows(recorded("get_client_invoices_nil_and_blank").body, Invoice)
     assert first == Invoice(

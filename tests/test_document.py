@@ -6,9 +6,10 @@ import tracemalloc
 
 import pytest
 
-from soapmail import Invoice, ResponseError, SoapFault
-from soapmail.extract import rows, scalar, strings
+from soapmail import Invoice, ResponseError, SoapFault, Status
+from soapmail.extract import rows, scalar, strings, struct
 from soapmail.redaction import outgoing
+from soapmail.values import by_type
 
 from .support import (
     LIST,
@@ -34,29 +35,48 @@ def test_a_cut_list_is_whole_or_an_error_at_every_byte(count: int, counted: bool
     if not counted:
         data = data.replace(b"[%d]" % count, b"[]")
     whole = rows(data, Invoice)
-    begun = data.rindex(b"</return") + 2  # "</" of the list: no row can follow
     last = data.rindex(b"</item>") + 7 if count else data.index(b']">') + 3
     accepted = 0
     for end in range(len(data)):
         try:
             found = rows(data[:end], Invoice)
         except ResponseError:
-            assert end < (last if counted else begun)
+            assert not counted or end < last
             continue
         assert found == whole
         accepted += 1
-    assert accepted == len(data) - (last if counted else begun)
+    assert accepted == (len(data) - last if counted else 0)
 
 
-def test_a_cut_value_is_whole_or_an_error_at_every_byte() -> None:
-    data = text_answer("api_login", "e720445786c7735a")
-    begun = data.index(b"</return>") + 2
+@pytest.mark.parametrize("kind", ["", ' SOAP-ENC:arrayType="xsd:string[0]"', ' arraySize="0"'])
+def test_a_cut_value_is_an_error_at_every_byte(kind: str) -> None:
+    data = text_answer("x", "e720445786c7735a").replace(b"<return", f"<return{kind}".encode())
+    struct_ = envelope("x", f"<return{kind}><status>ok</status></return>")
+    assert scalar(document(data), str) == "e720445786c7735a"
+    assert struct(document(struct_), Status) == Status(status="ok")
     for end in range(len(data)):
-        if end < begun:
+        with pytest.raises(ResponseError):
+            scalar(document(data[:end]), str)
+    for end in range(len(struct_)):
+        with pytest.raises(ResponseError):
+            struct(document(struct_[:end]), Status)
+
+
+@pytest.mark.parametrize(
+    "kind", ['SOAP-ENC:arrayType="xsd:int[2]"', 'x:arraySize="2" x:itemType="xsd:int"']
+)
+def test_a_cut_list_of_any_type_is_counted(kind: str) -> None:
+    data = envelope(
+        "x",
+        f'<return xmlns:x="http://www.w3.org/2003/05/soap-encoding" {kind}><i>1</i><i>2</i></return>',
+    )
+    last = data.index(b"2</i>") + 5
+    for end in range(len(data) + 1):
+        if end < last:
             with pytest.raises(ResponseError):
-                scalar(document(data[:end]), str)
+                by_type(document(data[:end]))
         else:
-            assert scalar(document(data[:end]), str) == "e720445786c7735a"
+            assert by_type(document(data[:end])) == [1, 2]
 
 
 def test_a_cut_list_of_strings_is_counted() -> None:
@@ -76,9 +96,9 @@ def test_a_cut_answer_with_prefixed_names_is_closed_with_them() -> None:
 
 def test_errors_of_a_cut_answer_show_its_end() -> None:
     cases = {
-        PLAIN[: PLAIN.index(b"<SOAP-ENV:Body") - 3]: "cut off and not well-formed",
+        PLAIN[: PLAIN.index(b"<SOAP-ENV:Body") - 3]: "cut off before the value",
         PLAIN[: PLAIN.index(b"<return")]: "cut off before the value",
-        text_answer("x", "a" * 200).partition(b"</return")[0]: "cut off inside the value",
+        text_answer("x", "a" * 200).partition(b"</return")[0]: "cut off",
     }
     for data, problem in cases.items():
         with pytest.raises(ResponseError) as caught:
@@ -123,6 +143,7 @@ def test_entities_without_a_doctype_are_refused() -> None:
         rows(PLAIN.replace(b">x<", b">&nbsp;<"), Invoice)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "data",
     [
@@ -210,3 +231,23 @@ def test_the_size_of_an_array_of_arrays_is_the_last_one() -> None:
     assert description(data) == "x"
     with pytest.raises(ResponseError, match="2 rows declared and 1 sent"):
         rows(data.replace(b"[][1]", b"[1][2]"), Invoice)
+
+
+@pytest.mark.parametrize("text", ["a\r\nb\rc", "<![CDATA[a\r\nb\rc]]>"])
+def test_ends_of_lines_are_those_of_xml(text: str) -> None:
+    assert description(PLAIN.replace(b">x<", f">{text}<".encode())) == "a\nb\nc"
+    assert description(PLAIN.replace(b">x<", b">a&#13;\nb<")) == "a\r\nb"
+
+
+def test_more_namespaces_than_anybody_needs_are_an_error() -> None:
+    def answer(count: int, uri: str) -> bytes:
+        spaces = "".join(f' xmlns:n{n}="{uri}"' for n in range(count))
+        return envelope("x", f'<return{spaces} xsi:type="xsd:int">5</return>')
+
+    # Five of them are the envelope's and one the response's.
+    assert by_type(document(answer(200 - 6, "u"))) == 5
+    with pytest.raises(ResponseError, match="^return: more than 200 namespaces$"):
+        by_type(document(answer(201 - 6, "u")))
+    assert by_type(document(answer(1, "u" * 200))) == 5
+    with pytest.raises(ResponseError, match="^a namespace of more than 200 characters: "):
+        by_type(document(answer(1, "u" * 201)))

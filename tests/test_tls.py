@@ -364,6 +364,6 @@ def test_what_a_proxy_took_of_the_time_is_gone_for_the_handshake(
         started = time.monotonic()
         with pytest.raises(TransportError, match="timed out$"):
             one.login()
-        assert time.monotonic() - started < 3.2
+        assert time.monotonic() - started < 8
         stop.set()
         thread.join()

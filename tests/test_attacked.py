@@ -1,0 +1,300 @@
+"""Answers that an attack was made with: what each of them was believed to say, and is not any more."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import itertools
+import logging
+import time
+import tracemalloc
+from dataclasses import InitVar, dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from soapmail import ResponseError
+from soapmail.decoding import decode
+from soapmail.document import Document
+from soapmail.exchange import Deadline, Expired
+from soapmail.extract import rows, status, strings, url
+from soapmail.models import Status
+from soapmail.values import by_type
+
+from .support import document, envelope, many_rows, text_answer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+SOAP = "http://schemas.xmlsoap.org/soap/envelope/"
+XSD = "http://www.w3.org/2001/XMLSchema"
+
+
+@dataclass
+class File:
+    name: str | None = None
+    size: int | None = None
+
+
+def answer(xml: str, behind: str = "") -> bytes:
+    return envelope("x", xml).replace(b"</SOAP-ENV:Body>", behind.encode() + b"</SOAP-ENV:Body>")
+
+
+def call(data: bytes) -> Any:
+    return by_type(document(data))
+
+
+# --- one answer and no other ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("length", [1, 99, 100, 5000])
+def test_a_second_envelope_under_a_long_prefix_is_an_error(length: int) -> None:
+    first = answer("<return><status>ok</status></return>")
+    prefix = "p" * length
+    fault = f"<{prefix}:Fault><faultstring>no</faultstring></{prefix}:Fault>"
+    second = f'<{prefix}:Envelope xmlns:{prefix}="{SOAP}"><{prefix}:Body>{fault}</{prefix}:Body></{prefix}:Envelope>'
+    with pytest.raises(ResponseError, match="^more than one envelope in the answer"):
+        status(document(first + second.encode()), Status)
+
+
+def test_a_whole_envelope_behind_a_cut_one_is_no_row_of_it() -> None:
+    xml = '<return SOAP-ENC:arrayType="x[2]"><item><name>good</name></item></return>'
+    cut = answer(xml).partition(b"</return>")[0]
+    second = f'<f:Envelope xmlns:f="{SOAP}"><f:Body><f:Fault/></f:Body></f:Envelope>'.encode()
+    for read in (call, lambda data: rows(data, File)):
+        with pytest.raises(ResponseError, match="^more than one envelope in the answer"):
+            read(cut + second)
+
+
+# --- letters -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("declared", "text", "meant"),
+    [("UTF-7", b"caf+AOk-", "café"), ("ISO-2022-JP", "日本".encode("iso2022_jp"), "日本")],
+)
+@pytest.mark.parametrize(
+    ("before", "behind"),
+    [(b"Warning caf\xe9\n", b""), (b"", b"<!-- caf\xe9 -->"), (b"", b"<!-- 1 +A -->"), (b"", b"\n\x1b$")],
+)  # fmt: skip
+def test_what_stands_outside_changes_no_text_of_a_7_bit_encoding(
+    declared: str, text: bytes, meant: str, before: bytes, behind: bytes
+) -> None:
+    xml = "<return><item><name>@</name></item></return>"
+    data = envelope("x", xml, declared=declared).replace(b"@", text)
+    assert rows(before + data + behind, File)[0].name == meant
+
+
+@pytest.mark.parametrize("shift", range(12))
+def test_the_end_of_a_section_at_the_border_of_a_piece(shift: int) -> None:
+    xml = envelope("x", "<return><item><name>@</name></item></return>")
+    head = len(xml.partition(b"@")[0])
+    fill = b"x" * (32 * 1024 - head - len(b"<![CDATA[\xc3\xa9") - 4 + shift)
+    text = b"<![CDATA[\xc3\xa9" + fill + b"\xe2\x82]]>"
+    (one,) = rows(xml.replace(b"@", text), File)
+    assert one.name == "é" + fill.decode() + "\ufffd"
+
+
+@pytest.mark.parametrize("count", [990, 1000, 1100])
+def test_a_forbidden_byte_behind_many_attributes_is_an_error(count: int) -> None:
+    names = " ".join(
+        f'{chr(97 + n // 26 % 26)}{chr(97 + n % 26)}{n // 676}=""' for n in range(count)
+    )
+    xml = f'<return {names} SOAP-ENC:arrayTyp@="x[12]"><item><name>a</name></item></return>'
+    for byte in (b"\x01", b"\xff"):
+        with pytest.raises(ResponseError, match="^a tag with a byte that cannot stand there"):
+            rows(answer(xml).replace(b"@", byte), File)
+
+
+# --- references ----------------------------------------------------------------------------------------
+
+
+def test_a_row_that_was_sent_in_part_by_reference_is_an_error() -> None:
+    target = '<m id="a"><name>a</name></m>'
+    for xml in (
+        '<return SOAP-ENC:arrayType="x[1]"><item href="#a" SOAP-ENC:position="[3]"/></return>',
+        '<return href="#a" SOAP-ENC:offset="[3]"/>',
+    ):
+        for read in (call, lambda data: rows(data, File)):
+            with pytest.raises(ResponseError, match="an array that was sent in part"):
+                read(answer(xml, target))
+
+
+def test_a_reference_keeps_the_namespaces_of_its_types() -> None:
+    foreign = '<return xmlns:t="urn:foreign"><a href="#t"/></return>'
+    target = f'<m id="q" xmlns:t="{XSD}"><y id="t" xsi:type="t:int">5</y></m>'
+    assert call(answer(foreign, target)) == {"a": 5}
+    target = '<m id="q" xmlns:t="urn:my"><y id="t" xsi:type="t:int">5</y></m>'
+    assert call(answer('<return><a href="#t"/></return>', target)) == {"a": "5"}
+    target = f'<m id="q" xmlns="{XSD}"><y id="t" xsi:type="int">5</y></m>'
+    assert call(answer('<return><a href="#t"/></return>', target)) == {"a": 5}
+
+
+def test_what_grows_by_its_own_references_counts_as_it_is() -> None:
+    text = "B" * 20_000
+    links = "<l0 href='#b'/><l1 href='#b'/><l2 href='#b'/>"
+    many = "<item href='#T'/>" * 300
+    data = answer(
+        f"<return><c0 href='#T'/><X>{many}</X><T id='T'>{links}</T></return>",
+        f"<m id='b'>{text}</m>",
+    )
+    tracemalloc.start()
+    try:
+        with pytest.raises(ResponseError, match="references that multiply the answer"):
+            call(data)
+        assert tracemalloc.get_traced_memory()[1] < 40 * len(data)
+    finally:
+        tracemalloc.stop()
+
+
+# --- URLs ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("anchor", "found"),
+    [
+        ("<a href=https://x.y/?n=O'Brien&amount=5>", "https://x.y/?n=O'Brien&amount=5"),
+        ('<a href=https://x.y/?n="O"&amount=5 id=b>', 'https://x.y/?n="O"&amount=5'),
+        ("<a href='https://x.y/?a&currency;b'>", "https://x.y/?a&currency;b"),
+        ("<a href='https://x.y/?a&curren;b&#039;'>", "https://x.y/?a¤b'"),
+        (f"<a href=https://x.y/{'q' * 9000}?amount=5>", None),
+        ("<a href='https://x.y/'b>", None),
+    ],
+)  # fmt: skip
+def test_an_unquoted_url_is_whole_or_an_error(anchor: str, found: str | None) -> None:
+    data = document(text_answer("x", f"{anchor}pay</a>"))
+    if found is None:
+        with pytest.raises(ResponseError, match="^return: not a URL"):
+            url(data)
+    else:
+        assert url(data) == found
+
+
+# --- types -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("attributes", "value"),
+    [
+        ('xmlns:l="http://www.w3.org/1999/xlink" l:type="simple" xsi:type="xsd:int"', 5),
+        ('xmlns:l="http://www.w3.org/1999/xlink" xsi:type="xsd:int" l:type="simple"', 5),
+        ('xmlns:f="urn:f" f:type="xsd:int"', "5"),
+        ('type="xsd:int"', 5),
+    ],
+)
+def test_a_type_is_the_attribute_of_its_namespace_or_of_none(
+    attributes: str, value: object
+) -> None:
+    assert call(answer(f"<return {attributes}>5</return>")) == value
+
+
+def test_a_foreign_count_does_not_make_a_cut_list_whole() -> None:
+    xml = '<return xmlns:f="urn:f" @="x[1]"><item><name>a</name></item></return>'
+    for name, whole in (("SOAP-ENC:arrayType", True), ("f:arrayType", False), ("arrayType", True)):
+        cut = answer(xml.replace("@", name)).partition(b"</return>")[0]
+        if whole:
+            assert rows(cut, File) == [File("a")]
+        else:
+            with pytest.raises(ResponseError, match="^cut off"):
+                rows(cut, File)
+
+
+@pytest.mark.parametrize("kind", ["SOAP-ENC:Struct", "m:Map"])
+def test_a_text_where_a_struct_or_map_belongs_is_an_error(kind: str) -> None:
+    xml = f'<return xmlns:m="http://xml.apache.org/xml-soap" xsi:type="{kind}">@</return>'
+    assert call(answer(xml.replace("@", " "))) == {}
+    with pytest.raises(ResponseError, match="^return: text where fields belong: 'abc'"):
+        call(answer(xml.replace("@", "abc")))
+
+
+def test_a_list_where_a_text_belongs_is_an_error() -> None:
+    empty = '<i SOAP-ENC:arrayType="xsd:string[3]"/>'
+    with pytest.raises(ResponseError, match="^row 1: a list where a text belongs$"):
+        strings(document(answer(f"<return>{empty}</return>")))
+    cell = '<name SOAP-ENC:arrayType="xsd:string[3]"/>'
+    with pytest.raises(ResponseError, match="^row 1, name: a list where a text belongs$"):
+        rows(answer(f"<return><item>{cell}</item></return>"), File)
+
+
+def test_a_model_with_an_argument_that_is_no_field_is_refused() -> None:
+    made = dataclasses.make_dataclass(
+        "Odd", [("a", str), ("v", InitVar[str], "d"), ("b", str, "x")]
+    )
+    with pytest.raises(TypeError, match="^Odd.v: a field expected, not an InitVar$"):
+        rows(answer("<return><item><a>1</a><b>2</b></item></return>"), made)
+
+
+# --- costs -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(autouse=True)
+def _quiet() -> Iterator[None]:
+    logging.disable(logging.CRITICAL)
+    yield
+    logging.disable(logging.NOTSET)
+
+
+LARGE: dict[str, Callable[[], bytes]] = {
+    "tags to look at": lambda: answer("<i>\x01" + '<a b="&amp;"/>' * 400_000 + "</i>"),
+    "sections": lambda: answer("<i>\x01" + "<![CDATA[x]]>" * 400_000 + "</i>"),
+    "comments before": lambda: b"<!---->" * 1_000_000 + answer("<return/>"),
+    "latin-1": lambda: answer("<return>@</return>").replace(b"@", b"\xe9<a/>" * 1_500_000),
+    "gbk": lambda: envelope("x", "<i>@</i>", declared="GBK").replace(b"@", "中".encode("gbk") * 4_000_000),
+    "utf-7": lambda: envelope("x", "<i>@</i>", declared="UTF-7").replace(b"@", b"+AOk-" * 1_500_000),
+    "utf-16": lambda: answer("<i>" + "é" * 4_000_000 + "</i>").decode().encode("utf-16"),
+    "ids": lambda: answer("<return href='#x'/>", "".join(f"<m id='{n}'/>" for n in range(300_000))),
+    "linked rows": lambda: many_rows(20_000).replace(b"<item", b"<item id='x' href='#'", 1),
+    "strings": lambda: answer("<return>" + "<i xsi:type='xsd:base64Binary'>eA==</i>" * 100_000 + "</return>"),
+    "one wide row": lambda: answer("<return><item>" + "".join(f"<f{n}/>" for n in range(200_000)) + "<name/></item></return>"),
+}  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", LARGE)
+def test_the_time_is_looked_at_all_the_while(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No step takes long without a look: a hundred looks at the least, none far from the next."""
+    data = LARGE[name]()
+    looks: list[float] = []
+
+    def check(self: Deadline) -> None:
+        looks.append(time.process_time())
+
+    monkeypatch.setattr(Deadline, "check", check)
+    for read in (call, lambda data: rows(data, File), lambda data: strings(document(data))):
+        looks.clear()
+        started = time.process_time()
+        with contextlib.suppress(ResponseError):
+            read(data)
+        whole = time.process_time() - started
+        points = [started, *looks, started + whole]
+        gap = max(b - a for a, b in itertools.pairwise(points))
+        assert gap < max(1.0, whole / 3), (name, gap, whole)
+
+
+def test_a_call_ends_in_the_middle_of_decoding() -> None:
+    data = answer("<i>\x01" + '<a b="&amp;"/>' * 200_000 + "</i>")
+    deadline = Deadline(0.01)
+    with pytest.raises(Expired):
+        by_type(Document(decode(data, None, deadline), None, deadline))
+
+
+def test_many_namespaces_one_inside_another_are_an_error() -> None:
+    spaces = " ".join(f'xmlns:p{n}="urn:{n}"' for n in range(180))
+    deep = f"<a {spaces}>" * 6 + "<b xsi:type='xsd:int'>1</b>" + "</a>" * 6
+    with pytest.raises(ResponseError, match="^more than 1000 namespaces, one inside another"):
+        call(answer(f"<return>{deep}</return>"))
+    flat = f"<a {spaces}>x</a>" * 1
+    assert call(answer(f"<return>{flat}</return>")) == {"a": "x"}
+
+
+@pytest.mark.parametrize(
+    ("declared", "text"), [("UTF-7", b"+2D3eAA-"), ("ISO-2022-JP", "日".encode("iso2022_jp"))]
+)
+def test_a_7_bit_encoding_takes_two_copies(declared: str, text: bytes) -> None:
+    data = envelope("x", "<i>@</i>", declared=declared).replace(b"@", text + b"x" * 4_000_000)
+    tracemalloc.start()
+    try:
+        decode(data, None, Deadline())
+        assert tracemalloc.get_traced_memory()[1] < 2.3 * len(data)
+    finally:
+        tracemalloc.stop()
