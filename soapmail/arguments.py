@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import math
+import os
 import threading
 
 TYPE_CHECKING = False  # typing itself costs a tenth of the import
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from decimal import Decimal
+    from typing import TypeVar
 
     import requests
+
+    F = TypeVar("F")
+
+_LONG_PASSWORD = 64 * 1024
 
 
 def text(name: str, value: str) -> str:
@@ -37,6 +44,41 @@ def credentials(username: str | None, password: str | None) -> tuple[str, str] |
     return None
 
 
+def from_environment(environ: Mapping[str, str]) -> tuple[str, str]:
+    """Return username and password; ValueError names the variables that are missing."""
+    pair = environ.get("SOAPMAIL_USERNAME", ""), password_from(environ)
+    if all(pair):
+        return pair
+    names = ("SOAPMAIL_USERNAME", "SOAPMAIL_PASSWORD")
+    missing = ", ".join(name for name, value in zip(names, pair, strict=True) if not value)
+    del pair  # which a traceback would show
+    raise ValueError(f"not set in the environment: {missing}")
+
+
+def password_from(environ: Mapping[str, str]) -> str:
+    """Return the password that the environment holds, or names a file of; empty: neither."""
+    path = environ.get("SOAPMAIL_PASSWORD_FILE")
+    return environ.get("SOAPMAIL_PASSWORD") or (_first_line(path) if path else "")
+
+
+def _first_line(path: str) -> str:
+    with open(path, "rb") as file:
+        mode = os.fstat(file.fileno()).st_mode
+        line = file.readline(_LONG_PASSWORD).rstrip(b"\r\n")
+    if os.name == "posix" and mode & 0o044:
+        from logging import getLogger
+
+        problem = "SOAPMAIL_PASSWORD_FILE: others may read %s; chmod 600 keeps it to its owner"
+        getLogger("soapmail").warning(problem, path)
+    if not line:
+        raise ValueError(f"SOAPMAIL_PASSWORD_FILE: the first line of {path} is empty")
+    try:
+        return line.decode()
+    except UnicodeDecodeError:
+        line = b""
+    raise ValueError(f"SOAPMAIL_PASSWORD_FILE: the first line of {path} is not UTF-8")
+
+
 def given(name: str, value: str | None) -> str | None:
     """Return a text that is not blank, or ``None``."""
     return None if value is None else filled(name, value)
@@ -46,6 +88,13 @@ def http_session(value: requests.Session | None) -> requests.Session | None:
     """Return what may send: a session of requests, or ``None``."""
     if value is not None and not hasattr(value, "get_adapter"):
         raise TypeError("session: requests.Session expected")
+    return value
+
+
+def function(name: str, value: F | None) -> F | None:
+    """Return what can be called, or ``None``."""
+    if value is not None and not callable(value):
+        raise TypeError(f"{name}: a callable expected, not {type(value).__name__}")
     return value
 
 
@@ -74,13 +123,15 @@ def whole(name: str, value: int, least: int = 1) -> int:
 
 
 def money(value: float | Decimal) -> float | Decimal:
-    """Return an amount above zero."""
+    """Return an amount above zero that the server's float keeps."""
     from decimal import Decimal
 
     if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)):
         raise TypeError(f"amount: int, float or Decimal expected, not {type(value).__name__}")
     if not _finite(value) or value <= 0:
         raise ValueError(f"amount: {value} is not a positive number")
+    if isinstance(value, int) and int(float(value)) != value:
+        raise ValueError("amount: more digits than the server's float keeps")
     return value
 
 

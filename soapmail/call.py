@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import logging
-import random
 import time
 from contextlib import suppress
 from functools import partial
+from random import uniform
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from . import connection, decoding, redaction  # noqa: F401 - it says what is not installed
-from .deadline import Deadline, Expired
 from .document import Document
 from .envelope import Request, checked_name
 from .errors import (
@@ -23,11 +22,11 @@ from .errors import (
     TransportError,
     outcome_unknown,
 )
-from .exchange import Exchange
+from .exchange import Deadline, Exchange, Expired
 from .extract import scalar, warn_of_repairs
 from .operations import changes, may_change, takes_session
 from .outcome import Outcome
-from .session import Login, clocks
+from .process import Login, clocks
 from .transport import phrase
 
 if TYPE_CHECKING:
@@ -77,6 +76,7 @@ class Call(Generic[T]):
         if self._read is None:
             return self._login(anew=True).sid  # type: ignore[return-value]
         if self._changing:
+            self._setup.change = None
             self._setup.transport.check()
         if takes_session(self._request.operation):
             return self._with_session()
@@ -201,7 +201,8 @@ class Call(Generic[T]):
             exchange = Exchange(self._deadline)
             if changing:
                 self._open = self._setup.change = exchange
-            outcome = self._attempt(request.operation, envelope, exchange, read, fresh=changing)
+            sent = (request.operation, attempt + 1, envelope)
+            outcome = self._attempt(sent, exchange, read, fresh=changing)
             last = attempt >= self._setup.retries
             if last or not outcome.transient or (changing and exchange.sent):
                 return outcome
@@ -213,27 +214,38 @@ class Call(Generic[T]):
 
     def _attempt(
         self,
-        name: str,
-        envelope: bytes,
+        request: tuple[str, int, bytes],
         exchange: Exchange,
         read: Callable[[Document], Any],
         *,
         fresh: bool,
     ) -> Outcome:
-        """Send a request once, and read what came."""
+        """Send a request once, read what came, and tell whoever watches."""
+        name, _, envelope = request
         started = time.monotonic()
         response = self._setup.transport.post(name, envelope, exchange, fresh=fresh)
+        seconds = time.monotonic() - started
         self._status = response.status or None
-        self._log(name, response, time.monotonic() - started)
+        self._log(name, response, seconds)
+        outcome = self._outcome(name, response, read)
+        if self._setup.observer is not None:
+            secrets = {*self._secrets, *_new_secrets(name, outcome)}
+            problem = None if outcome.error is None else str(outcome.error)
+            told = (outcome.repairs, problem)
+            self._setup.observer.observe(request, response, seconds, told, secrets)
+        return outcome
+
+    def _outcome(self, name: str, response: Response, read: Callable[[Document], Any]) -> Outcome:
+        """Read what came."""
         if response.problem is not None:
             return _failed(name, response.problem, response)
         if response.wrong is not None:
             return Outcome(error=ResponseError(response.wrong, name))
-        if response.status >= 300 and not decoding.has_envelope(response.data, response.charset):
+        if response.status >= 300 and not self._has_envelope(response):
             shown = f"{response.status}{phrase(response.status)}"
             return _failed(name, f"HTTP status {shown} without a SOAP answer", response)
         try:
-            text = decoding.decode(response.data, response.charset)
+            text = decoding.decode(response.data, response.charset, self._deadline)
             document = Document(text, name, self._deadline)
             value = read(document)
         except Expired:
@@ -249,7 +261,13 @@ class Call(Generic[T]):
                 error=error, transient=response.transient, retry_after=response.retry_after
             )
         warn_of_repairs(name, document.repairs)
-        return Outcome(value)
+        return Outcome(value, repairs=document.repairs)
+
+    def _has_envelope(self, response: Response) -> bool:
+        try:
+            return decoding.has_envelope(response.data, self._deadline)
+        except Expired:
+            return False
 
     def _log(self, name: str, response: Response, seconds: float) -> None:
         if _log.isEnabledFor(logging.DEBUG):
@@ -289,11 +307,19 @@ def _failed(name: str, problem: str, response: Response) -> Outcome:
     )
 
 
+def _new_secrets(name: str, outcome: Outcome) -> list[str]:
+    """Give what an answer holds that logs in whoever has it."""
+    if name == "api_login" and isinstance(outcome.value, str):
+        return [outcome.value]
+    url = getattr(outcome.value, "status_text", None)
+    return [url] if name == "api_api_auto_zonemta_login" and url else []
+
+
 def _pause(attempt: int, outcome: Outcome) -> float:
     """Say how long to wait before the next attempt."""
     if outcome.retry_after is not None:
         return outcome.retry_after
-    return _PAUSES[min(attempt, len(_PAUSES) - 1)] * random.uniform(0.5, 1.5)
+    return _PAUSES[min(attempt, len(_PAUSES) - 1)] * uniform(0.5, 1.5)
 
 
 def _warn_of_interruption(name: str, error: BaseException) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from functools import partial
 
-from . import arguments, models, redaction
+from . import arguments, errors, models, redaction
 from .operations import ENDPOINT, checked_endpoint
 
 TYPE_CHECKING = False  # typing itself costs a tenth of the import
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .call import Call
     from .document import Document
     from .envelope import Value
+    from .observed import ObservedExchange
     from .process import Setup
 
     T = TypeVar("T")
@@ -38,6 +39,8 @@ class Client:
       adapters are copied without their retries.
     - ``session_id``: of an earlier login; used until the server refuses it.
     - ``max_response_bytes``: an answer over this size, decompressed, is an error.
+    - ``on_exchange``: is told of each request and what came of it, without secrets, as an
+      ``observed.ObservedExchange``; what it raises is logged.
 
     Methods raise TransportError, ResponseError, SoapFault, AuthenticationError; those that return a
     status or an order OperationFailed too, and changing ones OutcomeUnknown. Wrong arguments are
@@ -67,6 +70,7 @@ class Client:
         session: requests.Session | None = None,
         session_id: str | None = None,
         max_response_bytes: int = 64 * 2**20,
+        on_exchange: Callable[[ObservedExchange], object] | None = None,
     ) -> None:
         try:
             self._username = username
@@ -84,6 +88,7 @@ class Client:
                     "timeout": arguments.seconds(timeout),
                     "retries": arguments.whole("retries", retries, 0),
                 },
+                "on_exchange": arguments.function("on_exchange", on_exchange),
             }
             self._endpoint = endpoint
             return
@@ -96,19 +101,37 @@ class Client:
         raise failure
 
     @classmethod
-    def from_env(cls, **options: Any) -> Client:
+    def from_env(
+        cls,
+        *,
+        endpoint: str | None = None,
+        timeout: float = 60.0,
+        retries: int = 2,
+        session: requests.Session | None = None,
+        session_id: str | None = None,
+        max_response_bytes: int = 64 * 2**20,
+        on_exchange: Callable[[ObservedExchange], object] | None = None,
+    ) -> Client:
         """Make a client from SOAPMAIL_USERNAME, SOAPMAIL_PASSWORD and, if set, SOAPMAIL_ENDPOINT.
 
-        ``options`` are those of ``Client``, such as ``timeout``. ValueError: one of the first two
-        variables is missing.
+        Without SOAPMAIL_PASSWORD, the first line of the file SOAPMAIL_PASSWORD_FILE is the
+        password. The options are those of ``Client``. ValueError: a variable is missing. OSError:
+        the file cannot be read.
         """
-        names = ("SOAPMAIL_USERNAME", "SOAPMAIL_PASSWORD")
-        missing = [name for name in names if not os.environ.get(name)]
-        if missing:
-            raise ValueError(f"not set in the environment: {', '.join(missing)}")
-        endpoint = {"endpoint": os.environ.get("SOAPMAIL_ENDPOINT") or ENDPOINT}
-        # Not into variables, which a traceback would show.
-        return cls(*(os.environ[name] for name in names), **{**endpoint, **options})
+        try:
+            return cls(
+                *arguments.from_environment(os.environ),
+                endpoint=endpoint or os.environ.get("SOAPMAIL_ENDPOINT") or ENDPOINT,
+                timeout=timeout,
+                retries=retries,
+                session=session,
+                session_id=session_id,
+                max_response_bytes=max_response_bytes,
+                on_exchange=on_exchange,
+            )
+        finally:
+            # A traceback shows what the variables of this frame hold.
+            endpoint = session_id = None
 
     def __repr__(self) -> str:
         return f"Client({self._username!r}, endpoint={self._endpoint!r})"
@@ -160,6 +183,23 @@ class Client:
         ResponseError: the list is not whole, or a row is not what the contract promises.
         """
         return self._table("api_mail_get_client_unpaid_invoices", models.Invoice)
+
+    def get_invoice(self, id: int) -> models.Invoice | None:
+        """Return one invoice (``api_mail_get_client_invoices``, of which it keeps this one).
+
+        ``None``: there is no such invoice. ResponseError: the list is not whole, or holds the
+        invoice twice.
+        """
+        wanted = arguments.whole("id", id)
+        found = [one for one in self.get_client_invoices() if one.invoices_id == wanted]
+        if len(found) > 1:
+            raise errors.ResponseError(
+                "an invoice that is listed twice",
+                "api_mail_get_client_invoices",
+                "invoices_id",
+                str(wanted),
+            )
+        return found[0] if found else None
 
     def get_services(self) -> list[models.MailService]:
         """List the mail services (``api_mail_get_services``)."""

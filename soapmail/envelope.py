@@ -28,8 +28,8 @@ _TYPES = {"bool": "boolean", "int": "int", "float": "float", "Decimal": "float",
 class Request:
     """One operation with its values, checked and escaped; a session id makes it an envelope.
 
-    ValueError: XML cannot carry a name or a value. TypeError: no type of the contract fits it.
-    LossyTextWarning: the server will not keep it.
+    ValueError: XML cannot carry a name or a value, or the server cannot keep a number. TypeError:
+    no type of the contract fits it. LossyTextWarning: the server will not keep it.
     """
 
     __slots__ = ("_kinds", "_texts", "operation")
@@ -53,6 +53,11 @@ class Request:
             call = _template("call")
             body = call.substitute(operation=self.operation, parameters="\n".join(elements))
         return _template("envelope").substitute(body=body).encode()
+
+
+def parameters_of(operation: str) -> list[tuple[str, str]]:
+    """Give the names and types of the parameters that a template sends, in order."""
+    return re.findall(r'<(\w+) xsi:type="xsd:(\w+)">\$', _template(operation).template)
 
 
 def checked_name(what: str, name: str) -> str:
@@ -92,12 +97,16 @@ def _number(name: str, value: object) -> str:
 
     # Not str or repr: subclasses, such as enums and numpy's, write themselves otherwise.
     if isinstance(value, int):
+        if not -(2**63) <= value < 2**63:
+            raise ValueError(f"{name}: the server keeps whole numbers of 64 bits only")
         return int.__repr__(value)
     if not isinstance(value, (float, Decimal)):
         raise TypeError(f"{name}: str, int, float or bool expected, not {type(value).__name__}")
     number = value if isinstance(value, Decimal) else Decimal(float.__repr__(value))
     if not number.is_finite() or abs(number.adjusted()) > 300:
         raise ValueError(f"{name}: not a number that the server can read")
+    if Decimal(repr(float(number))) != number:
+        raise ValueError(f"{name}: more digits than the server's float keeps")
     return f"{number:f}"
 
 

@@ -56,11 +56,14 @@ def without_frames(error: BaseException) -> BaseException:
     return error.with_traceback(None)
 
 
-def hidden(text: Any, secrets: Collection[str], window: int | None = None) -> Any:
+def hidden(
+    text: Any, secrets: Collection[str], window: int | None = None, *, everywhere: bool = False
+) -> Any:
     """Write ``***`` for each secret, also where it stands escaped.
 
     Of a longer text only the ``window`` at its beginning is looked at and kept, or at its end
-    where it begins with an ellipsis. The time grows with the text, whatever the server sent.
+    where it begins with an ellipsis. The time grows with the text, whatever the server sent. In a
+    long text only whole secrets are looked for, unless ``everywhere``.
     """
     if text is None:
         return None
@@ -68,13 +71,17 @@ def hidden(text: Any, secrets: Collection[str], window: int | None = None) -> An
         text = text[-window:] if text.startswith("…") else text[:window]
     secrets = sorted(filter(None, secrets), key=len, reverse=True)
     forms = [sorted(set(_forms(secret)), key=len, reverse=True) for secret in secrets]
-    if len(text) > _LONG_TEXT:
+    if len(text) > _LONG_TEXT and not everywhere:
         for form in chain.from_iterable(forms):
             text = text.replace(form, STARS)
         return text
     covered = [(at, at + len(form)) for form in chain(*forms) for at in _places(text, form)]
     if secrets and not (text.isascii() and text.isalnum()):
-        covered += _mixed(text, secrets)
+        # Piece by piece, each with the beginning of the next one, in which the longest form ends.
+        more = 10_000 + 20 * len(secrets[0])
+        for start in range(0, len(text), _LONG_TEXT):
+            found = _mixed(text[start : start + _LONG_TEXT + more], secrets)
+            covered += [(start + first, start + last) for first, last in found]
     pieces: list[str] = []
     done = 0
     for start, end in sorted(covered):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import enum
 import math
 import secrets
 import socket
+import sys
 import threading
 from contextlib import suppress
 from dataclasses import astuple, fields, replace
@@ -15,6 +17,7 @@ from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
 from . import models
+from .envelope import parameters_of
 from .patterns import is_count
 
 if TYPE_CHECKING:
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
 USERNAME = "user@example.com"
 PASSWORD = "p&ss<w>ord"
 SESSION_ID = "e720445786c7735aa64392f987db2fad"
+EXAMPLES = ("documented", "varied")
 MODULES = (
     "domains vps backups mail licenses ssl floating_ips webhosting quickservers servers".split()
 )
@@ -65,6 +69,10 @@ _ATTRIBUTES = (
     'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"',
     'xmlns:SOAP-ENC="http://schemas.xmlsoap.org/soap/encoding/"',
 )
+_WSDL = (
+    'xmlns="http://schemas.xmlsoap.org/wsdl/" xmlns:tns="urn:myapi"'
+    ' xmlns:xsd="http://www.w3.org/2001/XMLSchema"'
+)
 _STRUCTS = {
     models.Invoice: "tns:sql_row_invoices",
     models.MailService: "tns:sql_row_mail",
@@ -75,6 +83,13 @@ _STRUCTS = {
 _PAYMENT = "tns:make_payment_return"
 # XML_ERROR_UNKNOWN_ENCODING and XML_ERROR_INCORRECT_ENCODING
 _ENCODINGS = (18, 19)
+
+
+class _Break(enum.Enum):
+    """When a connection ends: before what was asked for is done, or after."""
+
+    BEFORE = enum.auto()
+    AFTER = enum.auto()
 
 
 class _Fault(Exception):
@@ -107,6 +122,7 @@ class _Operation(NamedTuple):
 
 
 _OPERATIONS: dict[str, _Operation] = {}
+_Box = TypeVar("_Box", bound="Sandbox")
 _Method = TypeVar("_Method", bound="Callable[..., _Typed]")
 
 
@@ -121,6 +137,11 @@ def _does(
         return method
 
     return note
+
+
+def imitates(operation: str) -> bool:
+    """Tell whether the sandbox answers an operation."""
+    return operation in _OPERATIONS
 
 
 def _by_fault() -> NoReturn:
@@ -138,9 +159,12 @@ def _by_status(kind: str) -> Callable[[], _Typed]:
 class Sandbox:
     """The mail services on loopback, with the documented invoices and services.
 
-    ``rows`` is how many invoices there are; each has a service of its own. Use it as a context
-    manager: ``endpoint``, ``username`` and ``password`` are for a Client, ``sent`` holds the mails
-    as dicts of subject, body, to and from.
+    ``rows`` is how many invoices there are; each has a service of its own. ``example="varied"``
+    adds what the documented ones lack: a paid and a deleted charge, a payment, another currency,
+    an active service, and a charge that is due in three days. Use it as a context manager:
+    ``endpoint``, ``username`` and ``password`` are for a Client, ``invoices``, ``services`` and
+    ``prepays`` are lists that a test may change, ``sent`` holds the mails as dicts of subject,
+    body, to and from. As in the real server, text outside ISO-8859-1 becomes question marks.
 
     >>> from soapmail import Client
     >>> with Sandbox(rows=2) as sandbox:
@@ -155,12 +179,17 @@ class Sandbox:
     username = USERNAME
     password = PASSWORD
 
-    def __init__(self, rows: int = 12, *, port: int = 0) -> None:
+    def __init__(self, rows: int = 12, *, port: int = 0, example: str = "documented") -> None:
+        if example not in EXAMPLES:
+            raise ValueError(f"example: {' or '.join(EXAMPLES)} expected, not {example!r}")
         self.invoices = [_invoice(n) for n in range(rows)]
         self.services = [_service(n) for n in range(rows)]
         self.prepays = [_prepay(id, created) for id, created in _PREPAYS]
         self.sent: list[dict[str, str]] = []
         self._lock = threading.Lock()
+        self._break: _Break | None = None
+        if example == "varied":
+            self._vary()
         self._sessions: set[str] = set()
         self._next_session = SESSION_ID
         self._server = _Server(("127.0.0.1", port), _Handler)
@@ -168,7 +197,7 @@ class Sandbox:
         self._server.kept = set()
         self.endpoint = f"http://127.0.0.1:{self._server.server_address[1]}/api.php"
 
-    def __enter__(self) -> Sandbox:
+    def __enter__(self: _Box) -> _Box:
         # The short poll makes the end quick; requests are not polled for.
         threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
         return self
@@ -183,6 +212,25 @@ class Sandbox:
             self._server.serve_forever()
         finally:
             self._server.close_all()
+
+    def add_invoice(self, **fields: Any) -> models.Invoice:
+        """Add an invoice and return it; what is not given is as in the documented ones.
+
+        TypeError: an invoice has no such field.
+        """
+        with self._lock:
+            last = max((one.invoices_id or 0 for one in self.invoices), default=_DOCUMENTED[-1][0])
+            made = replace(replace(_invoice(0), invoices_id=last + 1), **fields)
+            self.invoices.append(made)
+        return made
+
+    def break_next(self, *, after: bool = False) -> None:
+        """End the connection of the next request that is no login, in place of an answer.
+
+        ``after``: what it asks for is done before that, so that only the answer is lost.
+        """
+        with self._lock:
+            self._break = _Break.AFTER if after else _Break.BEFORE
 
     def expire_sessions(self) -> None:
         """Refuse all session ids given out so far."""
@@ -203,6 +251,56 @@ class Sandbox:
         body = f'<ns1:{operation}Response xmlns:ns1="urn:myapi">{result.element("return")}'
         text = _HEAD.format(" ".join(attributes)) + f"{body}</ns1:{operation}Response>{_TAIL}"
         return 200, text.encode()
+
+    def wsdl(self) -> bytes:
+        """Describe the operations as their templates send them."""
+        messages, types = [], []
+        for operation in _OPERATIONS:
+            parts = "".join(
+                f'<part name="{name}" type="xsd:{kind}"/>'
+                for name, kind in parameters_of(operation)
+            )
+            messages.append(f'<message name="{operation}">{parts}</message>')
+            asked = f'<input message="tns:{operation}"/>'
+            types.append(f'<operation name="{operation}">{asked}</operation>')
+        body = f'{"".join(messages)}<portType name="MyAdminPortType">{"".join(types)}</portType>'
+        return f"<definitions {_WSDL}>{body}</definitions>".encode()
+
+    def responded(self, request: bytes) -> tuple[int, bytes] | None:
+        """Do the same over a connection, which ``break_next`` may end: ``None``."""
+        with self._lock:
+            breaks = self._break if _operation_of(request) not in ("", "api_login") else None
+            self._break = None if breaks else self._break
+        if breaks is _Break.BEFORE:
+            return None
+        answer = self.answer(request)
+        return None if breaks else answer
+
+    def _vary(self) -> None:
+        """Add what the documented invoices lack."""
+        service = 60000
+        self.services.append(
+            replace(_service(0), mail_id=service, mail_status="active", mail_username="mb60000")
+        )
+        day = datetime.now().replace(hour=0, minute=0, second=0, microsecond=0)
+        due = {
+            "invoices_date": str(day - timedelta(11)),
+            "invoices_due_date": str(day + timedelta(3)),
+        }
+        old = {"invoices_date": "2024-01-05 10:00:00", "invoices_due_date": "2024-01-19 10:00:00"}
+        paid = self.add_invoice(**old, invoices_service=service, invoices_paid=1)
+        self.add_invoice(**old, invoices_service=service, invoices_deleted=1)
+        self.add_invoice(
+            invoices_description="Credit Card Payment",
+            invoices_type=10,
+            invoices_date="2024-01-06 09:30:00",
+            invoices_due_date="0000-00-00 00:00:00",
+            invoices_extra=paid.invoices_id,
+            invoices_service=service,
+            invoices_paid=1,
+        )
+        self.add_invoice(invoices_amount=9.5, invoices_currency="EUR")
+        self.add_invoice(**due, invoices_amount=12.0, invoices_service=service)
 
     def _result(self, operation: str, values: list[Any]) -> _Typed:
         known = _OPERATIONS.get(operation)
@@ -412,9 +510,17 @@ def _parsed(request: bytes) -> tuple[str, list[Any]]:
     return found.tag.rpartition("}")[2], [_given(one) for one in found]
 
 
+def _operation_of(request: bytes) -> str:
+    """Name the operation that a request asks for; empty where it cannot be read."""
+    try:
+        return _parsed(request)[0]
+    except (_Fault, _Encoding):
+        return ""
+
+
 def _given(element: ElementTree.Element) -> Any:
-    """Read a parameter as PHP does: without ``xsi:type`` every value is text."""
-    text = element.text or ""
+    """Read a parameter as PHP does: untyped values are text, and text is ISO-8859-1."""
+    text = (element.text or "").encode("latin-1", "replace").decode("latin-1")
     kind = (element.get("{http://www.w3.org/2001/XMLSchema-instance}type") or "").rpartition(":")[2]
     try:
         if kind == "int":
@@ -495,6 +601,11 @@ class _Server(ThreadingHTTPServer):
         self.kept.discard(request)
         super().shutdown_request(request)
 
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of clients that hang up."""
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handle_error(request, client_address)
+
     def close_all(self) -> None:
         """End the connections that are kept open, too."""
         self.server_close()
@@ -509,6 +620,12 @@ class _Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
     server: _Server
 
+    def do_GET(self) -> None:
+        if self.path != "/api.php?wsdl":
+            self.send_error(404)
+            return
+        self._send(200, self.server.sandbox.wsdl())
+
     def do_POST(self) -> None:
         length = self.headers.get("Content-Length", "")
         coded = [name for name in ("Transfer-Encoding", "Content-Encoding") if name in self.headers]
@@ -520,7 +637,13 @@ class _Handler(BaseHTTPRequestHandler):
         if self.path.partition("?")[0] != "/api.php":
             self.send_error(404)
             return
-        status, body = self.server.sandbox.answer(request)
+        answer = self.server.sandbox.responded(request)
+        if answer is None:
+            self.close_connection = True
+            return
+        self._send(*answer)
+
+    def _send(self, status: int, body: bytes) -> None:
         self.send_response(status)
         self.send_header("Content-Type", "text/xml; charset=ISO-8859-1")
         self.send_header("Content-Length", str(len(body)))

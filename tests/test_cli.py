@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import csv
 import io
 import json
 import os
-import pty
 import re
-import select
 import shlex
 import signal
 import socket
@@ -17,52 +14,34 @@ import subprocess
 import sys
 import threading
 import time
-import warnings
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import soapmail
 from soapmail import Invoice, cli
+from soapmail.cli import changing, codes, lists, output, program
+from soapmail.cli import terminal as shown_at
 from soapmail.sandbox import PASSWORD, USERNAME, Sandbox
 
+from .commands import ACCOUNT, Result, Terminal, parsed, process, unmeasured
 from .faulty import Faulty, Request, after_login
-from .support import FIELDS, LIST, LOGIN, SAMPLES, fault_answer, status_answer, text_answer
+from .support import (
+    FIELDS,
+    LIST,
+    LOGIN,
+    SAMPLES,
+    array_xml,
+    envelope,
+    fault_answer,
+    status_answer,
+    text_answer,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
-
-
-class Result(NamedTuple):
-    """What a command wrote and how it ended."""
-
-    code: int
-    out: str
-    err: str
-
-
-@pytest.fixture
-def run(
-    capsys: pytest.CaptureFixture[str], sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
-) -> Callable[..., Result]:
-    """Run a command in this process, against a sandbox that a test can look into."""
-    monkeypatch.setenv("SOAPMAIL_USERNAME", sandbox.username)
-    monkeypatch.setenv("SOAPMAIL_PASSWORD", sandbox.password)
-    monkeypatch.setenv("SOAPMAIL_ENDPOINT", sandbox.endpoint)
-
-    def command(*arguments: str, stdin: str = "") -> Result:
-        monkeypatch.setattr(sys, "stdin", io.StringIO(stdin))
-        code = cli.main(arguments)
-        return Result(code, *capsys.readouterr())
-
-    return command
-
-
-def parsed(text: str) -> list[dict[str, str]]:
-    assert text.startswith("\ufeff")
-    return list(csv.DictReader(io.StringIO(text[1:], newline="")))
 
 
 def bare(row: dict[str, Any]) -> dict[str, str]:
@@ -81,7 +60,7 @@ def test_the_table_is_aligned_and_ends_with_totals(run: Callable[..., Result]) -
     assert (code, err) == (0, "")
     assert head.split() == ["id", "date", "due", "date", "amount", "paid", "service", "description"]
     assert rows[0] == (
-        " 7514880  2021-02-24 01:38:45  2021-03-10 01:38:45  1.00 USD  no       8556  "
+        " 7514880  2021-02-24  2021-03-10  1.00 USD  no       8556  "
         "(Repeat Invoice: 19156909) MailBaby Mail"
     )
     assert len(rows) == 12
@@ -104,7 +83,7 @@ def test_totals_never_add_different_currencies(
     ]
     _, out, _ = run("invoices")
     assert out.splitlines()[-1] == (
-        "no currency: 1 invoices, 1 open, 9.00 open; "
+        "no currency: 1 invoice, 1 open, 9.00 open; "
         "EUR: 2 invoices, 2 open, 0.30 open; USD: 3 invoices, 1 open, 12.345 open"
     )
     assert "12.345 USD" in out
@@ -113,7 +92,7 @@ def test_totals_never_add_different_currencies(
 
 def test_an_open_invoice_without_an_amount_is_told() -> None:
     rows = [Invoice(invoices_type=1, invoices_currency="USD"), Invoice(invoices_currency="USD")]
-    assert cli._totals(rows) == "USD: 2 invoices, 1 open, 0.00 open and 1 of unknown amount"
+    assert lists.totals(rows) == "USD: 2 invoices, 1 open, 0.00 open and 1 of unknown amount"
 
 
 def test_no_invoices(run: Callable[..., Result], sandbox: Sandbox) -> None:
@@ -147,9 +126,15 @@ def test_awkward_text_comes_out_whole(run: Callable[..., Result], sandbox: Sandb
     assert 'é 日本 "x",   ;😀' in run("invoices").out
 
 
-def test_none_is_empty_in_csv_null_in_json_and_a_dash_in_the_table() -> None:
-    one = Invoice(invoices_id=5)
-    assert cli._invoice_row(one) == ["5", "-", "-", "-", "no", "-", "-"]
+def test_none_is_empty_in_csv_null_in_json_and_a_dash_in_the_table(
+    run: Callable[..., Result],
+) -> None:
+    empty = dict.fromkeys(FIELDS)
+    with Faulty(after_login(lambda r: r.answer(envelope(LIST, array_xml(["<item><invoices_id>5</invoices_id></item>"]))))) as server:  # fmt: skip
+        here = ("--endpoint", server.endpoint, "invoices")
+        assert run(*here).out.splitlines()[1].split() == ["5", *"---", "no", *"--"]
+        assert json.loads(run(*here, "--format", "json").out) == [{**empty, "invoices_id": 5}]
+        assert parsed(run(*here, "--format", "csv").out) == [{**dict.fromkeys(FIELDS, ""), "invoices_id": "5"}]  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -217,7 +202,7 @@ def test_services_in_all_formats(run: Callable[..., Result]) -> None:
     assert parsed(run("services", "--format", "csv").out) == expected
     head, *rows = run("services").out.splitlines()
     assert len(rows) == 12
-    assert head.split()[0] == "mail_id"
+    assert head.split() == ["id", "status", "ordered", "invoice", "ip", "username"]
     assert rows[0].split()[0] == "8556"
     assert "expired" in rows[0]
 
@@ -225,7 +210,9 @@ def test_services_in_all_formats(run: Callable[..., Result]) -> None:
 def test_one_service(run: Callable[..., Result]) -> None:
     sample = SAMPLES["api_mail_get_services"][0]
     assert json.loads(run("service", "8556", "--format", "json").out) == [sample]
-    assert len(run("service", "8556").out.splitlines()) == 2
+    shown = run("service", "8556").out.splitlines()
+    assert [line.split()[0] for line in shown] == list(sample)
+    assert shown[0] == "mail_id             8556"
     assert run("service", "1") == (1, "", "soapmail: there is no mail service 1\n")
 
 
@@ -244,7 +231,7 @@ def test_prepays_in_all_formats(run: Callable[..., Result]) -> None:
     assert len(parsed(run("prepay", "list", "--format", "csv").out)) == 3
     _, *rows = run("prepay", "list").out.splitlines()
     assert [row.split()[0] for row in rows] == ["1116", "1117", "1118"]
-    assert rows[0].split()[-5:] == ["10", "0", "0", "1", "domains"]
+    assert rows[0].split()[-4:] == ["10", "0", "yes", "domains"]
     assert run("prepay", "remaining").out == "0.00\n"
 
 
@@ -252,7 +239,7 @@ def test_prepays_in_all_formats(run: Callable[..., Result]) -> None:
 
 
 def test_cancel(run: Callable[..., Result], sandbox: Sandbox) -> None:
-    assert run("cancel", "8556", "--yes") == (0, "mail service 8556 is cancelled\n", "")
+    assert run("cancel", "8556", "--yes") == (0, "mail service 8556 is canceled\n", "")
     assert sandbox.services[0].mail_status == "canceled"
     assert run("cancel", "8556", "--yes") == (
         1, "", "soapmail: the server did not cancel mail service 8556\n",
@@ -276,32 +263,25 @@ def test_send(run: Callable[..., Result], sandbox: Sandbox, tmp_path: Path) -> N
         {"subject": "s é", "body": "x\ny & é", "to": "a@b", "from": "c@d"},
         {"subject": "s é", "body": "from a file é", "to": "a@b", "from": "c@d"},
     ]
-    code, _, err = run("send", *address, "--yes", "--body-file", str(tmp_path / "none"))
-    assert code == 2
-    assert "No such file" in err
+    missing = str(tmp_path / "none")
+    found = run("send", *address, "--yes", "--body-file", missing)
+    assert found == (1, "", f"soapmail: {missing}: No such file or directory\n")
+    file.write_bytes(b"caf\xe9")
+    found = run("send", *address, "--yes", "--body-file", str(file))
+    assert found == (2, "", f"soapmail: {file}: the body is not UTF-8 (byte 4)\n")
+    assert len(sandbox.sent) == 2
 
 
-@pytest.mark.filterwarnings("default::soapmail.LossyTextWarning")
-def test_lossy_text_is_told_in_one_line(run: Callable[..., Result]) -> None:
-    code, _, err = run("send", "--to", "a@b", "--from", "c@d", "--subject", "日本", "--yes")
-    assert code == 0
-    assert err == (
-        "soapmail: warning: subject: the server keeps ISO-8859-1 only "
-        "and turns other characters into '?'\n"
-    )
-
-
-def test_lossy_text_stops_where_warnings_are_errors(
-    run: Callable[..., Result], sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+def test_text_that_the_server_will_not_keep_is_not_sent_unless_asked_for(
+    run: Callable[..., Result], sandbox: Sandbox
 ) -> None:
-    def loud(message: str, category: type[Warning], **options: Any) -> None:
-        raise category(message)
-
-    monkeypatch.setattr(warnings, "warn", loud)
-    code, _, err = run("send", "--to", "a@b", "--from", "c@d", "--subject", "日本", "--yes")
-    assert code == 2
-    assert err.startswith("soapmail: subject: the server keeps ISO-8859-1 only")
+    problem = "subject: the server keeps ISO-8859-1 only and turns other characters into '?'"
+    lossy = ("send", "--to", "a@b", "--from", "c@d", "--subject", "日本", "--yes")
+    hint = "; --lossy sends it all the same"
+    assert run(*lossy) == (2, "", f"soapmail: {problem}{hint}\n")
     assert sandbox.sent == []
+    assert run(*lossy, "--lossy") == (0, "Mail queued\n", f"soapmail: warning: {problem}\n")
+    assert sandbox.sent[0]["subject"] == "??"
 
 
 def test_pay(run: Callable[..., Result], sandbox: Sandbox) -> None:
@@ -417,7 +397,7 @@ def test_missing_credentials_are_wrong_usage(
 def test_on_a_terminal_the_mail_is_asked_for(
     run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cli, "_terminal", lambda: True)
+    monkeypatch.setattr("soapmail.cli.changes.has_terminal", lambda: True)
     code, out, err = run(*SEND.split(), "--yes", stdin="body")
     assert (code, out) == (0, "Mail queued\n")
     assert err == "soapmail: type the mail, and end it with Ctrl-D\n"
@@ -536,8 +516,8 @@ COMMANDS = [
 
 def test_all_commands_are_known() -> None:
     assert set(NAMES) == {
-        "invoices", "services", "service", "cancel", "buy", "send", "pay", "pay-url", "login-url",
-        "prepay", "modules", "call", "sandbox",
+        "invoices", "invoice", "check", "summary", "services", "service", "cancel", "buy", "send",
+        "pay", "journal", "pay-url", "login-url", "prepay", "modules", "call", "doctor", "sandbox", "completion",
     }  # fmt: skip
 
 
@@ -545,7 +525,8 @@ def test_all_commands_are_known() -> None:
 def test_the_example_in_each_help_works(run: Callable[..., Result], command: list[str]) -> None:
     _, out, _ = run(*command, "--help")
     (example,) = re.findall(r"^example:\n  soapmail (.+)$", out, re.MULTILINE)
-    assert example.startswith(f"--sandbox {' '.join(command)}")
+    prefix = "" if command[0] in ("sandbox", "completion") else "--sandbox "
+    assert example.startswith(f"{prefix}{' '.join(command)}")
     if command == ["sandbox"]:
         return  # serves until interrupted; tested below
     code, out, err = run(*shlex.split(example))
@@ -556,13 +537,14 @@ def test_the_example_in_each_help_works(run: Callable[..., Result], command: lis
 # --- widths ------------------------------------------------------------------------------------------
 
 
-def test_wide_letters_keep_columns_aligned(capsys: pytest.CaptureFixture[str]) -> None:
-    cli._print_table(["a", "b"], [["日本", "x"], ["e\u0301é", "y"], ["abcd", "z"]], set())
-    assert capsys.readouterr().out == "a     b\n日本  x\ne\u0301é    y\nabcd  z\n"
+def test_wide_letters_keep_columns_aligned() -> None:
+    rows = [["a", "b"], ["日本", "x"], ["e\u0301é", "y"], ["abcd", "z"]]
+    expected = ["a     b", "日本  x", "e\u0301é    y", "abcd  z"]
+    assert output.aligned(rows, [False, False], None) == expected
 
 
 def test_what_moves_the_cursor_is_not_printed() -> None:
-    assert cli._shown("a\x1b[31mb\r\n\u202e\x07c") == "a [31mb    c"
+    assert shown_at.shown("a\x1b[31mb\r\n\u202e\x07c") == "a [31mb    c"
 
 
 @pytest.mark.parametrize(
@@ -570,14 +552,10 @@ def test_what_moves_the_cursor_is_not_printed() -> None:
     [("abc", 3, "abc"), ("abcd", 3, "ab…"), ("日本語", 6, "日本語"), ("日本語", 5, "日本…"), ("日本語", 4, "日…"), ("ab", 1, "…")],
 )  # fmt: skip
 def test_shortening(text: str, width: int, shown: str) -> None:
-    assert cli._shortened(text, width) == shown
+    assert shown_at.shortened(text, width) == shown
 
 
 # --- processes and terminals ---------------------------------------------------------------------------
-
-
-def process(*arguments: str, **options: Any) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, "-m", "soapmail", *arguments], **options)
 
 
 def test_a_closed_pipe_ends_quietly() -> None:
@@ -601,9 +579,15 @@ def test_as_a_module_it_does_the_same() -> None:
 def served() -> Iterator[tuple[subprocess.Popen[bytes], dict[str, str]]]:
     server = process("sandbox", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert server.stdout is not None
-    lines = [server.stdout.readline().decode().split() for _ in range(3)]
+    lines = [server.stdout.readline().decode() for _ in range(3)]
+    assert all(re.fullmatch(r"export SOAPMAIL_[A-Z]+=.*\n", line) for line in lines)
+    echo = 'printf "%s\n" "$SOAPMAIL_ENDPOINT" "$SOAPMAIL_USERNAME" "$SOAPMAIL_PASSWORD"'
+    made = subprocess.run(["sh", "-c", "".join(lines) + echo], capture_output=True, text=True, check=True)  # fmt: skip
     try:
-        yield server, dict(lines)
+        yield (
+            server,
+            dict(zip(("endpoint", "username", "password"), made.stdout.splitlines(), strict=True)),
+        )
     finally:
         server.send_signal(signal.SIGINT)
         server.communicate()
@@ -611,7 +595,7 @@ def served() -> Iterator[tuple[subprocess.Popen[bytes], dict[str, str]]]:
 
 def test_the_sandbox_serves_other_programs_until_interrupted(run: Callable[..., Result]) -> None:
     with served() as (server, given):
-        assert given["username"] == USERNAME
+        assert (given["username"], given["password"]) == (USERNAME, PASSWORD)
         assert run("services", "--endpoint", given["endpoint"]).code == 0
         server.send_signal(signal.SIGINT)
         assert server.stderr is not None
@@ -625,7 +609,9 @@ def test_the_sandbox_ends_well_when_it_is_shut_down(
     monkeypatch.setattr(Sandbox, "serve", lambda self: self._server.server_close())
     code, out, err = run("sandbox")
     assert (code, err) == (0, "")
-    assert [line.split()[0] for line in out.splitlines()] == ["endpoint", "username", "password"]
+    assert [line.partition("=")[0] for line in out.splitlines()] == [
+        "export SOAPMAIL_ENDPOINT", "export SOAPMAIL_USERNAME", "export SOAPMAIL_PASSWORD",
+    ]  # fmt: skip
 
 
 def test_a_port_that_is_taken_is_one_line(run: Callable[..., Result], sandbox: Sandbox) -> None:
@@ -635,56 +621,18 @@ def test_a_port_that_is_taken_is_one_line(run: Callable[..., Result], sandbox: S
     assert re.fullmatch(r"soapmail: .*in use.*\n", err)
 
 
-class Terminal:
-    """A command on a real pseudo-terminal."""
-
-    def __init__(
-        self,
-        *arguments: str,
-        columns: int = 80,
-        environment: Mapping[str, str] = {},
-    ) -> None:
-        self.pid, self.fd = pty.fork()
-        if self.pid == 0:  # pragma: no cover
-            os.environ.update({"COLUMNS": str(columns), "PYTHONWARNINGS": "error", **environment})
-            os.execv(sys.executable, [sys.executable, "-m", "soapmail", *arguments])
-        self.seen = ""
-
-    def until(self, text: str) -> str:
-        """Read up to a text; what came before it."""
-        while text not in self.seen:
-            ready, _, _ = select.select([self.fd], [], [], 20)
-            assert ready, f"nothing more after {self.seen!r}"
-            self.seen += os.read(self.fd, 4096).decode()
-        before, _, self.seen = self.seen.partition(text)
-        return before
-
-    def type(self, text: str) -> None:
-        os.write(self.fd, text.encode())
-
-    def end(self) -> tuple[int, str]:
-        """Read the rest, and give the exit code."""
-        with contextlib.suppress(OSError):
-            while piece := os.read(self.fd, 4096):
-                self.seen += piece.decode()
-        os.close(self.fd)
-        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1]), self.seen.replace(
-            "\r\n", "\n"
-        )
-
-
 @pytest.mark.parametrize(("answer", "done"), [("y\n", True), ("YES\n", True), ("n\n", False), ("\n", False), ("x\n", False), ("\x04", False)])  # fmt: skip
 def test_a_change_is_asked_for_on_a_terminal(sandbox: Sandbox, answer: str, done: bool) -> None:
     terminal = Terminal(
         "cancel", "8556",
         environment={"SOAPMAIL_USERNAME": USERNAME, "SOAPMAIL_PASSWORD": PASSWORD, "SOAPMAIL_ENDPOINT": sandbox.endpoint},
     )  # fmt: skip
-    assert terminal.until("? [y/N] ") == "cancel mail service 8556"
+    assert terminal.until("? [y/N] ") == "cancel mail service 8556 (expired, ordered 2021-02-24)"
     assert sandbox.services[0].mail_status == "expired"
     terminal.type(answer)
     code, rest = terminal.end()
     assert code == (0 if done else 1)
-    assert ("is cancelled" in rest) == done
+    assert ("is canceled" in rest) == done
     assert ("nothing was done" in rest) == (not done)
     assert (sandbox.services[0].mail_status == "canceled") == done
 
@@ -716,7 +664,7 @@ def test_interrupted_at_a_question(sandbox: Sandbox, asking: str) -> None:
         given["SOAPMAIL_USERNAME"] = USERNAME
     if asking == "[y/N] ":
         given["SOAPMAIL_PASSWORD"] = PASSWORD
-    terminal = Terminal("cancel", "8556", environment=given)
+    terminal = Terminal("cancel", "8556", environment=given, inherited=unmeasured())
     terminal.until(asking)
     terminal.type("\x03")
     code, rest = terminal.end()
@@ -741,6 +689,7 @@ def test_interrupted_while_the_server_is_silent() -> None:
         terminal = Terminal(
             "services", "-v", "--endpoint", server.endpoint,
             environment={"SOAPMAIL_USERNAME": USERNAME, "SOAPMAIL_PASSWORD": PASSWORD},
+            inherited=unmeasured(),
         )  # fmt: skip
         terminal.until("api_login: HTTP 200")
         terminal.type("\x03")
@@ -749,22 +698,23 @@ def test_interrupted_while_the_server_is_silent() -> None:
     assert "Traceback" not in rest
 
 
-@pytest.mark.parametrize("columns", [40, 100, 110, 300])
+@pytest.mark.parametrize("columns", [40, 60, 80, 100, 101, 300])
 def test_a_terminals_width_shortens_the_description_and_never_a_number(columns: int) -> None:
-    terminal = Terminal("--sandbox", "invoices", columns=columns)
+    terminal = Terminal("--sandbox", "invoices", columns=columns, environment={"NO_COLOR": "1"})
     code, out = terminal.end()
-    head, *rows, totals = out.splitlines()
-    assert code == 0
+    head, *rows, mark, totals = out.splitlines()
+    assert (code, mark) == (0, "! overdue")
     assert totals == "USD: 12 invoices, 12 open, 12.00 open"
-    full = 80 + len("(Repeat Invoice: 19156909) MailBaby Mail")
-    at = head.index("description")
+    full = 61 + len("(Repeat Invoice: 19156909) MailBaby Mail")
+    at = head.index("descri")
     for row, sample in zip(rows, SAMPLES[LIST], strict=True):
-        assert row[:at].split()[0] == str(sample["invoices_id"])
-        assert sample["invoices_due_date"] in row
+        assert row[:at].split()[:2] == ["!", str(sample["invoices_id"])]
         assert str(sample["invoices_service"]) in row
         whole = row[at:] == sample["invoices_description"]
         assert whole == (columns >= full)
-        assert len(row) <= max(columns, at + len("description"))
+        assert len(row) <= max(columns, 61 + 8)
+        if columns >= 80:
+            assert str(sample["invoices_due_date"])[:10] in row
         if not whole:
             assert row.endswith("…")
 
@@ -775,9 +725,6 @@ def test_piped_output_is_never_shortened() -> None:
     )
     out, _ = done.communicate()
     assert "MailBaby Mail" in out.decode()
-
-
-ACCOUNT = {"SOAPMAIL_USERNAME": USERNAME, "SOAPMAIL_PASSWORD": PASSWORD}
 
 
 def shell(
@@ -839,7 +786,7 @@ def test_exit_codes_do_not_depend_on_stderr(
 def test_reading_with_a_full_disk_is_told_and_is_no_wrong_usage(sandbox: Sandbox) -> None:
     for command in ("invoices", "modules", "services --format json", "call get_modules"):
         code, err = shell(sandbox, f"{command} </dev/null >/dev/full")
-        assert (code, err) == (1, "soapmail: cannot read or write (No space left on device)\n")
+        assert (code, err) == (1, "soapmail: cannot read or write: No space left on device\n")
         assert shell(sandbox, f"{command} </dev/null >&-") == (0, "")
     code, err = shell(sandbox, "invoices <&-", {})
     assert (code, err.count("\n")) == (2, 1)
@@ -853,11 +800,6 @@ ORDERS = {
     "prepay": ("prepay", "add", "5", "--yes"),
     "call": ("call", "api_x", "--yes"),
 }
-
-
-def unmeasured() -> dict[str, str]:
-    """Give the environment without coverage, whose lock a signal would leave taken."""
-    return {key: text for key, text in os.environ.items() if not key.startswith("COVERAGE")}
 
 
 def signalled(
@@ -1040,7 +982,7 @@ def test_a_stream_that_cannot_be_written_is_let_go(tmp_path: Path) -> None:
             def fileno(self) -> int:
                 return file.fileno()
 
-        cli._let_go(Full())
+        program._let_go(Full())
         file.write("x")
     assert path.read_text() == ""
 
@@ -1053,7 +995,7 @@ def test_a_signal_ends_the_command_as_it_would_have(
     monkeypatch.setattr(os, "kill", lambda *args: done.append(args))
     monkeypatch.setattr(signal, "signal", lambda *args: done.append(args))
     number = getattr(signal, name)
-    assert cli._end_by(number) == 128 + number
+    assert changing.end_by(number) == 128 + number
     own = [(number, signal.SIG_DFL), (os.getpid(), number)]
     assert done == ([] if name == "SIGINT" else own)
 
@@ -1061,7 +1003,7 @@ def test_a_signal_ends_the_command_as_it_would_have(
 @pytest.fixture
 def _handlers() -> Iterator[None]:
     """Put back the handlers that a command would have left for its end."""
-    before = {number: signal.getsignal(number) for number in cli._SIGNALS}
+    before = {number: signal.getsignal(number) for number in changing._SIGNALS}
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
@@ -1080,9 +1022,9 @@ def test_a_signal_between_the_answer_and_the_command_is_told_too(
             return None
 
         with pytest.raises(soapmail.OutcomeUnknown, match="may or may not .*SIGTERM"):
-            cli._change(client, do, str)
+            changing.change(client, do, str)
         # A second one would come between this and what is said of it.
-        assert {signal.getsignal(number) for number in cli._SIGNALS} == {signal.SIG_IGN}
+        assert {signal.getsignal(number) for number in changing._SIGNALS} == {signal.SIG_IGN}
 
 
 def test_in_another_thread_signals_are_left_alone(sandbox: Sandbox) -> None:
@@ -1090,7 +1032,9 @@ def test_in_another_thread_signals_are_left_alone(sandbox: Sandbox) -> None:
         done: list[object] = []
         thread = threading.Thread(
             target=lambda: done.append(
-                cli._change(client, lambda: client.make_payment(7514880).status, lambda paid: "")
+                changing.change(
+                    client, lambda: client.make_payment(7514880).status, lambda paid: ""
+                )
             )
         )
         thread.start()
@@ -1105,9 +1049,9 @@ def test_a_change_that_was_stopped_before_it_left_ends_the_command(
     number = getattr(signal, name)
 
     def stopped(*args: object) -> int:
-        raise cli.Stopped(number)
+        raise codes.Stopped(name, number)
 
-    monkeypatch.setattr(cli, "_pay", stopped)
+    monkeypatch.setattr("soapmail.cli.pay.pay", stopped)
     monkeypatch.setattr(os, "kill", lambda *args: None)
     monkeypatch.setattr(signal, "signal", lambda *args: None)
     assert run("pay", "5", "--yes") == (128 + number, "", "")
@@ -1116,8 +1060,8 @@ def test_a_change_that_was_stopped_before_it_left_ends_the_command(
 @pytest.mark.usefixtures("_handlers")
 def test_a_signal_before_anything_was_sent_passes(sandbox: Sandbox) -> None:
     with soapmail.Client(USERNAME, PASSWORD, endpoint=sandbox.endpoint) as client:
-        with pytest.raises(cli.Stopped):
-            cli._change(client, lambda: signal.raise_signal(signal.SIGTERM), str)
+        with pytest.raises(codes.Stopped):
+            changing.change(client, lambda: signal.raise_signal(signal.SIGTERM), str)
 
 
 def test_what_cannot_be_shown_is_told(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -1126,18 +1070,129 @@ def test_what_cannot_be_shown_is_told(sandbox: Sandbox, monkeypatch: pytest.Monk
         def fail(done: object) -> str:
             raise ValueError("not to be written")
 
-        with pytest.raises(cli.Unshown, match=r"only the output failed \(not to be written\)"):
-            cli._change(client, lambda: client.make_payment(7514880), fail)
+        with pytest.raises(codes.Unshown, match=r"only the output failed \(not to be written\)"):
+            changing.change(client, lambda: client.make_payment(7514880), fail)
         monkeypatch.setattr(sys, "__stdout__", None)
-        with pytest.raises(cli.Unshown, match="stdout is closed"):
-            cli._change(client, lambda: client.make_payment(7529153), str)
-    assert cli._code(cli.Unshown("x")) == 6
+        with pytest.raises(codes.Unshown, match="stdout is closed"):
+            changing.change(client, lambda: client.make_payment(7529153), str)
+    assert codes.code_of(codes.Unshown("x")) == 6
 
 
 @pytest.mark.usefixtures("_handlers")
 def test_a_signal_that_is_ignored_or_handled_elsewhere_is_left_alone(sandbox: Sandbox) -> None:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     with soapmail.Client(USERNAME, PASSWORD, endpoint=sandbox.endpoint) as client:
-        found = cli._change(client, lambda: signal.getsignal(signal.SIGHUP), lambda done: "")
+        found = changing.change(client, lambda: signal.getsignal(signal.SIGHUP), lambda done: "")
     assert found is signal.SIG_IGN
     assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+
+
+# --- small things ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (["invoice s"], "no command 'invoice s'; did you mean 'invoices'? (see soapmail --help)"),
+        (["prepay", "lst"], "no command 'lst'; did you mean 'list'? (see soapmail prepay --help)"),
+        (["prepay", "x"], "no command 'x'; there are: list, remaining, add (see soapmail prepay --help)"),
+    ],
+)  # fmt: skip
+def test_a_mistyped_command_is_told_what_was_meant(
+    run: Callable[..., Result], words: list[str], problem: str
+) -> None:
+    assert run(*words) == (2, "", f"soapmail: {problem}\n")
+
+
+def test_what_the_sandbox_does_not_imitate_is_told(run: Callable[..., Result]) -> None:
+    found = run("--sandbox", "call", "api_get_dns_domain", "id:int=5")
+    assert found == (2, "", "soapmail: the sandbox does not imitate api_get_dns_domain\n")
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion(run: Callable[..., Result], shell: str) -> None:
+    code, out, err = run("completion", shell)
+    assert (code, err) == (0, "")
+    assert "prepay" in out
+    assert "due-within" in out
+
+
+def test_completion_without_its_package_says_what_to_install(
+    run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "shtab", None)
+    code, out, err = run("completion", "bash")
+    assert (code, out) == (2, "")
+    assert err.startswith("soapmail: completion needs shtab; install it with: pip install shtab")
+
+
+def asked(sandbox: Sandbox, *arguments: str) -> tuple[str, Terminal]:
+    terminal = Terminal(*arguments, environment={**ACCOUNT, "SOAPMAIL_ENDPOINT": sandbox.endpoint})
+    return terminal.until("? [y/N] ").replace("\r\n", "\n"), terminal
+
+
+def test_pay_asks_with_what_it_knows(sandbox: Sandbox) -> None:
+    question, terminal = asked(sandbox, "pay", "7514880")
+    assert question == (
+        "pay invoice 7514880 (1.00 USD, due 2021-03-10, (Repeat Invoice: 19156909) MailBaby Mail)"
+        " from the account's funds"
+    )
+    terminal.type("y\n")
+    assert terminal.end()[0] == 0
+    assert sandbox.invoices[0].is_paid
+
+
+@pytest.mark.parametrize(("command", "what"), [("pay", "invoice"), ("cancel", "mail service")])
+def test_what_is_not_there_is_not_asked_about(sandbox: Sandbox, command: str, what: str) -> None:
+    terminal = Terminal(
+        command, "5", environment={**ACCOUNT, "SOAPMAIL_ENDPOINT": sandbox.endpoint}
+    )
+    assert terminal.end() == (1, f"soapmail: there is no {what} 5\n")
+
+
+# --- the password's file -----------------------------------------------------------------------------
+
+
+def test_the_password_may_stand_in_a_file(
+    run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, sandbox: Sandbox
+) -> None:
+    path = tmp_path / "secret"
+    path.write_text(f"{PASSWORD}\r\nmore\n")
+    path.chmod(0o600)
+    monkeypatch.delenv("SOAPMAIL_PASSWORD")
+    monkeypatch.setenv("SOAPMAIL_PASSWORD_FILE", str(path))
+    assert run("services").err == ""
+    with soapmail.Client.from_env() as client:
+        assert len(client.get_services()) == 12
+    for mode in (0o640, 0o604):
+        path.chmod(mode)
+        code, _, err = run("services")
+        problem = f"others may read {path}; chmod 600 keeps it to its owner"
+        assert (code, err) == (0, f"soapmail: SOAPMAIL_PASSWORD_FILE: {problem}\n")
+    monkeypatch.setenv("SOAPMAIL_PASSWORD", "wrong")
+    assert run("services").code == 3
+
+
+@pytest.mark.parametrize(
+    ("data", "code", "problem"),
+    [
+        (b"", 2, "SOAPMAIL_PASSWORD_FILE: the first line of {} is empty"),
+        (b"\nsecret", 2, "SOAPMAIL_PASSWORD_FILE: the first line of {} is empty"),
+        (b"caf\xe9", 2, "SOAPMAIL_PASSWORD_FILE: the first line of {} is not UTF-8"),
+        (None, 1, "{}: No such file or directory"),
+    ],
+)
+def test_a_password_file_of_no_use(
+    run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
+    data: bytes | None, code: int, problem: str,
+) -> None:  # fmt: skip
+    path = tmp_path / "secret"
+    if data is not None:
+        path.write_bytes(data)
+        path.chmod(0o600)
+    monkeypatch.delenv("SOAPMAIL_PASSWORD")
+    monkeypatch.setenv("SOAPMAIL_PASSWORD_FILE", str(path))
+    assert run("services") == (code, "", f"soapmail: {problem.format(path)}\n")
+    with pytest.raises((ValueError, OSError)) as caught:
+        soapmail.Client.from_env()
+    assert "caf" not in str(caught.value)

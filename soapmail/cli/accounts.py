@@ -1,0 +1,337 @@
+"""Which accounts a command works on, where their passwords come from, and many at a time."""
+
+from __future__ import annotations
+
+import configparser
+import os
+import selectors
+import shlex
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from concurrent.futures import Future
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
+
+from ..arguments import password_from
+from ..client import Client
+from ..operations import ENDPOINT, takes_session
+from .codes import KNOWN, OK, UsageError, code_of, counted, words_of
+from .terminal import asked, say
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable, Iterator, Sequence
+    from contextlib import ExitStack
+
+T = TypeVar("T")
+
+_LONG_PASSWORD = 64 * 1024
+_KEYS = ("username", "endpoint", "password_command")
+# Accounts that are done before it is their turn to be shown wait; so many for each job.
+_AHEAD = 4
+
+
+class Account(NamedTuple):
+    """One account: its name, if it has one, and how a client of it is made."""
+
+    name: str | None
+    client: Callable[..., Client]
+    endpoint: str
+    username: str | None
+
+
+class Result(NamedTuple, Generic[T]):
+    """What became of one account: a value, or the error why there is none."""
+
+    account: Account
+    value: T | None = None
+    error: BaseException | None = None
+
+
+class Reach:
+    """The accounts that a command works on, and which of them failed."""
+
+    def __init__(self, args: argparse.Namespace, stack: ExitStack) -> None:
+        self.named = bool(args.account or args.all_accounts)
+        self.failures: list[tuple[str, BaseException]] = []
+        self._stack = stack
+        self._jobs: int = args.jobs
+        self.dump = None
+        if args.dump is not None:
+            from .dump import Dump
+
+            self.dump = Dump(args.dump)
+        self._accounts = _named(args) if self.named else [_plain(args, stack)]
+
+    def client(self) -> Client:
+        """Give the client of the one account."""
+        return self._stack.enter_context(self._made(self.one()))
+
+    def one(self) -> Account:
+        """Give the one account."""
+        (account,) = self._accounts
+        return account
+
+    def each(self, do: Callable[[Client], T]) -> Iterator[tuple[str | None, T]]:
+        """Do something with each account, and give what came of it in the order of the file.
+
+        Errors of accounts that have a name are kept for ``code``.
+        """
+
+        def done(account: Account) -> Result[T]:
+            try:
+                with self._made(account) as client:
+                    return Result(account, do(client))
+            except Exception as error:
+                return Result(account, error=error)
+
+        for account, value, error in _of_each(self._accounts, done, self._jobs):
+            if error is None:
+                yield account.name, value  # type: ignore[misc]
+            elif account.name is None or not isinstance(error, KNOWN):
+                raise error
+            else:
+                self.failures.append((account.name, error))
+
+    def _made(self, account: Account) -> Client:
+        return account.client(on_exchange=self.dump)
+
+    def code(self) -> int:
+        """Say which accounts failed, and give the largest of their exit codes."""
+        for name, error in self.failures:
+            say(f"{name}: {words_of(error)}")
+        if self.failures:
+            say(f"{counted(len(self.failures), 'account')} of {len(self._accounts)} failed")
+        return max((code_of(error) for _, error in self.failures), default=OK)
+
+
+def _plain(args: argparse.Namespace, stack: ExitStack) -> Account:
+    """Give the account of the environment, or that of a sandbox of its own."""
+    options: dict[str, Any] = {"timeout": args.timeout}
+    if args.sandbox:
+        from .. import sandbox
+
+        if getattr(args, "operation", None) and not sandbox.imitates(args.operation):
+            raise UsageError(f"the sandbox does not imitate {args.operation}")
+        served = stack.enter_context(sandbox.Sandbox(example=args.sandbox))
+        options |= {
+            "username": served.username,
+            "password": served.password,
+            "endpoint": served.endpoint,
+        }
+    else:
+        options |= {"endpoint": _endpoint(args), **_credentials(args)}
+    return Account(
+        None, lambda **more: Client(**options, **more), options["endpoint"], options.get("username")
+    )
+
+
+def _endpoint(args: argparse.Namespace) -> str:
+    return args.endpoint or os.environ.get("SOAPMAIL_ENDPOINT") or ENDPOINT
+
+
+def _credentials(args: argparse.Namespace) -> dict[str, str]:
+    operation = getattr(args, "operation", None)
+    if args.anonymous or (operation and not takes_session(operation)):
+        return {}
+    username = args.username or os.environ.get("SOAPMAIL_USERNAME") or asked("Username: ")
+    if username and args.nameonly:  # what follows reads a file of this machine, and no account
+        return {"username": username, "password": "none"}
+    if args.password_stdin:
+        password = sys.stdin.readline().rstrip("\r\n")
+    else:
+        password = password_from(os.environ) or asked("Password: ", hidden=True)
+    if not username or not password:
+        missing = "SOAPMAIL_PASSWORD, or --password-stdin" if username else "SOAPMAIL_USERNAME"
+        raise UsageError(f"username and password are needed: set {missing}")
+    return {"username": username, "password": password}
+
+
+# --- the accounts file -----------------------------------------------------------------------
+
+
+def _named(args: argparse.Namespace) -> list[Account]:
+    for name in ("sandbox", "username", "password_stdin"):
+        if getattr(args, name):
+            option = f"--{name.replace('_', '-')}"
+            raise UsageError(f"{option} does not go together with accounts of the accounts file")
+    path = _path()
+    sections = _sections(path)
+    twice = [name for name in args.account if args.account.count(name) > 1]
+    if twice:
+        raise UsageError(f"--account {twice[0]}: the account is there twice")
+    for name in args.account:
+        if name not in sections:
+            raise UsageError(f"{path}: no account {name!r}; there are: {', '.join(sections)}")
+    chosen = [name for name in sections if args.all_accounts or name in args.account]
+    if len(chosen) > 1 and not args.many:
+        raise UsageError("this command works on one account at a time")
+    return [_account(name, sections[name], path, args) for name in chosen]
+
+
+def _path() -> str:
+    home = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
+    return os.environ.get("SOAPMAIL_CONFIG") or os.path.join(home, "soapmail", "accounts.ini")
+
+
+def _sections(path: str) -> dict[str, Any]:
+    """Read the file; errors show no line of it, which may hold what does not belong there."""
+    parser = configparser.ConfigParser(interpolation=None, default_section="")
+    try:
+        with open(path, encoding="utf-8-sig") as file:
+            parser.read_file(file)
+    except configparser.DuplicateSectionError as error:
+        problem = f"line {error.lineno}: the account [{error.section}] is there twice"
+    except configparser.DuplicateOptionError as error:
+        problem = f"line {error.lineno}: [{error.section}] {error.option}: is there twice"
+    except configparser.MissingSectionHeaderError as error:
+        problem = f"line {error.lineno}: before the first [account]"
+    except configparser.ParsingError as error:
+        problem = f"line {error.errors[0][0]}: not of the form key = value"
+    except UnicodeDecodeError:
+        problem = "not UTF-8"
+    else:
+        if not parser.sections():
+            raise UsageError(f"{path}: holds no account")
+        return {name: parser[name] for name in parser.sections()}
+    raise UsageError(f"{path}: {problem}")
+
+
+def _account(name: str, section: Any, path: str, args: argparse.Namespace) -> Account:
+    where = f"{path}: [{name}]"
+    for key in section:
+        if key == "password":
+            raise UsageError(
+                f"{where} password: a file in plain text is no place for it; name a program that"
+                " prints it, as in password_command = pass show mail"
+            )
+        if key not in _KEYS:
+            raise UsageError(f"{where} {key}: not known; there are: {', '.join(_KEYS)}")
+    for key in ("username", "password_command"):
+        if not section.get(key, "").strip():
+            raise UsageError(f"{where} {key}: missing")
+    try:
+        command = shlex.split(section["password_command"])
+    except ValueError as error:
+        raise UsageError(f"{where} password_command: {error}") from None
+    username, endpoint = section["username"], section.get("endpoint") or _endpoint(args)
+    try:
+        Client(session_id="checked", endpoint=endpoint, timeout=args.timeout)
+    except ValueError as error:
+        raise UsageError(f"{where} {error}") from None
+
+    def client(**more: Any) -> Client:
+        password = _printed(f"{where} password_command", command, args.timeout)
+        return Client(username, password, endpoint=endpoint, timeout=args.timeout, **more)
+
+    return Account(name, client, endpoint, username)
+
+
+def _printed(where: str, command: Sequence[str], seconds: float) -> str:
+    """Give the first line that a program prints within a time, and so much at most."""
+    try:
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, bufsize=0
+        )
+    except (OSError, ValueError) as error:
+        problem = getattr(error, "strerror", None) or str(error)
+        raise UsageError(f"{where}: {command[0]}: {problem}") from None
+    with process:
+        try:
+            return _line(where, process, time.monotonic() + seconds, seconds)
+        except BaseException:
+            process.kill()
+            raise
+
+
+def _line(where: str, process: subprocess.Popen[bytes], end: float, seconds: float) -> str:
+    assert process.stdout is not None
+    printed = b""
+    piece = b"none yet"
+    with selectors.DefaultSelector() as selector:
+        selector.register(process.stdout, selectors.EVENT_READ)
+        while piece:
+            if not selector.select(max(0.0, end - time.monotonic())):
+                raise UsageError(f"{where}: did not end within {seconds:g} seconds (--timeout)")
+            piece = process.stdout.read(_LONG_PASSWORD)
+            printed += piece
+            if len(printed) > _LONG_PASSWORD:
+                raise UsageError(f"{where}: printed more than {_LONG_PASSWORD} bytes")
+    try:
+        status = process.wait(max(0.0, end - time.monotonic()))
+    except subprocess.TimeoutExpired:
+        raise UsageError(f"{where}: did not end within {seconds:g} seconds (--timeout)") from None
+    if status:
+        ended = f"failed with status {status}" if status > 0 else f"was ended by signal {-status}"
+        raise UsageError(f"{where}: {ended}")
+    try:
+        line = printed.partition(b"\n")[0].rstrip(b"\r").decode()
+    except UnicodeDecodeError:
+        raise UsageError(f"{where}: printed what is not UTF-8") from None
+    if not line.strip():
+        raise UsageError(f"{where}: printed {'an empty line' if printed else 'nothing'}")
+    return line
+
+
+# --- many at a time --------------------------------------------------------------------------
+
+
+def _of_each(
+    accounts: Sequence[Account], do: Callable[[Account], Result[T]], jobs: int
+) -> Iterator[Result[T]]:
+    """Do it with so many accounts at a time, and give what came of it in their order."""
+    if len(accounts) == 1:  # here, where signals arrive
+        yield do(accounts[0])
+        return
+    progress = _Progress(len(accounts))
+    free = threading.Semaphore(jobs)
+    waiting: deque[Future[Result[T]]] = deque()
+
+    def work(account: Account, future: Future[Result[T]]) -> None:
+        result = do(account)
+        free.release()
+        future.set_result(result)
+
+    for account in accounts:
+        while len(waiting) >= _AHEAD * jobs or (waiting and waiting[0].done()):
+            yield progress.without(waiting.popleft())
+        progress.show(waiting)
+        free.acquire()
+        waiting.append(Future())
+        # Daemons: after an interrupt the command ends, and does not wait for what they wait for.
+        threading.Thread(
+            target=work, args=(account, waiting[-1]), name=account.name, daemon=True
+        ).start()
+    while waiting:
+        progress.show(waiting)
+        yield progress.without(waiting.popleft())
+
+
+class _Progress:
+    """A line on stderr that says how far it went, where that is a terminal."""
+
+    def __init__(self, total: int) -> None:
+        self._total = total
+        self._given = 0
+        self._seen = sys.stderr.isatty()
+
+    def show(self, waiting: Sequence[Future[Any]]) -> None:
+        if self._seen:
+            done = self._given + sum(one.done() for one in waiting)
+            self._write(f"\r{done} of {self._total} accounts")
+
+    def without(self, future: Future[Result[T]]) -> Result[T]:
+        """Wait for one, and take the line away for what may be printed of it."""
+        result = future.result()
+        self._given += 1
+        if self._seen:
+            self._write("\r\x1b[K")
+        return result
+
+    def _write(self, text: str) -> None:
+        with suppress(OSError, ValueError):
+            sys.stderr.write(text)
+            sys.stderr.flush()

@@ -1,0 +1,76 @@
+"""Changing something: signals that come meanwhile, and output that fails afterwards."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ..errors import OutcomeUnknown
+from .codes import INTERRUPTED, Stopped, Unshown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from ..client import Client
+
+T = TypeVar("T")
+
+_NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
+_SIGNALS = [getattr(signal, name) for name in _NAMES if hasattr(signal, name)]
+
+
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """Turn the signals that would end the command into errors."""
+
+    def stop(number: int, frame: object) -> None:
+        for other in known:  # nothing may come between this one and what is said of it
+            signal.signal(other, signal.SIG_IGN)
+        known.clear()
+        raise Stopped(signal.Signals(number).name, number)
+
+    known: dict[int, Any] = {}
+    try:
+        if threading.current_thread() is threading.main_thread():
+            for number in _SIGNALS:
+                if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
+                    known[number] = signal.signal(number, stop)
+        yield
+    finally:
+        for number, handler in known.items():
+            signal.signal(number, handler)
+
+
+def change(client: Client, do: Callable[[], T], show: Callable[[T], str]) -> T:
+    """Do what changes something, and print it; say what is known of it, whatever comes between."""
+    with stoppable():
+        try:
+            result = do()
+        except Stopped as stop:
+            if not client._may_have_changed():
+                raise
+            problem = f"it may or may not have happened; check before repeating: {stop}"
+            raise OutcomeUnknown(problem) from None
+        try:
+            text = show(result)
+            if sys.__stdout__ is None:
+                raise OSError("stdout is closed")
+            if text:
+                print(text, flush=True)
+        except Exception as error:
+            problem = getattr(error, "strerror", None) or str(error)
+            raise Unshown(f"it was done, and only the output failed ({problem})") from None
+        return result
+
+
+def end_by(number: int) -> int:
+    """End as the signal would have ended the command."""
+    if number == signal.SIGINT:
+        return INTERRUPTED
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
+    return 128 + number  # where the signal waits

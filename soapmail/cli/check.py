@@ -1,0 +1,345 @@
+"""What is due, told to monitoring: a line and an exit code, JSON, or metrics for Prometheus."""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import suppress
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ..errors import SoapMailError
+from .codes import words_of
+from .due import days_left, today_of
+from .output import json_text
+from .terminal import money, shown
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterable, Sequence
+    from datetime import date
+
+    from ..client import Client
+    from ..models import Invoice
+    from .accounts import Reach
+
+_OK, _WARNING, _CRITICAL, _UNKNOWN = range(4)
+_WORDS = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
+_ENDED = ("expired", "canceled", "cancelled")
+_FEW = 3
+_STATES = ("overdue", "due_soon", "undated", "apart", "later")
+
+
+class Bill(NamedTuple):
+    """One open invoice of one account, and the days until it is due."""
+
+    account: str | None
+    invoice: Invoice
+    days: int | None
+
+    @property
+    def cost(self) -> str:
+        """Its amount and currency."""
+        return _cost(self.invoice.invoices_currency, self.invoice.amount)
+
+
+class Standing(NamedTuple):
+    """What is open, by what it means: each list in the order of the due dates."""
+
+    overdue: Sequence[Bill] = ()
+    due_soon: Sequence[Bill] = ()
+    # Open without a due date, so it may be due.
+    undated: Sequence[Bill] = ()
+    # Of services that have ended.
+    apart: Sequence[Bill] = ()
+    later: Sequence[Bill] = ()
+    # What is left of each account's prepaid balance, in words, where something is due.
+    prepaid: Sequence[tuple[str | None, str]] = ()
+    checked: Sequence[str | None] = ()
+    failed: Sequence[tuple[str, str]] = ()
+
+    @property
+    def code(self) -> int:
+        """The exit code of a monitoring plugin."""
+        if self.failed:
+            return _UNKNOWN
+        if self.overdue:
+            return _CRITICAL
+        return _WARNING if self.due_soon or self.undated else _OK
+
+
+def standing(bills: Iterable[Bill], ended: set[int | None], within: int) -> Standing:
+    """Sort open invoices by what they mean; ``ended``: the services that have ended."""
+    found: dict[str, Any] = {state: [] for state in _STATES}
+    for bill in sorted(bills, key=lambda bill: (bill.days is not None, bill.days or 0)):
+        found[_state(bill, ended, within)].append(bill)
+    return Standing(**found)
+
+
+def _state(bill: Bill, ended: set[int | None], within: int) -> str:
+    if bill.invoice.invoices_service in ended:
+        return "apart"
+    if bill.days is None:
+        return "undated"
+    if bill.days < 0:
+        return "overdue"
+    return "due_soon" if bill.days <= within else "later"
+
+
+# --- the command -----------------------------------------------------------------------------
+
+
+def check(args: argparse.Namespace, reach: Reach) -> int:
+    """Look at each account, and tell what is due."""
+    today = today_of(args.today)
+
+    def fetch(client: Client) -> Standing:
+        return _looked_at(client, args, today)
+
+    found = _added(list(reach.each(fetch)))
+    found = found._replace(failed=[(name, words_of(error)) for name, error in reach.failures])
+    reach.code()  # which says them on stderr; the exit codes of a check are its own
+    form = {"text": text, "json": as_json, "prometheus": metrics}[args.format]
+    _put(form(found), args.output)
+    return found.code
+
+
+def _added(standings: Sequence[tuple[str | None, Standing]]) -> Standing:
+    """Put together what the accounts have, under their names."""
+    bills: dict[str, Any] = {
+        state: [
+            bill._replace(account=account)
+            for account, one in standings
+            for bill in getattr(one, state)
+        ]
+        for state in _STATES
+    }
+    return Standing(**bills)._replace(
+        prepaid=[(account, words) for account, one in standings for _, words in one.prepaid],
+        checked=[account for account, _ in standings],
+    )
+
+
+def _looked_at(client: Client, args: argparse.Namespace, today: date) -> Standing:
+    opened = [one for one in client.get_client_invoices() if one.is_open]
+    services = client.get_services() if opened and not args.all_services else []
+    ended = {one.mail_id for one in services if (one.mail_status or "").strip().lower() in _ENDED}
+    bills = [Bill(None, one, days_left(one, today)) for one in opened]
+    found = standing(bills, ended, args.due_within)
+    if not (found.overdue or found.due_soon or found.undated):
+        return found
+    return found._replace(prepaid=[(None, _prepaid(client))])
+
+
+def _prepaid(client: Client) -> str:
+    """Give what is left; that it is not known is no reason to say nothing of what is due."""
+    try:
+        amount = client.get_prepay_remaining().amount
+    except SoapMailError as error:
+        return f"unknown ({words_of(error)})"
+    return "unknown" if amount is None else money(amount)
+
+
+def _put(written: str, path: str | None) -> None:
+    """Print it, or put it in a file that is never there in part."""
+    if path is None:
+        print(written, end="")
+        return
+    beside = f"{path}.{os.getpid()}.tmp"  # of a name that no collector reads
+    try:
+        with open(beside, "w", encoding="utf-8") as file:
+            file.write(written)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(beside)
+        raise
+
+
+# --- in words --------------------------------------------------------------------------------
+
+
+def text(found: Standing) -> str:
+    """Write the line of a monitoring plugin, its performance data, and a line an invoice."""
+    line = f"MAIL INVOICES {_WORDS[found.code]}: {'; '.join(_said(found))}"
+    lines = [f"{_safe(line)} | {' '.join(_performance(found))}"]
+    for state in ("overdue", "due_soon", "undated"):
+        lines += [_detail(state, bill) for bill in getattr(found, state)]
+    lines += [f"{_of(account)}prepaid: {_safe(words)} left" for account, words in found.prepaid]
+    lines += [f"failed: {name}: {_safe(words)}" for name, words in found.failed]
+    return "\n".join(lines) + "\n"
+
+
+def _said(found: Standing) -> list[str]:
+    said = []
+    if found.failed:
+        names = _few([name for name, _ in found.failed])
+        said.append(f"no answer of {len(found.failed)} of {_total(found)} accounts ({names})")
+    for state, word, bills in (
+        ("overdue", "since", found.overdue),
+        ("due soon", "on", found.due_soon),
+        ("open without a due date", "", found.undated),
+    ):
+        if bills:
+            told = _few([_named(bill, word) for bill in bills])
+            said.append(f"{len(bills)} {state}, {_sums(bills)} ({told})")
+    if not said:
+        said.append(f"nothing is due{_next(found.later)}")
+    if found.apart:
+        said.append(f"{len(found.apart)} open of ended services, {_sums(found.apart)}")
+    return said
+
+
+def _total(found: Standing) -> int:
+    return len(found.checked) + len(found.failed)
+
+
+def _next(later: Sequence[Bill]) -> str:
+    return f", next is {_named(later[0], 'on')}" if later else ""
+
+
+def _named(bill: Bill, word: str) -> str:
+    due = bill.invoice.due_date
+    when = f" {word} {due.date()}" if due else ""
+    return f"{_of(bill.account)}{bill.invoice.invoices_id}{when}"
+
+
+def _of(account: str | None) -> str:
+    return "" if account is None else f"{shown(account)}: "
+
+
+def _few(texts: Sequence[str]) -> str:
+    return ", ".join([*texts[:_FEW], *(["..."] if len(texts) > _FEW else [])])
+
+
+def _detail(state: str, bill: Bill) -> str:
+    one = bill.invoice
+    due = f"due {one.due_date.date()}" if one.due_date else "no due date"
+    of = f"service {one.invoices_service}" if one.invoices_service else "no service"
+    parts = (str(one.invoices_id), bill.cost, due, of, one.invoices_description or "")
+    return f"{_of(bill.account)}{state.replace('_', ' ')}: {_safe(', '.join(filter(None, parts)))}"
+
+
+def _safe(words: str) -> str:
+    """Write a text without what would begin performance data, or another line."""
+    return shown(words).replace("|", "/")
+
+
+def _cost(currency: str | None, amount: Decimal | None) -> str:
+    return f"{'unknown amount' if amount is None else money(amount)} {currency or ''}".strip()
+
+
+def _by_currency(bills: Iterable[Bill]) -> dict[str, Decimal]:
+    sums: dict[str, Decimal] = {}
+    for bill in bills:
+        currency = bill.invoice.invoices_currency or ""
+        sums[currency] = sums.get(currency, Decimal(0)) + (bill.invoice.amount or 0)
+    return dict(sorted(sums.items()))
+
+
+def _sums(bills: Sequence[Bill]) -> str:
+    sums = " and ".join(_cost(currency, sum_) for currency, sum_ in _by_currency(bills).items())
+    unknown = sum(bill.invoice.amount is None for bill in bills)
+    return sums + (f" and {unknown} of unknown amount" if unknown else "")
+
+
+def _performance(found: Standing) -> list[str]:
+    """Give the data behind the bar: label=value;warn;crit;min."""
+    data = [
+        f"overdue={len(found.overdue)};;0;0",
+        f"due_soon={len(found.due_soon)};0;;0",
+        f"open={sum(len(getattr(found, state)) for state in _STATES)};;;0",
+        f"ended_services={len(found.apart)};;;0",
+    ]
+    for state in ("overdue", "due_soon"):
+        for currency, amount in _by_currency(getattr(found, state)).items():
+            label = "".join(one for one in currency if one.isalnum()) or "none"
+            data.append(f"{state}_{label}={money(amount)};;;0")
+    return data
+
+
+# --- for programs ----------------------------------------------------------------------------
+
+
+def as_json(found: Standing) -> str:
+    """Write it as one JSON object."""
+    parts: dict[str, Any] = {"status": _WORDS[found.code], "code": found.code}
+    for state in _STATES:
+        parts[state] = [_bill(bill) for bill in getattr(found, state)]
+    parts["amounts"] = {
+        state: {key: str(sum_) for key, sum_ in _by_currency(getattr(found, state)).items()}
+        for state in _STATES
+    }
+    parts["prepaid"] = [{"account": name, "remaining": words} for name, words in found.prepaid]
+    parts["failed"] = [{"account": name, "error": words} for name, words in found.failed]
+    return json_text(parts) + "\n"
+
+
+def _bill(bill: Bill) -> dict[str, Any]:
+    one = bill.invoice
+    return {
+        "account": bill.account,
+        "invoices_id": one.invoices_id,
+        "invoices_due_date": one.invoices_due_date,
+        "days_left": bill.days,
+        "invoices_amount": one.invoices_amount,
+        "invoices_currency": one.invoices_currency,
+        "invoices_service": one.invoices_service,
+        "invoices_description": one.invoices_description,
+    }
+
+
+_METRICS = (
+    ("soapmail_check_success", "Whether the account could be checked."),
+    ("soapmail_check_time_seconds", "When it was checked, in seconds since 1970."),
+    ("soapmail_open_invoices", "Open invoices, by what they mean."),
+    ("soapmail_open_amount", "Amounts of open invoices, by what they mean and by currency."),
+    ("soapmail_prepaid_remaining", "What is left of the prepaid balance, where something is due."),
+)
+
+
+def metrics(found: Standing) -> str:
+    """Write it in the text format of Prometheus."""
+    lines = []
+    for (name, about), samples in zip(_METRICS, _samples(found), strict=True):
+        lines += [f"# HELP {name} {about}", f"# TYPE {name} gauge"]
+        lines += [f"{name}{_labels(labels)} {value}" for labels, value in samples]
+    return "\n".join(lines) + "\n"
+
+
+Samples = list[tuple[dict[str, str | None], object]]
+
+
+def _samples(found: Standing) -> list[Samples]:
+    success: Samples = [({"account": name}, 1) for name in found.checked]
+    success += [({"account": name}, 0) for name, _ in found.failed]
+    counts: Samples = []
+    sums: Samples = []
+    by_account: dict[tuple[str | None, str], list[Bill]] = {}
+    for state in _STATES:
+        for bill in getattr(found, state):
+            by_account.setdefault((bill.account, state), []).append(bill)
+    for name in found.checked:
+        for state in _STATES:
+            bills = by_account.get((name, state), [])
+            labels = {"account": name, "state": state}
+            counts.append((labels, len(bills)))
+            sums += [
+                ({**labels, "currency": currency}, f"{amount:f}")
+                for currency, amount in _by_currency(bills).items()
+            ]
+    left: Samples = [
+        ({"account": name}, words) for name, words in found.prepaid if words[:1].isdigit()
+    ]
+    return [success, [({}, int(time.time()))], counts, sums, left]
+
+
+def _labels(labels: dict[str, str | None]) -> str:
+    pairs = [f'{name}="{_escaped(value)}"' for name, value in labels.items() if value is not None]
+    return f"{{{','.join(pairs)}}}" if pairs else ""
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')

@@ -1,0 +1,349 @@
+"""The command for monitoring: by the rules of monitoring plugins, and of Prometheus."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from soapmail import Invoice
+from soapmail.cli import check
+from soapmail.sandbox import _OPERATIONS, Sandbox
+
+from .commands import ACCOUNT, Accounts, Result, process, section
+from .faulty import Faulty
+from .support import LOGIN
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+# What the guidelines of the monitoring plugins ask of performance data.
+LABEL = r"(?:'[^'=]+'|[^\s'=]+)"
+NUMBER = r"-?\d+(?:\.\d+)?"
+DATUM = rf"{LABEL}={NUMBER}(?:s|%|B|c)?(?:;[\d.:~@-]*(?:;[\d.:~@-]*(?:;(?:{NUMBER})?(?:;(?:{NUMBER})?)?)?)?)?"
+WORDS = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
+
+
+def plugin(result: Result) -> tuple[int, str, dict[str, str], list[str]]:
+    """Read what a plugin printed, and hold it against the rules."""
+    assert result.err == "" or result.code == 3
+    first, *details = result.out.splitlines()
+    words, bar, data = first.partition(" | ")
+    assert words.startswith(f"MAIL INVOICES {WORDS[result.code]}: ")
+    assert bar or result.code == 3
+    found = data.split()
+    assert all(re.fullmatch(DATUM, one) for one in found), found
+    assert "|" not in words + "".join(details)
+    performance = dict(one.split("=") for one in found)
+    assert len(performance) == len(found)
+    return result.code, words, performance, details
+
+
+def open_charge(sandbox: Sandbox, due: str | None, **fields: Any) -> Invoice:
+    """Add an open charge of a service that is active."""
+    if all(one.mail_id != 70000 for one in sandbox.services):
+        sandbox.services.append(replace(sandbox.services[0], mail_id=70000, mail_status="active"))
+    when = "0000-00-00 00:00:00" if due is None else f"{due} 12:00:00"
+    return sandbox.add_invoice(**{"invoices_due_date": when, "invoices_service": 70000, **fields})
+
+
+TODAY = ("--today", "2026-03-10")
+
+
+@pytest.mark.parametrize(
+    ("due", "within", "code"),
+    [
+        ("2026-03-09", "0", 2), ("2026-03-10", "0", 1), ("2026-03-11", "0", 0),
+        ("2026-03-11", "1", 1), ("2026-03-17", "7", 1), ("2026-03-18", "7", 0), (None, "0", 1),
+    ],
+)  # fmt: skip
+def test_due_today_is_due_soon_and_overdue_begins_on_the_next_day(
+    run: Callable[..., Result], sandbox: Sandbox, due: str | None, within: str, code: int
+) -> None:
+    made = open_charge(sandbox, due, invoices_amount=12.5)
+    found, words, data, details = plugin(run("check", *TODAY, "--due-within", within))
+    assert found == code
+    assert data["overdue"].split(";")[0] == str(int(code == 2))
+    assert data["due_soon"].split(";")[0] == str(int(code == 1 and due is not None))
+    said = {
+        0: f"nothing is due, next is {made.invoices_id} on {due}",
+        1: f"1 due soon, 12.50 USD ({made.invoices_id} on {due})",
+        2: f"1 overdue, 12.50 USD ({made.invoices_id} since {due})",
+    }[code]
+    if due is None:
+        said = f"1 open without a due date, 12.50 USD ({made.invoices_id})"
+    assert said in words
+    assert len(details) == (2 if code else 0)
+
+
+def test_the_example_of_a_critical_line(run: Callable[..., Result], sandbox: Sandbox) -> None:
+    sandbox.invoices, sandbox.services = [], sandbox.services[:1]
+    for id, due in ((7514880, "2021-03-10"), (7529153, "2021-03-11")):
+        open_charge(sandbox, due, invoices_id=id, invoices_amount=12.0)
+    result = run("check", "--today", "2021-03-12")
+    assert result.code == 2
+    assert result.out.splitlines()[0] == (
+        "MAIL INVOICES CRITICAL: 2 overdue, 24.00 USD (7514880 since 2021-03-10, 7529153 since "
+        "2021-03-11) | overdue=2;;0;0 due_soon=0;0;;0 open=2;;;0 ended_services=0;;;0 "
+        "overdue_USD=24.00;;;0"
+    )
+
+
+def test_open_invoices_of_ended_services_are_counted_apart(run: Callable[..., Result]) -> None:
+    """All twelve documented invoices are of expired services: an alarm for ever otherwise."""
+    code, words, data, details = plugin(run("check"))
+    assert code == 0
+    assert words.endswith(": nothing is due; 12 open of ended services, 12.00 USD")
+    assert (data["open"], data["ended_services"]) == ("12;;;0", "12;;;0")
+    assert details == []
+    code, words, data, details = plugin(run("check", "--all-services"))
+    assert code == 2
+    assert "12 overdue, 12.00 USD (7514880 since 2021-03-10, " in words
+    assert words.endswith(", ...)")
+    assert len([line for line in details if line.startswith("overdue: ")]) == 12
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [("expired", 0), ("canceled", 0), ("Cancelled ", 0), ("active", 2), ("pending", 2), ("", 2), (None, 2)],
+)  # fmt: skip
+def test_which_services_have_ended(
+    run: Callable[..., Result], sandbox: Sandbox, status: str | None, code: int
+) -> None:
+    """An invoice of no known service is an alarm too: nobody said that it has ended."""
+    open_charge(sandbox, "2021-03-10")
+    last = sandbox.services.pop()
+    if status is not None:
+        sandbox.services.append(replace(last, mail_status=status))
+    assert run("check").code == code
+
+
+def test_amounts_by_currency_are_never_added(run: Callable[..., Result], sandbox: Sandbox) -> None:
+    open_charge(sandbox, "2021-03-10", invoices_amount=0.1, invoices_currency="EUR")
+    open_charge(sandbox, "2021-03-10", invoices_amount=0.2, invoices_currency="EUR")
+    open_charge(sandbox, "2021-03-10", invoices_amount=5.0, invoices_currency="U|S\nD")
+    _, words, data, details = plugin(run("check"))
+    assert "3 overdue, 0.30 EUR and 5.00 U/S D (" in words
+    assert data["overdue_EUR"] == "0.30;;;0"
+    assert data["overdue_USD"] == "5.00;;;0"
+    assert len(details) == 4
+
+
+def test_an_unknown_amount_is_told() -> None:
+    bill = check.Bill(None, Invoice(invoices_id=5, invoices_type=1), -1)
+    found = check.standing([bill], set(), 0)
+    assert "1 overdue, 0.00 and 1 of unknown amount (5)" in check.text(found)
+    assert "overdue: 5, unknown amount, no due date, no service" in check.text(found)
+
+
+def test_the_prepaid_rest_is_told_where_it_matters(
+    run: Callable[..., Result], sandbox: Sandbox
+) -> None:
+    assert "prepaid" not in run("check").out
+    open_charge(sandbox, "2021-03-10")
+    sandbox.prepays[0] = replace(sandbox.prepays[0], prepay_module="mail", prepay_remaining=7.5)
+    assert run("check").out.splitlines()[-1] == "prepaid: 7.50 left"
+
+
+def test_an_unknown_prepaid_rest_is_no_reason_to_say_nothing(
+    run: Callable[..., Result], sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_charge(sandbox, "2021-03-10")
+    monkeypatch.delitem(_OPERATIONS, "api_get_prepay_remaining")
+    code, _, _, details = plugin(run("check"))
+    assert code == 2
+    assert details[-1].startswith("prepaid: unknown (SOAP fault SOAP-ENV:Client: Operation")
+
+
+# --- unknown ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--frob"], ["--due-within", "x"], ["--due-within", "-1"], ["--today", "tomorrow"], ["--format", "xml"],
+        ["x"], ["--timeout", "0"], ["--account", "nobody"], ["--endpoint", "http://127.0.0.1:9/"],
+        ["--username", "wrong"], ["--output", "/nowhere/file"], ["--endpoint", "ftp://x"],
+    ],
+)  # fmt: skip
+def test_whatever_goes_wrong_is_unknown_on_stdout(
+    run: Callable[..., Result], arguments: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOAPMAIL_CONFIG", "/nowhere/accounts.ini")
+    for order in (
+        ["check", *arguments],
+        [*arguments, "check"]
+        if arguments[0] in ("--timeout", "--endpoint", "--username", "--account")
+        else [],
+    ):
+        if order:
+            code, out, err = run(*order)
+            assert (code, err) == (3, "")
+            assert re.fullmatch(r"MAIL INVOICES UNKNOWN: [^|]+\n", out), out
+
+
+def test_no_answer_is_unknown(run: Callable[..., Result]) -> None:
+    with Faulty(
+        lambda request: request.answer(LOGIN if "login" in request.operation else b"<html>|")
+    ) as server:
+        code, out, _ = run("check", "--endpoint", server.endpoint)
+    assert (code, out) == (
+        3, "MAIL INVOICES UNKNOWN: api_mail_get_client_invoices: no SOAP envelope: '<html>/'\n",
+    )  # fmt: skip
+
+
+def test_a_wrong_date_is_unknown(run: Callable[..., Result], sandbox: Sandbox) -> None:
+    open_charge(sandbox, "soon")
+    assert run("check").code == 3
+
+
+@pytest.mark.parametrize("redirect", [">/dev/full", ">&-", "> >(exec true)"])
+def test_output_that_fails_is_never_ok(sandbox: Sandbox, redirect: str) -> None:
+    line = f"sleep 0.3; {shlex.quote(sys.executable)} -m soapmail check"
+    environment = {**os.environ, **ACCOUNT, "SOAPMAIL_ENDPOINT": sandbox.endpoint}
+    done = subprocess.run(["bash", "-c", f"{{ {line}; }} {redirect}"], env=environment, check=False)
+    assert done.returncode == (0 if redirect == ">&-" else 3)
+
+
+def test_help_says_the_codes_and_the_time_zone(run: Callable[..., Result]) -> None:
+    code, out, _ = run("check", "--help")
+    assert code == 0
+    for n, word in enumerate(WORDS):
+        assert re.search(rf"^  {n}    {word} ", out, re.MULTILINE)
+    assert "Due dates have no time zone" in out
+    assert max(map(len, out.splitlines())) <= 80
+
+
+# --- many accounts ---------------------------------------------------------------------------------------
+
+
+def test_accounts_are_named_and_a_failure_is_unknown(
+    run: Callable[..., Result], accounts: Accounts
+) -> None:
+    one, two, _ = accounts.sandboxes
+    open_charge(two, "2021-03-10", invoices_id=99)
+    code, words, data, details = plugin(run("check", "--all-accounts"))
+    assert code == 2
+    assert "1 overdue, 1.00 USD (second: 99 since 2021-03-10)" in words
+    assert data["open"] == "7;;;0"
+    assert details[0].startswith("second: overdue: 99, 1.00 USD, due 2021-03-10, service 70000")
+    accounts.write(section("first", one.endpoint, "false") + section("second", two.endpoint))
+    code, words, data, details = plugin(run("check", "--all-accounts"))
+    assert code == 3
+    assert "no answer of 1 of 2 accounts (first); 1 overdue, 1.00 USD (second: 99" in words
+    assert data["overdue"] == "1;;0;0"
+    assert details[-1].startswith("failed: first: ")
+
+
+# --- JSON and Prometheus -----------------------------------------------------------------------------------
+
+
+def test_json(run: Callable[..., Result], sandbox: Sandbox) -> None:
+    made = open_charge(sandbox, "2026-03-09", invoices_amount=12.5)
+    result = run("check", "--format", "json", *TODAY)
+    found = json.loads(result.out)
+    assert (result.code, result.err) == (2, "")
+    assert (found["status"], found["code"]) == ("CRITICAL", 2)
+    assert found["overdue"] == [
+        {
+            "account": None, "invoices_id": made.invoices_id, "invoices_due_date": "2026-03-09 12:00:00",
+            "days_left": -1, "invoices_amount": 12.5, "invoices_currency": "USD", "invoices_service": 70000,
+            "invoices_description": made.invoices_description,
+        }
+    ]  # fmt: skip
+    assert found["amounts"]["overdue"] == {"USD": "12.5"}
+    assert len(found["apart"]) == 12
+    assert (found["due_soon"], found["later"], found["failed"]) == ([], [], [])
+
+
+def samples(text: str) -> dict[tuple[str, ...], float]:
+    return {
+        (sample.name, *(value for _, value in sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def test_prometheus_is_read_by_its_own_parser(
+    run: Callable[..., Result], accounts: Accounts, tmp_path: Path
+) -> None:
+    one, two, _ = accounts.sandboxes
+    open_charge(two, "2021-03-10", invoices_amount=12.5)
+    open_charge(two, "2021-03-10", invoices_amount=1.0, invoices_currency='E"\\R')
+    accounts.write(
+        section('a "b" \\c', two.endpoint) + section("second", one.endpoint) + section("dead", one.endpoint, "false")
+    )  # fmt: skip
+    target = tmp_path / "mail.prom"
+    target.write_text("old")
+    code, out, err = run(
+        "check", "--all-accounts", "--format", "prometheus", "--output", str(target)
+    )
+    assert (code, out) == (3, "")
+    found = samples(target.read_text())
+    odd = 'a "b" \\c'
+    assert found["soapmail_check_success", odd] == 1
+    assert found["soapmail_check_success", "dead"] == 0
+    assert found["soapmail_open_invoices", odd, "overdue"] == 2
+    assert found["soapmail_open_invoices", "second", "apart"] == 1
+    assert found["soapmail_open_amount", odd, "USD", "overdue"] == 12.5
+    assert found["soapmail_open_amount", odd, 'E"\\R', "overdue"] == 1
+    assert found["soapmail_prepaid_remaining", odd] == 0
+    assert ("soapmail_open_invoices", "dead", "overdue") not in found
+    assert found["soapmail_check_time_seconds",] > 1_700_000_000
+    assert [path.name for path in tmp_path.iterdir() if "prom" in path.name] == ["mail.prom"]
+    assert "dead: " in err
+
+
+def test_without_a_name_there_is_no_label(run: Callable[..., Result]) -> None:
+    found = samples(run("check", "--format", "prometheus").out)
+    assert found["soapmail_check_success",] == 1
+    assert found["soapmail_open_invoices", "apart"] == 12
+
+
+def test_a_file_is_never_there_in_part(
+    run: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "mail.prom"
+    target.write_text("old")
+
+    def full(*args: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    for kind in ("text", "json", "prometheus"):
+        code, out, _ = run("check", "--format", kind, "--output", str(target))
+        assert (code, out) == (
+            3,
+            "MAIL INVOICES UNKNOWN: cannot read or write: No space left on device\n",
+        )
+    assert [path.name for path in tmp_path.iterdir()] == ["mail.prom"]
+    assert target.read_text() == "old"
+    monkeypatch.undo()
+
+
+def test_a_folder_that_is_not_there(run: Callable[..., Result], tmp_path: Path) -> None:
+    code, out, err = run("check", "--output", str(tmp_path / "none" / "x.prom"))
+    assert (code, err) == (3, "")
+    assert re.fullmatch(
+        r"MAIL INVOICES UNKNOWN: .*none/x\.prom\.\d+\.tmp: No such file or directory\n", out
+    )
+
+
+def test_as_a_process_it_ends_with_its_codes() -> None:
+    codes: Sequence[tuple[list[str], int]] = [([], 0), (["--all-services"], 2), (["--nope"], 3)]
+    for arguments, code in codes:
+        done = process(
+            "--sandbox", "check", *arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        out, err = done.communicate()
+        assert (done.returncode, err) == (code, b"")
+        assert out.startswith(b"MAIL INVOICES ")

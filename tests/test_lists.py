@@ -1,0 +1,420 @@
+"""Lists: columns, formats, order, what is due, and widths of a terminal."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from dataclasses import replace
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from soapmail import Invoice, OperationFailed, ResponseError
+from soapmail.cli import due, output, summary
+
+from .commands import Result, Terminal, parsed
+from .support import FIELDS, LIST, SAMPLES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from soapmail import Client
+    from soapmail.sandbox import Sandbox
+
+DERIVED = ["amount", "is_open", "overdue", "days_left"]
+SERVICE_FIELDS = list(SAMPLES["api_mail_get_services"][0])
+
+
+def jsonl(text: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def tsv(text: str) -> list[list[str]]:
+    return [line.split("\t") for line in text.splitlines()]
+
+
+# --- formats and columns -----------------------------------------------------------------------------
+
+
+def test_jsonl_and_tsv_hold_the_documented_fields_in_their_order(
+    run: Callable[..., Result],
+) -> None:
+    found = jsonl(run("invoices", "--format", "jsonl").out)
+    assert found == SAMPLES[LIST]
+    assert [list(row) for row in found] == [list(FIELDS)] * 12
+    head, *rows = tsv(run("invoices", "--format", "tsv").out)
+    assert head == list(FIELDS)
+    assert [row[0] for row in rows] == [str(one["invoices_id"]) for one in SAMPLES[LIST]]
+    assert rows[0][1] == SAMPLES[LIST][0]["invoices_description"]
+
+
+@pytest.mark.parametrize("kind", ["json", "jsonl", "csv", "tsv"])
+def test_columns_come_in_the_order_asked_for_and_derived_ones_in_every_format(
+    run: Callable[..., Result], kind: str
+) -> None:
+    columns = "days_left,invoices_id,amount,overdue,is_open"
+    options = ("--today", "2021-03-11", "--columns", columns, "--format", kind)
+    assert run("pay", "7529153", "--yes").code == 0
+    code, out, err = run("invoices", *options)
+    assert (code, err) == (0, "")
+    if kind in ("json", "jsonl"):
+        rows = json.loads(out) if kind == "json" else jsonl(out)
+        assert [list(row) for row in rows] == [columns.split(",")] * 12
+        found = [list(row.values()) for row in rows[:3]]
+        assert found == [
+            [-1, 7514880, 1.0, True, True],
+            [None, 7529153, 1.0, False, False],
+            [0, 7530357, 1.0, False, True],
+        ]
+    else:
+        nothing = "" if kind == "csv" else "\\N"
+        lines = tsv(out) if kind == "tsv" else list(csv.reader(io.StringIO(out[1:])))
+        assert lines[0] == columns.split(",")
+        assert lines[1:4] == [
+            ["-1", "7514880", "1.0", "true", "true"],
+            [nothing, "7529153", "1.0", "false", "false"],
+            ["0", "7530357", "1.0", "false", "true"],
+        ]
+
+
+def test_a_table_of_columns_asked_for_has_their_names(run: Callable[..., Result]) -> None:
+    out = run("invoices", "--columns", " invoices_id , invoices_currency").out
+    head, *rows, totals = out.splitlines()
+    assert head.split() == ["invoices_id", "invoices_currency"]
+    assert rows[0].split() == ["7514880", "USD"]
+    assert totals.startswith("USD: 12")
+
+
+def test_all_columns(run: Callable[..., Result]) -> None:
+    names, *_ = tsv(run("invoices", "--columns", "all", "--format", "tsv").out)
+    assert names == [*FIELDS, *DERIVED, "mail_status"]
+    head, *rows = run("services", "--columns", "all").out.splitlines()
+    assert head.split() == SERVICE_FIELDS
+    assert len(rows) == 12
+
+
+@pytest.mark.parametrize("option", ["--columns", "--sort"])
+@pytest.mark.parametrize("command", [["invoices"], ["services"], ["prepay", "list"], ["summary"], ["modules"]])  # fmt: skip
+def test_unknown_columns_are_refused_with_the_known_ones_before_anything_is_sent(
+    run: Callable[..., Result], command: list[str], option: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOAPMAIL_ENDPOINT", "http://127.0.0.1:9/")
+    if command == ["modules"]:
+        monkeypatch.setattr("soapmail.Client.get_modules", lambda self: [])
+    code, out, err = run(*command, option, "nope")
+    assert (code, out) == (2, "")
+    assert re.fullmatch(rf"soapmail: {option}: no column 'nope'; there are: [a-z_, ]+\n", err)
+
+
+def test_a_column_asked_for_twice_is_refused(run: Callable[..., Result]) -> None:
+    code, _, err = run("invoices", "--columns", "invoices_id,invoices_id")
+    assert (code, err) == (2, "soapmail: --columns: invoices_id is there twice\n")
+    assert run("invoices", "--columns", "").code == 2
+
+
+def test_modules_by_columns(run: Callable[..., Result]) -> None:
+    out = run("modules", "--sort", "-module").out
+    assert out.split() == ["module", *sorted(SAMPLES["get_modules"], reverse=True)]
+
+
+def test_text_that_a_spreadsheet_takes_for_a_formula_is_quoted_in_csv_alone(
+    run: Callable[..., Result], sandbox: Sandbox
+) -> None:
+    texts = ["=1+1", "+1", "-1", "@x", "a=1", "'x", ""]
+    sandbox.invoices = [replace(sandbox.invoices[0], invoices_description=one) for one in texts]
+    found = [row["invoices_description"] for row in parsed(run("invoices", "--format", "csv").out)]
+    assert found == ["'=1+1", "'+1", "'-1", "'@x", "a=1", "'x", ""]
+    for kind, read in (("jsonl", jsonl), ("json", json.loads)):
+        rows = read(run("invoices", "--format", kind).out)
+        assert [row["invoices_description"] for row in rows] == texts
+    rows = tsv(run("invoices", "--format", "tsv", "--columns", "invoices_description").out)
+    assert [row[0] for row in rows[1:]] == texts
+
+
+def test_a_negative_number_is_no_formula() -> None:
+    assert output._csv(-1.5) == "-1.5"
+
+
+def test_tsv_is_exact(run: Callable[..., Result], sandbox: Sandbox) -> None:
+    text = "a\tb\\t\nc\\N é"
+    sandbox.invoices = [replace(sandbox.invoices[0], invoices_description=text)]
+    (_, row) = tsv(run("invoices", "--format", "tsv").out)
+    back = re.sub(
+        r"\\(.)", lambda one: {"t": "\t", "n": "\n", "r": "\r"}.get(one[1], one[1]), row[1]
+    )
+    assert back == text
+    assert len(row) == len(FIELDS)
+    assert [output._tsv(one) for one in ("a\r", "\\N", None, "")] == ["a\\r", "\\\\N", "\\N", ""]
+
+
+def test_control_characters_are_escaped_in_jsonl(
+    run: Callable[..., Result], sandbox: Sandbox
+) -> None:
+    text = "a\x9b31m\u202e"
+    sandbox.invoices = [replace(sandbox.invoices[0], invoices_description=text)]
+    out = run("invoices", "--format", "jsonl").out
+    assert out.rstrip("\n").isprintable()
+    assert jsonl(out)[0]["invoices_description"] == text
+
+
+@pytest.mark.parametrize(
+    ("kind", "lines"), [("table", 12), ("csv", 12), ("tsv", 12), ("jsonl", 12)]
+)
+def test_no_header(run: Callable[..., Result], kind: str, lines: int) -> None:
+    out = run("invoices", "--format", kind, "--no-header").out
+    assert len(out.splitlines()) == lines
+    assert "7514880" in out.splitlines()[0]
+
+
+@pytest.mark.parametrize(
+    ("sort", "first"),
+    [("invoices_id", 7514880), ("-invoices_id", 23785939), ("-invoices_date", 23785939), ("invoices_service", 7514880)],
+)  # fmt: skip
+@pytest.mark.parametrize("kind", ["table", "json", "jsonl", "csv", "tsv"])
+def test_sorting(run: Callable[..., Result], sort: str, first: int, kind: str) -> None:
+    for options in (("--sort", sort), (f"--sort={sort}",)):
+        out = run("invoices", "--no-header", "--format", kind, *options).out
+        assert re.findall(r"\b(?:75\d{5}|7680075|23785939)\b", out)[0] == str(first)
+
+
+def test_what_has_no_value_comes_last_both_ways(
+    run: Callable[..., Result], sandbox: Sandbox
+) -> None:
+    assert run("pay", "7514880", "--yes").code == 0
+    for sort in ("days_left", "-days_left"):
+        rows = jsonl(run("invoices", "--sort", sort, "--format", "jsonl").out)
+        assert rows[-1]["invoices_id"] == 7514880
+        assert len(rows) == 12
+
+
+# --- what is due ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "count"),
+    [
+        (["--overdue", "--today", "2021-03-10"], 0),
+        (["--overdue", "--today", "2021-03-11"], 2),
+        (["--due-within", "0", "--today", "2021-03-10"], 2),
+        (["--due-within", "0", "--today", "2021-03-09"], 0),
+        (["--due-within", "1", "--today", "2021-03-09"], 2),
+        (["--due-within", "1", "--today", "2021-03-10"], 10),
+        (["--overdue", "--due-within", "0", "--today", "2021-03-11"], 10),
+        (["--due-since", "2021-03-11"], 10),
+        (["--due-until", "2021-03-11"], 10),
+        (["--due-since", "2021-03-11", "--due-until", "2021-03-11"], 8),
+        (["--due-since", "2021-03-19", "--until", "2021-03-05"], 1),
+    ],
+)
+def test_due_filters(run: Callable[..., Result], arguments: list[str], count: int) -> None:
+    code, out, err = run("invoices", "--format", "json", *arguments)
+    assert (code, err) == (0, "")
+    assert len(json.loads(out)) == count
+
+
+def test_only_open_invoices_are_due(run: Callable[..., Result], sandbox: Sandbox) -> None:
+    one = sandbox.invoices[0]
+    sandbox.invoices = [
+        one,
+        replace(one, invoices_paid=1),
+        replace(one, invoices_deleted=1),
+        replace(one, invoices_type=10),
+        replace(one, invoices_due_date="0000-00-00 00:00:00"),
+    ]
+    rows = jsonl(run("invoices", "--overdue", "--format", "jsonl").out)
+    assert len(rows) == 1
+    code, out, err = run("invoices", "--due-until", "2100-01-01", "--format", "jsonl")
+    assert (code, len(jsonl(out)), err) == (0, 4, "soapmail: 1 without a date left out\n")
+
+
+def test_days_are_whole_days() -> None:
+    late = Invoice(invoices_type=1, invoices_due_date="2021-03-10 23:59:59")
+    assert [due.days_left(late, date(2021, 3, day)) for day in (9, 10, 11)] == [1, 0, -1]
+    assert due.days_left(replace(late, invoices_paid=1), date(2021, 3, 9)) is None
+    assert due.days_left(replace(late, invoices_due_date=None), date(2021, 3, 9)) is None
+
+
+class Clock(datetime):
+    @classmethod
+    def now(cls, tz: Any = None) -> Clock:
+        return cls(1970, 1, 1, 0, 5)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["invoices", "--overdue"], ["invoices", "--due-within", "3"], ["check"],
+        ["invoices", "--columns", "days_left"], ["invoices", "--sort", "overdue"],
+    ],
+)  # fmt: skip
+def test_a_clock_at_1970_is_told_where_it_matters(
+    run: Callable[..., Result], arguments: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(due, "datetime", Clock)
+    code, out, err = run(*arguments)
+    words = "the clock of this machine says 1970-01-01: set it, or give --today DATE"
+    if arguments == ["check"]:
+        assert (code, out, err) == (3, f"MAIL INVOICES UNKNOWN: {words}\n", "")
+    else:
+        assert (code, out, err) == (2, "", f"soapmail: {words}\n")
+    assert run(*arguments, "--today", "2021-03-11").code in (0, 2)
+    assert run("invoices").code == 0
+
+
+# --- one record ----------------------------------------------------------------------------------------
+
+
+def test_one_invoice(run: Callable[..., Result]) -> None:
+    code, out, err = run("invoice", "7529153")
+    assert (code, err) == (0, "")
+    assert [line.split()[0] for line in out.splitlines()] == list(FIELDS)
+    assert out.splitlines()[0] == "invoices_id           7529153"
+    assert json.loads(run("invoice", "7529153", "--format", "json").out) == [SAMPLES[LIST][1]]
+    assert run("invoice", "5") == (1, "", "soapmail: there is no invoice 5\n")
+    out = run("invoice", "7529153", "--columns", "invoices_id,mail_status,days_left", "--today", "2021-03-01").out  # fmt: skip
+    assert out.splitlines() == ["invoices_id  7529153", "mail_status  expired", "days_left    9"]
+
+
+def test_get_invoice(signed_in: Client, sandbox: Sandbox) -> None:
+    assert signed_in.get_invoice(7529153) == sandbox.invoices[1]
+    assert signed_in.get_invoice(5) is None
+    wrongs: list[Any] = [0, -1, "5", True]
+    for wrong in wrongs:
+        with pytest.raises((ValueError, TypeError), match="^id: "):
+            signed_in.get_invoice(wrong)
+    sandbox.invoices.append(sandbox.invoices[1])
+    with pytest.raises(ResponseError, match="listed twice: '7529153'$"):
+        signed_in.get_invoice(7529153)
+
+
+def test_url_and_amount_of_a_status(signed_in: Client) -> None:
+    status = signed_in.auto_zonemta_login(8556)
+    assert status.url == status.status_text == "https://mail.example.com/login?a=1&b=2"
+    assert str(signed_in.get_prepay_remaining().amount) == "0.00"
+    with pytest.raises(ResponseError, match="^status_text: not a URL: '0.00'$"):
+        signed_in.get_prepay_remaining().url  # noqa: B018
+    with pytest.raises(ResponseError, match="^status_text: not a number: 'https"):
+        status.amount  # noqa: B018
+    empty = replace(status, status_text=" ")
+    assert empty.url is None
+    assert empty.amount is None
+    assert replace(status, status_text=None).url is None
+    with pytest.raises(OperationFailed):
+        signed_in.auto_zonemta_login(1)
+
+
+# --- terminals -------------------------------------------------------------------------------------------
+
+
+def terminal(*arguments: str, **environment: str) -> list[str]:
+    code, out = Terminal(*arguments, environment=environment).end()
+    assert code == 0
+    return out.splitlines()
+
+
+@pytest.mark.parametrize("command", [["invoices"], ["invoices", "--services"], ["services"], ["prepay", "list"], ["summary"], ["summary", "--by", "service"]])  # fmt: skip
+def test_tables_fit_80_columns(command: list[str]) -> None:
+    lines = terminal("--sandbox=varied", *command, NO_COLOR="1")
+    assert max(map(len, lines)) <= 80
+    assert len(lines) > 1
+
+
+def test_an_overdue_invoice_is_marked_without_colour_alone() -> None:
+    plain = terminal("--sandbox=varied", "invoices", NO_COLOR="1")
+    marked = [line for line in plain if line.startswith("! ")]
+    assert len(marked) == 14  # with what says so
+    assert marked[-1] == "! overdue"
+    assert not any("\x1b" in line for line in plain)
+    coloured = terminal("--sandbox=varied", "invoices", TERM="xterm", NO_COLOR="")
+    assert [line for line in coloured if "\x1b" in line] == [
+        f"\x1b[31m{line}\x1b[0m" for line in marked[:-1]
+    ]
+    assert terminal("--sandbox=varied", "invoices", TERM="dumb", NO_COLOR="") == plain
+
+
+def test_nothing_is_marked_in_a_pipe(run: Callable[..., Result]) -> None:
+    assert "!" not in run("invoices").out
+
+
+def test_a_bar_for_each_row_on_a_terminal_alone(run: Callable[..., Result]) -> None:
+    lines = terminal("--sandbox", "summary")
+    assert [line.rpartition(" ")[2] for line in lines[1:]] == ["#" * 20, "##", "##"]
+    assert "#" not in run("summary").out
+
+
+# --- summary ---------------------------------------------------------------------------------------------
+
+
+def charge(amount: float | None, currency: str = "USD", **fields: Any) -> Invoice:
+    return Invoice(invoices_type=1, invoices_amount=amount, invoices_currency=currency, **fields)
+
+
+MIXED = [
+    charge(1.1, invoices_date="2021-02-03 00:00:00", invoices_service=5),
+    charge(2.2, invoices_date="2021-02-28 23:59:59", invoices_service=6, invoices_paid=1),
+    charge(4.0, "EUR", invoices_date="2021-02-28 00:00:00", invoices_service=5),
+    charge(8.0, invoices_date="2021-03-01 00:00:00", invoices_service=5, invoices_deleted=1),
+    charge(None, invoices_date="0000-00-00 00:00:00"),
+    Invoice(invoices_type=10, invoices_amount=2.2, invoices_currency="USD", invoices_paid=1),
+]
+
+
+@pytest.mark.parametrize(
+    ("by", "rows"),
+    [
+        ("month", [("2021-02", "EUR", 1, "4.0", 1, "4.0", 0), ("2021-02", "USD", 2, "3.3", 1, "1.1", 0), (None, "USD", 1, "0", 1, "0", 1)]),
+        ("service", [(5, "EUR", 1, "4.0", 1, "4.0", 0), (5, "USD", 1, "1.1", 1, "1.1", 0), (6, "USD", 1, "2.2", 0, "0", 0), (None, "USD", 1, "0", 1, "0", 1)]),
+        ("currency", [("EUR", "EUR", 1, "4.0", 1, "4.0", 0), ("USD", "USD", 3, "3.3", 2, "1.1", 1)]),
+        ("status", [("deleted", "USD", 1, "8.0", 0, "0", 0), ("open", "EUR", 1, "4.0", 1, "4.0", 0), ("open", "USD", 2, "1.1", 2, "1.1", 1), ("paid", "USD", 1, "2.2", 0, "0", 0), ("payment", "USD", 1, "2.2", 0, "0", 0)]),
+    ],
+)  # fmt: skip
+def test_groups_count_and_add_and_never_mix_currencies(
+    by: str, rows: list[tuple[Any, ...]]
+) -> None:
+    found = summary.groups(MIXED, by)
+    assert [(*one[:3], str(one[3]), one[4], str(one[5]), one[6]) for one in found] == rows
+
+
+def test_summary_in_all_formats(run: Callable[..., Result], sandbox: Sandbox) -> None:
+    sandbox.invoices = [
+        replace(sandbox.invoices[0], **{name: getattr(one, name) for name in FIELDS if getattr(one, name) is not None})
+        for one in MIXED[:4]
+    ]  # fmt: skip
+    names = ["currency", "count", "amount", "open", "open_amount", "unknown"]
+    rows = json.loads(run("summary", "--format", "json").out)
+    assert [list(row) for row in rows] == [["month", *names]] * 2
+    assert list(rows[1].values()) == ["2021-02", "USD", 2, 3.3, 1, 1.1, 0]
+    rows = json.loads(run("summary", "--by", "currency", "--format", "json").out)
+    assert [list(row) for row in rows] == [names] * 2
+    head, *lines = run("summary", "--by", "status").out.splitlines()
+    assert head.split() == ["status", "currency", "count", "amount", "open", "open", "amount"]
+    assert [line.split() for line in lines] == [
+        ["deleted", "USD", "1", "8.00", "0", "0.00"],
+        ["open", "EUR", "1", "4.00", "1", "4.00"],
+        ["open", "USD", "1", "1.10", "1", "1.10"],
+        ["paid", "USD", "1", "2.20", "0", "0.00"],
+    ]
+    sandbox.invoices = []
+    assert json.loads(run("summary", "--format", "json").out) == []
+
+
+def test_an_unknown_amount_is_told_in_the_summary() -> None:
+    assert summary._sum(summary.groups(MIXED, "currency")[1].amount, 1) == "3.30 and 1 unknown"
+
+
+# --- the varied example -------------------------------------------------------------------------------------
+
+
+def test_the_varied_example(run: Callable[..., Result]) -> None:
+    rows = jsonl(run("--sandbox=varied", "invoices", "--columns", "all", "--format", "jsonl").out)
+    more = rows[12:]
+    assert [summary.status_of(Invoice(**{name: row[name] for name in FIELDS})) for row in more] == [
+        "paid", "deleted", "payment", "open", "open",
+    ]  # fmt: skip
+    assert more[3]["invoices_currency"] == "EUR"
+    assert (more[4]["mail_status"], more[4]["days_left"]) == ("active", 3)
+    assert more[2]["invoices_extra"] == more[0]["invoices_id"]
+    assert run("--sandbox=other", "invoices").code == 2
