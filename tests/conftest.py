@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import os
-import random
+import signal
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
 import responses as responses_library
 from hypothesis import HealthCheck, settings
 
+from soapmail import Client
 from soapmail.sandbox import Sandbox
 
+from .commands import Accounts, in_process
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from .commands import Result
 
 settings.register_profile(
     "soapmail", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
@@ -21,13 +28,25 @@ settings.register_profile(
 settings.load_profile("soapmail")
 
 
+def pytest_configure() -> None:
+    """Programs inherit what a shell lets a job in the background ignore, but no handlers."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, lambda number, frame: None)
+
+
 @pytest.fixture(autouse=True)
-def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def _clean_environment(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     for name in list(os.environ):
         if name.startswith("SOAPMAIL_") or name.lower().endswith(("_proxy", "_ca_bundle")):
             monkeypatch.delenv(name)
+    # No journal of whoever runs the tests, nor one for all tests of a sandbox's port.
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
     # The pauses between retries shrink with the random factor; that they exist is tested apart.
-    monkeypatch.setattr(random, "uniform", lambda low, high: 0.001)
+    monkeypatch.setattr("soapmail.call.uniform", lambda low, high: 0.001)
 
 
 @pytest.fixture
@@ -42,3 +61,28 @@ def http() -> Iterator[responses_library.RequestsMock]:
 def sandbox() -> Iterator[Sandbox]:
     with Sandbox() as running:
         yield running
+
+
+@pytest.fixture
+def run(
+    capsys: pytest.CaptureFixture[str], sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Result]:
+    """Run a command in this process, against a sandbox that a test can look into."""
+    monkeypatch.setenv("SOAPMAIL_USERNAME", sandbox.username)
+    monkeypatch.setenv("SOAPMAIL_PASSWORD", sandbox.password)
+    monkeypatch.setenv("SOAPMAIL_ENDPOINT", sandbox.endpoint)
+    return in_process(capsys, monkeypatch)
+
+
+@pytest.fixture
+def signed_in(sandbox: Sandbox) -> Iterator[Client]:
+    with Client(sandbox.username, sandbox.password, endpoint=sandbox.endpoint) as client:
+        yield client
+
+
+@pytest.fixture
+def accounts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Accounts]:
+    path = tmp_path / "accounts.ini"
+    monkeypatch.setenv("SOAPMAIL_CONFIG", str(path))
+    with ExitStack() as stack:
+        yield Accounts(path, stack)

@@ -17,6 +17,7 @@ import threading
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+from unittest import mock
 
 from soapmail import Client, Invoice, OutcomeUnknown, SoapMailError, TransportError
 from soapmail.extract import rows
@@ -142,9 +143,9 @@ class Soak:
 def main(calls: int) -> None:
     """Soak, and print what became of the calls."""
     logging.disable(logging.CRITICAL)
-    random.uniform = lambda low, high: 0.001  # type: ignore[assignment]
     soak = Soak(calls)
-    soak.run()
+    with mock.patch("soapmail.call.uniform", return_value=0.001):
+        soak.run()
     print(f"{calls} calls: {dict(sorted(soak.told.items()))}")
     print(
         f"mails sent: {len(soak.done)}, of them unknown to the caller: {len(set(soak.done) & soak.unknown)}"

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from xml.sax.saxutils import escape
 
 from soapmail import Client, Invoice, models
-from soapmail.deadline import Deadline
 from soapmail.decoding import decode
 from soapmail.document import Document
+from soapmail.exchange import Deadline
 from soapmail.sandbox import SESSION_ID
 
 if TYPE_CHECKING:
@@ -88,7 +88,8 @@ def checkout(folder: Path) -> None:
 
 def document(data: bytes, charset: str | None = None, operation: str | None = None) -> Document:
     """Give what an extractor reads of some bytes."""
-    return Document(decode(data, charset), operation, Deadline())
+    deadline = Deadline()
+    return Document(decode(data, charset, deadline), operation, deadline)
 
 
 class Recorded(NamedTuple):

@@ -29,6 +29,7 @@ BAD_AMOUNTS = [
     (0, ValueError), (-1, ValueError), (float("nan"), ValueError), (float("inf"), ValueError),
     (Decimal("NaN"), ValueError), (Decimal("sNaN"), ValueError), (Decimal("-0.01"), ValueError),
     (Decimal("1e999999"), ValueError), (Decimal("1e-999999"), ValueError), (10**400, ValueError),
+    (2**53 + 1, ValueError), (Decimal("12345678901234567.89"), ValueError),
     (True, TypeError), ("1", TypeError), (None, TypeError),
 ]  # fmt: skip
 
@@ -112,6 +113,7 @@ def test_the_documented_defaults() -> None:
         "session": None,
         "session_id": None,
         "max_response_bytes": 64 * 2**20,
+        "on_exchange": None,
     }
     assert {name for name, one in parameters.items() if one.kind is one.KEYWORD_ONLY} == set(
         list(parameters)[2:]

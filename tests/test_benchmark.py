@@ -7,9 +7,12 @@ import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
+import pytest
+
 ROOT = Path(__file__).parent.parent
 
 
+@pytest.mark.slow
 def test_the_benchmark_in_its_smallest_form(tmp_path: Path) -> None:
     picture = tmp_path / "x.svg"
     command = [sys.executable, "-m", "tests.benchmark", "--smallest", "--svg", str(picture)]

@@ -346,7 +346,7 @@ def test_from_env(monkeypatch: pytest.MonkeyPatch) -> None:
     assert repr(one) == "Client('u', endpoint='https://example.com/')"
     assert one._options["calls"]["timeout"] == 5
     with pytest.raises(TypeError, match="tiemout"):
-        Client.from_env(tiemout=5)
+        Client.from_env(tiemout=5)  # type: ignore[call-arg]
 
 
 def test_from_env_logs_in_with_what_it_found(
@@ -641,6 +641,11 @@ RECORDED_LISTS = {
         "(Repeat Invoice: 19158862) MailBaby Mail",
     ],
     "get_client_invoices_utf8_labelled_latin1": ["Café Zürich — MailBaby €5"],
+    "get_client_invoices_cut_letter": ["Café", "Z\ufffd", "5 \ufffd", "ok \ufffd"],
+    "get_client_invoices_mixed_rows": ["Café €", "Café", "“Müller”"],
+    "get_client_invoices_cesu8": ["😀", "Café"],
+    "get_client_invoices_replacement": ["a\ufffdb", "Café", "\ufffd"],
+    "get_client_invoices_warning_latin1": ["Café"],
 }
 
 

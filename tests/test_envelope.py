@@ -63,7 +63,9 @@ def test_the_edges_of_what_xml_can_carry_pass(good: str) -> None:
         (False, "false"),
         (0, "0"),
         (-5, "-5"),
-        (2**70, str(2**70)),
+        (2**63 - 1, "9223372036854775807"),
+        (-(2**63), "-9223372036854775808"),
+        (Decimal("1234567890.12345"), "1234567890.12345"),
         (12.5, "12.5"),
         (1e-7, "0.0000001"),
         (1e22, "1" + "0" * 22),
@@ -85,6 +87,20 @@ def test_numbers_are_plain(value: Any, text: str) -> None:
 def test_numbers_that_the_server_cannot_read_are_refused(value: Any) -> None:
     with pytest.raises(ValueError, match="^amount: not a number"):
         typed(value, "amount")
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        (2**63, "the server keeps whole numbers of 64 bits only"),
+        (-(2**63) - 1, "the server keeps whole numbers of 64 bits only"),
+        (Decimal("12345678901234567.89"), "more digits than the server's float keeps"),
+        (Decimal("0.10000000000000001"), "more digits than the server's float keeps"),
+    ],
+)
+def test_numbers_that_the_server_cannot_keep_are_refused(value: Any, problem: str) -> None:
+    with pytest.raises(ValueError, match=f"^x: {problem}$"):
+        typed(value, "x")
 
 
 @pytest.mark.parametrize("value", [None, b"x", [], object()])

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from soapmail import Client, OperationFailed, SoapFault
+from soapmail import Client, LossyTextWarning, OperationFailed, OutcomeUnknown, SoapFault
 from soapmail.envelope import Request
 from soapmail.sandbox import PASSWORD, SESSION_ID, USERNAME, Sandbox
 
@@ -159,7 +159,20 @@ def test_the_endpoint_takes_any_query_and_no_other_path(sandbox: Sandbox) -> Non
     with pytest.raises(urllib.error.HTTPError) as caught:
         urllib.request.urlopen(request)
     caught.value.close()
-    assert caught.value.code == 501
+    assert caught.value.code == 404
+
+
+def test_clients_that_hang_up_are_not_told_of_and_defects_are(
+    sandbox: Sandbox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for error in (ConnectionResetError(), ZeroDivisionError()):
+        try:
+            raise error
+        except Exception:
+            sandbox._server.handle_error(None, ("127.0.0.1", 5))
+    err = capsys.readouterr().err
+    assert "ZeroDivisionError" in err
+    assert "ConnectionResetError" not in err
 
 
 def test_without_a_type_a_value_is_text(sandbox: Sandbox, sid: str) -> None:
@@ -330,3 +343,54 @@ def test_a_path_that_is_none_is_not_found(sandbox: Sandbox) -> None:
         b"POST http://[x HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
     )
     assert raw(sandbox, request).startswith(b"HTTP/1.1 404 ")
+
+
+# --- what a test may change --------------------------------------------------------------------------
+
+
+def test_an_example_that_is_none_is_refused() -> None:
+    with pytest.raises(ValueError, match="^example: documented or varied expected, not 'x'$"):
+        Sandbox(example="x")
+
+
+def test_an_invoice_may_be_added(signed_in: Client, sandbox: Sandbox) -> None:
+    made = sandbox.add_invoice(invoices_amount=3.5, invoices_currency="EUR")
+    assert made.invoices_id == 23785940
+    assert signed_in.get_client_invoices()[-1] == made == sandbox.invoices[-1]
+    with pytest.raises(TypeError, match="amount"):
+        sandbox.add_invoice(amount=3)
+    sandbox.invoices = []
+    assert sandbox.add_invoice().invoices_id == 23785940
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_the_next_answer_may_be_lost_and_a_login_is_none(
+    signed_in: Client, sandbox: Sandbox, after: bool
+) -> None:
+    sandbox.break_next(after=after)
+    with pytest.raises(OutcomeUnknown):
+        signed_in.make_payment(7514880)
+    assert sandbox.invoices[0].is_paid is after
+    assert signed_in.make_payment(7529153).status == "ok"
+
+
+def test_a_reading_call_survives_a_lost_answer(signed_in: Client, sandbox: Sandbox) -> None:
+    sandbox.break_next(after=True)
+    assert len(signed_in.get_client_invoices()) == 12
+
+
+def test_a_request_that_cannot_be_read_breaks_nothing(sandbox: Sandbox, sid: str) -> None:
+    sandbox.break_next()
+    assert post(sandbox, b"<a>")[0] == 500
+    assert post(sandbox, b"\xff\xfe<")[0] in (400, 500)
+    with pytest.raises(ConnectionError):
+        post(sandbox, filled("get_modules"))
+    assert post(sandbox, filled("get_modules"))[0] == 200
+
+
+def test_text_outside_latin1_is_garbled_as_the_server_does_it(
+    signed_in: Client, sandbox: Sandbox
+) -> None:
+    with pytest.warns(LossyTextWarning):
+        signed_in.send_mail("é€😀", "日本 é", "a@b", "c@d")
+    assert (sandbox.sent[0]["subject"], sandbox.sent[0]["body"]) == ("é??", "?? é")

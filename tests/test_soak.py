@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from .soak import Soak
 
 
+@pytest.mark.slow
 def test_eight_threads_on_a_breaking_server() -> None:
     soak = Soak(600)
     soak.run()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import math
 import os
 import platform
 import shutil
@@ -322,7 +323,9 @@ def main() -> None:
             ]
             what = f"{name} per row at {last} rows, of that at {before}"
             targets.append(Target(what, 1.15, shares[1] / shares[0]))
-            slope = per_row(grown, last, sizes[0], field) / per_row(grown, before, sizes[0], field)
+            slope = per_row(grown, last, sizes[0], field) / (
+                per_row(grown, before, sizes[0], field) or math.nan  # few rows may cost nothing
+            )
             targets.append(Target("the same, without the start of the process", 1.15, slope))
     if not args.smallest:
         targets.append(Target("wheel, KiB", 96, wheel_kib()))

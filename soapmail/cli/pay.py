@@ -1,0 +1,271 @@
+"""The commands that pay by a plan, and show and settle the journal of payments."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import sys
+import tempfile
+from contextlib import ExitStack, contextmanager
+from dataclasses import fields
+from datetime import timedelta
+from operator import attrgetter
+from typing import TYPE_CHECKING
+
+from ..models import Invoice
+from ..payments import (
+    Entry,
+    Journal,
+    JournalError,
+    Plan,
+    PlanChanged,
+    Unrecorded,
+    Unsettled,
+    pay_invoice,
+    pay_open,
+    plan_of,
+)
+from ..payments import (
+    settle as looked_up,
+)
+from .changing import stoppable
+from .codes import (
+    OK,
+    REFUSED,
+    Doubtful,
+    NotFound,
+    Stopped,
+    Unshown,
+    UsageError,
+    counted,
+)
+from .due import today_of
+from .output import Column, Listing, Output, aligned
+from .terminal import asked, confirm, day, has_terminal, money, say, shown, told
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator, Sequence
+
+    from .accounts import Reach
+
+
+def pay(args: argparse.Namespace, reach: Reach) -> int:
+    """Pay one invoice, or what is open, and write down each step of it."""
+    if (args.invoice is None) != args.open:
+        raise UsageError("pay: give an invoice, or --open")
+    if args.open and args.yes and args.max_total is None and not (has_terminal() or args.dry_run):
+        raise UsageError("pay --open --yes: --max-total is needed without a terminal")
+    if args.invoice is not None and not (args.yes or args.dry_run or has_terminal()):
+        confirm(args, f"pay invoice {args.invoice} from the account's funds")
+    client = reach.client()
+    with ExitStack() as stack, _told_apart():
+        kept = Journal(_path(args, reach, stack), args.timeout)
+        if args.invoice is not None and args.yes and not args.dry_run:
+            plan = Plan([Invoice(invoices_id=args.invoice)])
+            return _pay(args, pay_invoice(client, plan.invoices[0], kept), plan, kept)
+        if args.dry_run or not (args.yes or has_terminal()):
+            _show(_plan(args, client.get_client_invoices()))
+            return OK
+        stack.enter_context(kept)
+        listed = client.get_client_invoices()
+        for entry in looked_up(listed, kept):
+            _tell(args, entry)
+        plan = _plan(args, listed)
+        if args.open:
+            _show(plan)
+        if not plan.invoices:
+            return _code(plan)
+        confirm(args, _question(args, plan))
+        return _pay(args, pay_open(client, plan, kept), plan, kept)
+
+
+def _pay(args: argparse.Namespace, entries: Iterator[Entry], plan: Plan, journal: Journal) -> int:
+    code = _code(plan)
+    with stoppable():
+        try:
+            for entry in entries:
+                _tell(args, entry)
+                code = max(code, REFUSED if entry.result == "refused" else OK)
+        except Stopped as stop:
+            last = journal.entries()[-1:]
+            if last and (last[0].event == "intent" or last[0].result == "unknown"):
+                id = last[0].invoice
+                words = "it may or may not have happened; check before repeating"
+                raise Doubtful(f"invoice {id}: {words}: {stop}") from None
+            raise
+    return code
+
+
+def _tell(args: argparse.Namespace, entry: Entry) -> None:
+    """Say what became of one; Doubtful: that is not known. Unshown: it was paid all the same."""
+    if entry.event == "settled":
+        say(f"invoice {entry.invoice}: settled, {entry.text}")
+        return
+    if entry.result == "unknown":
+        raise Doubtful(str(entry.text))
+    if entry.result != "paid":
+        say(f"invoice {entry.invoice}: {entry.text}" if args.open else str(entry.text))
+        return
+    text = shown(entry.text)
+    try:
+        if sys.__stdout__ is None:
+            raise OSError("stdout is closed")
+        print(f"invoice {entry.invoice}: {text}" if args.open else text, flush=True)
+    except Exception as error:
+        problem = getattr(error, "strerror", None) or str(error)
+        raise Unshown(f"it was done, and only the output failed ({problem})") from None
+
+
+@contextmanager
+def _told_apart() -> Iterator[None]:
+    """Turn what is in the way of a payment into what the command ends with."""
+    try:
+        yield
+    except (Unsettled, Unrecorded) as error:
+        problem: Exception = Doubtful(str(error))
+    except (JournalError, PlanChanged) as error:
+        problem = NotFound(str(error))
+    else:
+        return
+    raise problem
+
+
+def _plan(args: argparse.Namespace, listed: Sequence[Invoice]) -> Plan:
+    return _planned(args, listed) if args.open else _of_one(args.invoice, listed)
+
+
+def _planned(args: argparse.Namespace, listed: Sequence[Invoice]) -> Plan:
+    until = None
+    if args.due_within is not None:
+        until = today_of(None) + timedelta(args.due_within)
+    currency = args.currency
+    if currency is None and has_terminal() and not args.yes:
+        currencies = sorted({one.invoices_currency or "" for one in listed if one.is_open})
+        if len(currencies) > 1:
+            currency = asked(f"Currency ({', '.join(map(shown, currencies))}): ").strip()
+    try:
+        return plan_of(
+            listed,
+            currency=currency,
+            service=args.service,
+            due_until=until,
+            max_total=args.max_total,
+            max_each=args.max_each,
+        )
+    except ValueError as error:
+        hint = " (--currency)" if "currency" in str(error) else ""
+        raise UsageError(f"{error}{hint}") from None
+
+
+def _of_one(id: int, listed: Sequence[Invoice]) -> Plan:
+    found = [one for one in listed if one.invoices_id == id]
+    if not found:
+        raise NotFound(f"there is no invoice {id}")
+    if not found[0].is_open:
+        state = "paid already" if found[0].is_paid else "not open"
+        raise NotFound(f"invoice {id} is {state}; nothing was sent")
+    return Plan(found[:1])
+
+
+def _code(plan: Plan) -> int:
+    return REFUSED if any(reason.startswith("no ") for _, reason in plan.left_out) else OK
+
+
+def _question(args: argparse.Namespace, plan: Plan) -> str:
+    if args.open:
+        return f"pay {_sums(plan)} from the account's funds"
+    (one,) = plan.invoices
+    about = told(_cost(one), day("due", one.due_date), one.invoices_description)
+    return f"pay invoice {one.invoices_id}{about} from the account's funds"
+
+
+def _show(plan: Plan) -> None:
+    """Print what would be paid, with totals, and say what is left out."""
+    rows = [["id", "due date", "amount", "service", "description"]]
+    rows += [
+        [
+            shown(one.invoices_id),
+            day("", one.due_date).strip() or "-",
+            _cost(one),
+            shown(one.invoices_service),
+            shown(one.invoices_description),
+        ]
+        for one in plan.invoices
+    ]
+    limit = os.get_terminal_size().columns if sys.stdout.isatty() else None
+    for line in aligned(rows, [True, False, True, True, False], limit):
+        print(line)
+    print(_sums(plan), flush=True)
+    for one, reason in plan.left_out:
+        say(f"invoice {one.invoices_id} left out: {reason}")
+
+
+def _sums(plan: Plan) -> str:
+    sums = " and ".join(
+        f"{money(sum_)} {currency}".strip() for currency, sum_ in plan.totals.items()
+    )
+    return f"{counted(len(plan.invoices), 'invoice')}, {sums or 'nothing'}"
+
+
+def _cost(one: Invoice) -> str:
+    return f"{money(one.amount)} {one.invoices_currency or ''}".strip()
+
+
+# --- the journal -----------------------------------------------------------------------------
+
+
+def journal(args: argparse.Namespace, reach: Reach) -> int:
+    """Show what the journal holds."""
+    with ExitStack() as stack, _told_apart():
+        kept = Journal(_path(args, reach, stack), args.timeout)
+        stack.enter_context(kept)
+        output = Output(args, _LINES, named=False)
+        output.add(None, kept.entries())
+        output.end()
+        for one in kept.unsettled():
+            say(f"invoice {shown(one.invoice)}: it is not known whether it was paid")
+    return OK
+
+
+def settle(args: argparse.Namespace, reach: Reach) -> int:
+    """Write down what became of a payment."""
+    with ExitStack() as stack, _told_apart():
+        kept = Journal(_path(args, reach, stack), args.timeout)
+        stack.enter_context(kept)
+        entry = kept.settle(args.invoice, args.result, text="settled by hand")
+    print(f"invoice {entry.invoice}: settled, {entry.result}")
+    return OK
+
+
+_LINES = Listing(
+    [
+        Column(one.name, attrgetter(one.name), one.name in ("invoice", "amount"))
+        for one in fields(Entry)
+    ],
+    len(fields(Entry)),
+    [
+        Column("time", attrgetter("time")),
+        Column("invoice", attrgetter("invoice"), number=True),
+        Column("event", attrgetter("event")),
+        Column("result", attrgetter("result")),
+        Column("amount", attrgetter("amount"), number=True),
+        Column("currency", attrgetter("currency")),
+        Column("text", attrgetter("text")),
+    ],
+)
+
+
+def _path(args: argparse.Namespace, reach: Reach, stack: ExitStack) -> str:
+    """Give the journal's file; that of the sandbox ends with it."""
+    if args.journal is not None:
+        return str(args.journal)
+    if args.sandbox:
+        return os.path.join(stack.enter_context(tempfile.TemporaryDirectory()), "journal.jsonl")
+    account = reach.one()
+    home = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
+    readable = re.sub(r"[^\w.@-]", "_", account.username or "")[:60]
+    whole = f"{account.endpoint}\n{account.username}".encode()
+    name = f"{readable}-{hashlib.sha256(whole).hexdigest()[:16]}.jsonl"
+    return os.path.join(home, "soapmail", name)

@@ -1,0 +1,367 @@
+"""The doctor: what soapmail believes of a server, held against servers that differ from it."""
+
+from __future__ import annotations
+
+import json
+import re
+import ssl
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from soapmail.cli import doctor
+from soapmail.envelope import parameters_of
+from soapmail.sandbox import _OPERATIONS, Sandbox
+
+from .faulty import Faulty, Request
+from .support import DATA, OPERATIONS, ROOT, recorded
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from .commands import Result
+
+WSDL = (DATA / "wire" / "api.wsdl").read_bytes()
+TEMPLATES = sorted(path.stem for path in (ROOT / "templates").glob("*.xml"))
+
+
+@pytest.fixture
+def seen(run: Callable[..., Result]) -> Callable[..., tuple[int, dict[str, tuple[str, str]]]]:
+    """Run the doctor, and give its findings by what was looked at."""
+
+    def look(*options: str) -> tuple[int, dict[str, tuple[str, str]]]:
+        code, out, err = run("doctor", "--format", "json", *options)
+        for line in err.splitlines():  # what a log says of the answers too
+            assert ": repaired: " in line or ": nothing came, " in line
+        rows = json.loads(out)
+        assert [list(row) for row in rows] == [["what", "state", "seen"]] * len(rows)
+        found = {row["what"]: (row["state"], row["seen"]) for row in rows}
+        assert len(found) == len(rows)
+        assert code == any(state == "WRONG" for state, _ in found.values())
+        return code, found
+
+    return look
+
+
+def test_all_templates_are_looked_at() -> None:
+    assert set(doctor._OPERATIONS) == set(TEMPLATES) - {"envelope", "call"}
+    for operation in doctor._OPERATIONS:
+        expected = [(name, kind) for name, kind in OPERATIONS[operation]["params"].items()]
+        assert [name for name, _ in parameters_of(operation)] == [name for name, _ in expected]
+
+
+def test_the_sandbox_is_as_believed(
+    seen: Callable[..., tuple[int, dict[str, tuple[str, str]]]],
+) -> None:
+    code, found = seen()
+    assert code == 0
+    states = {what: state for what, (state, _) in found.items()}
+    assert {what for what, state in states.items() if state != "ok"} == {"TLS"}
+    assert found["TLS"] == ("note", "none: this is a loopback host")
+    for operation in OPERATIONS:
+        if operation in _OPERATIONS and doctor._OPERATIONS.count(operation):
+            assert found[f"WSDL of {operation}"] == ("ok", "the same parameters")
+    assert re.fullmatch(r"\d+ ms; 12 rows", found["api_mail_get_client_invoices"][1])
+    assert found["a wrong session"] == ("ok", "is refused in words")
+
+
+def test_it_changes_nothing(
+    seen: Callable[..., tuple[int, dict[str, tuple[str, str]]]], sandbox: Sandbox
+) -> None:
+    before = repr((sandbox.services, sandbox.invoices, sandbox.prepays, sandbox.sent))
+    seen()
+    assert repr((sandbox.services, sandbox.invoices, sandbox.prepays, sandbox.sent)) == before
+
+
+def test_as_text_it_is_a_line_each(run: Callable[..., Result]) -> None:
+    code, out, err = run("doctor")
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    assert lines[0] == "note   TLS: none: this is a loopback host"
+    assert all(re.match(r"(ok   |note |WRONG)  \S", line) for line in lines)
+    assert len(lines) > 25
+
+
+def test_an_empty_account(
+    seen: Callable[..., tuple[int, dict[str, tuple[str, str]]]], sandbox: Sandbox
+) -> None:
+    sandbox.invoices, sandbox.services, sandbox.prepays = [], [], []
+    code, found = seen()
+    assert code == 0
+    assert "api_mail_get_service" not in found
+    assert "0 rows" in found["api_mail_get_client_invoices"][1]
+
+
+# --- WSDLs that differ ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def described(sandbox: Sandbox) -> Callable[[bytes], None]:
+    def use(wsdl: bytes) -> None:
+        sandbox.wsdl = lambda: wsdl  # type: ignore[method-assign]
+
+    return use
+
+
+def changed(old: str, new: str) -> bytes:
+    made = WSDL.replace(old.encode(), new.encode(), 1)
+    assert made != WSDL
+    return made
+
+
+SEND = '<message name="api_send_mailRequest">\n  <part name="sid" type="xsd:string" />'
+CHANGES = {
+    "as recorded": (WSDL, {}),
+    "more": (
+        changed(SEND, f'{SEND}\n  <part name="bcc" type="xsd:string" />'),
+        {"api_send_mail": "other parameters; more: bcc"},
+    ),
+    "less": (changed(SEND, SEND.partition("\n")[0]), {"api_send_mail": "other parameters; gone: sid"}),
+    "swapped": (
+        changed(
+            '<part name="subject" type="xsd:string" />\n  <part name="body" type="xsd:string" />',
+            '<part name="body" type="xsd:string" />\n  <part name="subject" type="xsd:string" />',
+        ),
+        {"api_send_mail": "in another order: sid, body, subject, to, from"},
+    ),
+    "another type": (
+        changed(f'{SEND}', SEND.replace("xsd:string", "xsd:int")),
+        {"api_send_mail": "of another type: sid is int"},
+    ),
+    "renamed": (
+        changed(f'{SEND}', SEND.replace('"sid"', '"session"')),
+        {"api_send_mail": "other parameters; more: session, gone: sid"},
+    ),
+    "gone": (
+        changed('<operation name="api_send_mail">', '<operation name="api_send_mail_new">'),
+        {"api_send_mail": "the operation is gone"},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_changed_wsdl_is_wrong(
+    name: str,
+    seen: Callable[..., tuple[int, dict[str, tuple[str, str]]]],
+    described: Callable[[bytes], None],
+) -> None:
+    wsdl, expected = CHANGES[name]
+    described(wsdl)
+    code, found = seen()
+    assert code == bool(expected)
+    wrong = {what: text for what, (state, text) in found.items() if state == "WRONG"}
+    assert wrong == {f"WSDL of {operation}": text for operation, text in expected.items()}
+    assert found["WSDL"] == ("ok", "102 operations described")
+
+
+@pytest.mark.parametrize(
+    ("wsdl", "problem"),
+    [
+        (b"<html>", "no XML: "),
+        (b"<a/>", "no WSDL: it describes no operation"),
+        (b"<!DOCTYPE a><a/>", "a DOCTYPE, which is not read"),
+        (b" " * (16 * 2**20 + 1), "more than 16777216 bytes"),
+    ],
+)
+def test_a_wsdl_of_no_use_is_wrong(
+    wsdl: bytes, problem: str,
+    seen: Callable[..., tuple[int, dict[str, tuple[str, str]]]],
+    described: Callable[[bytes], None],
+) -> None:  # fmt: skip
+    described(wsdl)
+    code, found = seen()
+    assert code == 1
+    state, text = found["WSDL"]
+    assert (state, text.startswith(problem)) == ("WRONG", True)
+    assert not any(what.startswith("WSDL of") for what in found)
+
+
+# --- servers that differ ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def served(sandbox: Sandbox) -> Iterator[Callable[[Callable[[Request, bytes], bytes | None]], str]]:
+    """Serve what the sandbox says, changed by a function; None: nothing comes."""
+    servers = []
+
+    def serve(change: Callable[[Request, bytes], bytes | None]) -> str:
+        def handler(request: Request) -> None:
+            if request.line.startswith("GET"):
+                request.answer(sandbox.wsdl())
+                return
+            status, body = sandbox.answer(request.body)
+            made = change(request, body)
+            if made is not None:
+                request.answer(made, status)
+
+        server = Faulty(handler)
+        servers.append(server)
+        return server.__enter__().endpoint
+
+    yield serve
+    for one in servers:
+        one.__exit__(None, None, None)
+
+
+def test_unknown_and_missing_fields_and_repairs_are_noted(
+    seen: Callable[..., tuple[int, dict[str, tuple[str, str]]]],
+    served: Callable[[Callable[[Request, bytes], bytes | None]], str],
+) -> None:
+    def change(request: Request, body: bytes) -> bytes:
+        if request.operation == "api_mail_get_client_invoices":
+            body = re.sub(
+                rb"<invoices_group.*?</invoices_group>", b"<new_field>x\x01</new_field>", body
+            )
+        return body
+
+    code, found = seen("--endpoint", served(change))
+    assert code == 0
+    state, text = found["api_mail_get_client_invoices"]
+    assert state == "note"
+    assert "12 rows; repaired: 12 characters that XML forbids became U+FFFD" in text
+    assert text.endswith("; unknown fields: new_field; missing fields: invoices_group")
+
+
+def test_what_cannot_be_read_and_what_is_refused(
+    seen: Callable[..., tuple[int, dict[str, tuple[str, str]]]],
+    served: Callable[[Callable[[Request, bytes], bytes | None]], str],
+) -> None:
+    def change(request: Request, body: bytes) -> bytes:
+        if request.operation == "get_modules":
+            return b"<html>"
+        if request.operation == "api_get_prepay_list":
+            return recorded("fault_unserializable_result").body
+        return body
+
+    code, found = seen("--endpoint", served(change))
+    assert code == 1
+    assert found["get_modules"][0] == "WRONG"
+    assert found["api_get_prepay_list"] == (
+        "note",
+        "refused: SOAP fault SOAP-ENV:Server: unable to serialize result",
+    )
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        ("get_client_invoices", ("WRONG", "is given 12 invoices")),
+        ("get_client_invoices_empty", ("note", "is given an empty list")),
+        ("fault_unserializable_result", ("note", "is refused by SOAP fault SOAP-ENV:Server: unable to serialize result")),
+        (None, ("WRONG", "api_mail_get_client_invoices: HTTP status 500 (Internal Server Error) without a SOAP answer")),
+    ],
+)  # fmt: skip
+def test_how_a_wrong_session_is_refused(
+    answer: str | None, expected: tuple[str, str],
+    seen: Callable[..., tuple[int, dict[str, tuple[str, str]]]],
+    served: Callable[[Callable[[Request, bytes], bytes | None]], str],
+) -> None:  # fmt: skip
+    def change(request: Request, body: bytes) -> bytes:
+        if b">" + b"0" * 32 + b"<" in request.body:
+            return b"no" if answer is None else recorded(answer).body
+        return body
+
+    _, found = seen("--endpoint", served(change))
+    assert found["a wrong session"] == expected
+
+
+def test_a_service_that_vanished_and_a_second_attempt_are_noted(
+    seen: Callable[..., tuple[int, dict[str, tuple[str, str]]]],
+    served: Callable[[Callable[[Request, bytes], bytes | None]], str],
+) -> None:
+    count = 0
+
+    def change(request: Request, body: bytes) -> bytes | None:
+        nonlocal count
+        if request.operation == "api_mail_get_service":
+            return recorded("get_service_unknown_nil").body
+        if request.operation == "get_modules":
+            count += 1
+            if count == 1:
+                request.reset()
+        return body
+
+    code, found = seen("--endpoint", served(change))
+    assert code == 0
+    assert found["api_mail_get_service"][1].endswith("there is none")
+    assert found["get_modules"][1].endswith("10 rows; 2 attempts")
+
+
+def test_a_wrong_password_ends_the_reading(
+    seen: Callable[..., tuple[int, dict[str, tuple[str, str]]]],
+) -> None:
+    code, found = seen("--username", "wrong")
+    assert code == 1
+    assert found["api_login"][0] == "WRONG"
+    assert "api_mail_get_client_invoices" not in found
+    assert found["WSDL"][0] == "ok"
+
+
+def test_a_server_that_is_not_there(
+    seen: Callable[..., tuple[int, dict[str, tuple[str, str]]]],
+) -> None:
+    code, found = seen("--endpoint", "http://127.0.0.1:9/")
+    assert code == 1
+    assert found["WSDL"][0] == "WRONG"
+    with Faulty(lambda request: request.answer(b"x", 404)) as server:
+        assert seen("--endpoint", server.endpoint)[1]["WSDL"] == ("WRONG", "HTTP status 404")
+
+
+def test_with_a_dump(run: Callable[..., Result], tmp_path: Path) -> None:
+    assert run("--dump", str(tmp_path), "doctor").code == 0
+    assert len(list(tmp_path.glob("*.http"))) > 10
+
+
+# --- TLS ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def secure() -> Iterator[Faulty]:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(DATA / "tls" / "loopback.pem")
+    with Faulty(lambda request: request.answer(b"x", 404), tls=context) as server:
+        yield server
+
+
+def test_the_certificate_is_looked_at(
+    secure: Faulty,
+    seen: Callable[..., tuple[int, dict[str, tuple[str, str]]]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    state, text = seen("--endpoint", secure.endpoint)[1]["TLS"]
+    assert state == "WRONG"
+    assert "CERTIFICATE_VERIFY_FAILED" in text
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(DATA / "tls" / "ca.pem"))
+    state, text = seen("--endpoint", secure.endpoint)[1]["TLS"]
+    assert state == "ok"
+    assert re.fullmatch(r"TLSv1\.[23], certificate valid until 2\d{3}-\d\d-\d\d \(\d+ days\)", text)
+
+
+def test_behind_a_proxy_it_is_not(
+    seen: Callable[..., tuple[int, dict[str, tuple[str, str]]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    state, text = seen("--endpoint", "https://example.com/", "--timeout", "5")[1]["TLS"]
+    assert (state, text) == ("note", "behind a proxy, so the certificate was not looked at")
+
+
+def test_a_certificate_that_ends_soon_is_noted() -> None:
+    written = {"notAfter": "Jan  5 09:34:43 2030 GMT"}
+    end = ssl.cert_time_to_seconds(written["notAfter"])
+    for days, state in ((13, "note"), (14, "ok")):
+        found = doctor._validity("TLSv1.3", written, end - days * 86400 - 60)
+        assert found == ("TLS", state, f"TLSv1.3, certificate valid until 2030-01-05 ({days} days)")
+    assert doctor._validity("x", written, time.time() + 10**9).state == "note"
+
+
+def test_unreadable_rows_have_no_fields() -> None:
+    from soapmail import Invoice
+    from soapmail.observed import ObservedExchange
+
+    one = ObservedExchange("x", 1, b"", 200, "", "", [], b"no", 0.0, [], None)
+    assert doctor._fields(one, Invoice) == []
+    body = recorded("get_client_invoices").body
+    assert doctor._fields(replace(one, response=body), Invoice) == []

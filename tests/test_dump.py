@@ -1,0 +1,377 @@
+"""What goes over the wire, told and written without secrets, and answered from again."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import stat
+import subprocess
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from soapmail import Client, LossyTextWarning, OutcomeUnknown, ResponseError, TransportError
+from soapmail.sandbox import PASSWORD, SESSION_ID, USERNAME, Sandbox
+
+from .commands import ACCOUNT, Result, process
+from .faulty import Faulty, Hangup, Request
+from .support import DATA, LIST, LOGIN, envelope, many_rows, recorded, text_answer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+    from soapmail.observed import ObservedExchange
+
+SECRETS = (PASSWORD, SESSION_ID)
+
+
+@pytest.fixture
+def seen() -> list[ObservedExchange]:
+    return []
+
+
+# --- on_exchange -----------------------------------------------------------------------------------------
+
+
+def test_each_attempt_is_told_as_it_was_on_the_wire(
+    sandbox: Sandbox, seen: list[ObservedExchange]
+) -> None:
+    with Client(USERNAME, PASSWORD, endpoint=sandbox.endpoint, on_exchange=seen.append) as one:
+        one.get_client_invoices()
+    login, listing = seen
+    assert (login.operation, login.attempt, login.status, login.reason) == (
+        "api_login",
+        1,
+        200,
+        "OK",
+    )
+    assert (login.version, login.repairs, login.problem) == ("HTTP/1.1", [], None)
+    assert b'<password xsi:type="xsd:string">***</password>' in login.request
+    assert b">***</return>" in login.response
+    assert listing.operation == LIST
+    assert b'<sid xsi:type="xsd:string">***</sid>' in listing.request
+    assert ("Content-Type", "text/xml; charset=ISO-8859-1") in listing.headers
+    assert listing.response == recorded("get_client_invoices").body
+    assert 0 < listing.seconds < 20
+
+
+def test_failed_attempts_are_told_too(seen: list[ObservedExchange]) -> None:
+    def handler(request: Request) -> None:
+        if len(seen) == 0:
+            raise Hangup
+        if len(seen) == 1:
+            request.answer(b"<html>busy</html>", 503)
+            return
+        request.answer(text_answer("api_x", "a\x01"))
+
+    with (
+        Faulty(handler) as server,
+        Client(session_id="s" * 32, endpoint=server.endpoint, on_exchange=seen.append) as one,
+    ):
+        with pytest.raises(ResponseError):
+            one.call("api_get_x")
+    assert [(one.attempt, one.status) for one in seen] == [(1, None), (2, 503), (3, 200)]
+    assert seen[0].http == b""
+    assert (seen[0].headers, seen[0].response) == ([], b"")
+    assert "the connection broke" in str(seen[0].problem)
+    assert "503" in str(seen[1].problem)
+    assert "another operation" in str(seen[2].problem)
+
+
+def test_what_was_repaired_is_told(seen: list[ObservedExchange]) -> None:
+    with Faulty(lambda r: r.answer(text_answer("get_x", "a\x01"))) as server:
+        with Client(endpoint=server.endpoint, on_exchange=seen.append) as one:
+            assert one.call("get_x") == "a\ufffd"
+    assert seen[0].repairs == ["1 characters that XML forbids became U+FFFD"]
+    assert b"a\x01" in seen[0].response
+
+
+def test_an_exception_of_the_callable_is_logged_and_disturbs_nothing(
+    sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(exchange: ObservedExchange) -> None:
+        raise KeyError(PASSWORD)
+
+    with Client(USERNAME, PASSWORD, endpoint=sandbox.endpoint, on_exchange=fail) as one:
+        assert one.make_payment(7514880).status == "ok"
+    texts = [record.getMessage() for record in caplog.records]
+    assert texts == [
+        "api_login: on_exchange failed: KeyError: '***'",
+        "api_make_payment: on_exchange failed: KeyError: '***'",
+    ]
+
+
+def test_an_interrupt_in_the_callable_passes(sandbox: Sandbox) -> None:
+    def stop(exchange: ObservedExchange) -> None:
+        if exchange.operation == "api_make_payment":
+            raise KeyboardInterrupt
+
+    with Client(USERNAME, PASSWORD, endpoint=sandbox.endpoint, on_exchange=stop) as one:
+        with pytest.raises(KeyboardInterrupt):
+            one.make_payment(7514880)
+
+
+def test_only_what_can_be_called_is_taken() -> None:
+    with pytest.raises(TypeError, match="^on_exchange: a callable expected, not str$"):
+        Client(on_exchange="x")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("size", [0, 99_990, 150_000, 300_000])
+@pytest.mark.parametrize(
+    "written",
+    ["p&ss<w>ord", "p&amp;ss&lt;w&gt;ord", "p%26ss%3Cw%3Eord", "p&#38;ss&#x3c;w>ord", "p&amp;amp;ss&amp;lt;w&amp;gt;ord"],
+)  # fmt: skip
+def test_a_secret_is_found_in_any_form_and_anywhere(
+    written: str, size: int, seen: list[ObservedExchange]
+) -> None:
+    page = f"<html>{'x' * size}{written}{'y' * 50}</html>".encode()
+    with Faulty(lambda r: r.answer(LOGIN if r.operation == "api_login" else page)) as server:
+        with Client(
+            USERNAME, PASSWORD, endpoint=server.endpoint, on_exchange=seen.append, retries=0
+        ) as one:
+            with pytest.raises(ResponseError):
+                one.get_services()
+    assert seen[-1].response == page.replace(written.encode(), b"***")
+
+
+def test_a_secret_outside_ascii_is_found_in_both_encodings(seen: list[ObservedExchange]) -> None:
+    secret = "gehéim€"
+    page = "é gehéim€ é".encode() + b" geh\xe9im? "
+    with Faulty(lambda r: r.answer(page)) as server:
+        with Client(
+            "u", secret, endpoint=server.endpoint, on_exchange=seen.append, retries=0
+        ) as one:
+            with pytest.warns(LossyTextWarning), pytest.raises(ResponseError):
+                one.login()
+    assert seen[0].response == "é *** é".encode() + b" *** "
+    assert b'<password xsi:type="xsd:string">***</password>' in seen[0].request
+
+
+def test_a_session_id_that_cannot_be_read_is_not_told(seen: list[ObservedExchange]) -> None:
+    body = envelope("api_login", "<return><x/>abcdef</return>")
+    with Faulty(
+        lambda r: r.answer(body.replace(b"<x/>", b"e720445786c7735aa64392f987db2fad<x/>"))
+    ) as server:
+        with Client("u", "p", endpoint=server.endpoint, on_exchange=seen.append, retries=0) as one:
+            with pytest.raises(ResponseError):
+                one.login()
+    assert SESSION_ID.encode() not in seen[0].response
+
+
+def test_cookies_and_login_urls_are_secrets_too(
+    sandbox: Sandbox, seen: list[ObservedExchange]
+) -> None:
+    with Client(USERNAME, PASSWORD, endpoint=sandbox.endpoint, on_exchange=seen.append) as one:
+        url = one.auto_zonemta_login(8556).url
+        with pytest.raises(Exception, match="Invalid Service"):
+            one.auto_zonemta_login(1)
+    assert url
+    assert b"mail.example.com" not in seen[1].response
+    headers = {"Set-Cookie": "PHPSESSID=abc", "X-Other": f"is {PASSWORD}"}
+    with Faulty(lambda r: r.answer(LOGIN, headers=headers)) as server:
+        with Client(USERNAME, PASSWORD, endpoint=server.endpoint, on_exchange=seen.append) as one:
+            one.login()
+    assert {("Set-Cookie", "***"), ("X-Other", "is ***")} <= set(seen[-1].headers)
+
+
+def test_a_foreign_adapter_is_told_of_as_far_as_it_is_known(seen: list[ObservedExchange]) -> None:
+    import responses
+
+    with responses.RequestsMock() as mock:
+        mock.post("https://example.com/", body=text_answer("get_x", "a"), headers={"A": "b"})
+        with Client(endpoint="https://example.com/", on_exchange=seen.append) as one:
+            assert one.call("get_x") == "a"
+    assert (seen[0].version, seen[0].status) == ("HTTP/1.1", 200)
+    assert ("A", "b") in seen[0].headers
+
+
+# --- the folder ------------------------------------------------------------------------------------------
+
+
+def test_a_dump_is_for_its_owner_and_holds_no_secret(
+    run: Callable[..., Result], tmp_path: Path
+) -> None:
+    for _ in range(2):  # a second run adds to it
+        assert run("--dump", str(tmp_path), "invoices", "--services").code == 0
+    names = sorted(path.name for path in tmp_path.iterdir())
+    stems = [
+        f"{n:04}_{name}"
+        for n, name in enumerate(["api_login", LIST, "api_mail_get_services"] * 2, 1)
+    ]
+    assert names == sorted(
+        f"{stem}.{end}" for stem in stems for end in ("http", "json", "request.xml")
+    )
+    for path in tmp_path.iterdir():
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        data = path.read_bytes()
+        assert not any(secret.encode() in data for secret in SECRETS)
+        assert b"w&gt;ord" not in data
+    known = json.loads((tmp_path / f"0002_{LIST}.json").read_text())
+    assert {**known, "seconds": 0} == {
+        "operation": LIST, "attempt": 1, "status": 200, "seconds": 0, "repairs": [], "problem": None,
+    }  # fmt: skip
+
+
+def test_of_what_got_no_response_the_request_is_kept(
+    run: Callable[..., Result], sandbox: Sandbox, tmp_path: Path
+) -> None:
+    sandbox.break_next()
+    assert run("--dump", str(tmp_path), "login-url", "8556").code == 0
+    first = sorted(path.name for path in tmp_path.glob("0002_*"))
+    assert first == [f"0002_api_api_auto_zonemta_login.{end}" for end in ("json", "request.xml")]
+    known = json.loads((tmp_path / first[0]).read_text())
+    assert known["status"] is None
+    assert "the connection broke" in known["problem"]
+    assert (tmp_path / "0003_api_api_auto_zonemta_login.http").exists()
+
+
+WIRE = sorted(path.stem for path in (DATA / "wire").glob("*.http"))
+
+
+@pytest.mark.parametrize("name", WIRE)
+def test_a_dump_of_each_recorded_answer_is_equal_to_it_but_for_the_secrets(
+    name: str, tmp_path: Path, run: Callable[..., Result]
+) -> None:
+    whole = (DATA / "wire" / f"{name}.http").read_bytes()
+    found = re.search(rb"<(?:\w+:)?(\w+)Response[\s>]", whole)
+    operation = found[1].decode() if found else "api_x"
+
+    def handler(request: Request) -> None:
+        if request.operation == operation:
+            request.raw(whole)
+            raise Hangup
+        request.answer(LOGIN)
+
+    with Faulty(handler) as server:
+        run("--dump", str(tmp_path), "--endpoint", server.endpoint, "call", operation, "--yes")
+    paths = sorted(tmp_path.glob(f"*_{operation}.http"))
+    expected = whole.replace(SESSION_ID.encode(), b"***")
+    expected = re.sub(rb"https://mail\.example\.com[^<]*", b"***", expected)
+    assert paths
+    got = paths[-1].read_bytes()
+    if name == "auto_zonemta_login_ok":
+        got = re.sub(rb"(status_text[^>]*>)[^<]*", rb"\1***", got)
+        expected = re.sub(rb"(status_text[^>]*>)[^<]*", rb"\1***", expected)
+    if name == "login_wrong_password":
+        got = got.replace(b">***</return>", b"></return>")
+    assert got == expected
+
+
+@pytest.mark.parametrize("folder", ["none", "file"])
+def test_a_folder_that_cannot_be_written_is_told_before_anything_is_sent(
+    run: Callable[..., Result], sandbox: Sandbox, tmp_path: Path, folder: str
+) -> None:
+    (tmp_path / "file").write_text("")
+    code, out, err = run("--dump", str(tmp_path / folder), "pay", "7514880", "--yes")
+    assert (code, out) == (1, "")
+    assert err.startswith(f"soapmail: {tmp_path / folder}/.")
+    assert not sandbox.invoices[0].is_paid
+
+
+def test_a_disk_that_is_full_later_disturbs_nothing(
+    run: Callable[..., Result], sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self: object, name: str, data: bytes) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("soapmail.cli.dump.Dump._write", full)
+    code, out, err = run("--dump", str(tmp_path), "pay", "7514880", "--yes")
+    assert (code, out) == (0, "Payment made\n")
+    assert err.count("on_exchange failed: OSError: [Errno 28] No space left on device") == 2
+
+
+def test_many_accounts_write_into_one_folder(
+    run: Callable[..., Result], accounts: Any, tmp_path: Path
+) -> None:
+    folder = tmp_path / "dump"
+    folder.mkdir()
+    assert run("--dump", str(folder), "services", "--all-accounts").code == 0
+    assert len(list(folder.glob("*.http"))) == 6
+
+
+# --- replay ------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def replayed(folder: Path) -> Iterator[Mapping[str, str]]:
+    server = process("sandbox", "--replay", str(folder), stdout=subprocess.PIPE)
+    assert server.stdout is not None
+    lines = "".join(server.stdout.readline().decode() for _ in range(3))
+    echo = 'printf "%s" "$SOAPMAIL_ENDPOINT"'
+    made = subprocess.run(["sh", "-c", lines + echo], capture_output=True, text=True, check=True)
+    try:
+        yield {**ACCOUNT, "SOAPMAIL_ENDPOINT": made.stdout}
+    finally:
+        server.send_signal(signal.SIGINT)
+        server.communicate()
+    assert server.returncode == 130
+
+
+def test_a_dump_is_answered_from_again(
+    run: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run("--dump", str(tmp_path), "invoices").code == 0
+    first = run("invoices").out
+    with replayed(tmp_path) as environment:
+        for name, text in environment.items():
+            monkeypatch.setenv(name, text)
+        assert run("invoices") == (0, first, "")
+        assert run("invoices") == (0, first, "")
+        code, _, err = run("services")
+        assert code == 4
+        assert "404" in err
+
+
+def test_recorded_answers_are_replayed_in_their_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Callable[..., Result]
+) -> None:
+    """Those of the server software, of which most miscount their bytes."""
+    for n, name in enumerate(
+        ["login", "get_client_invoices_one", "get_client_invoices_utf8_labelled_latin1"]
+    ):
+        data = (DATA / "wire" / f"{name}.http").read_bytes()
+        (tmp_path / f"{n}{name}.http").write_bytes(data)
+    (tmp_path / "x.http").write_bytes(
+        (DATA / "wire" / "fault_unparsable_request.http").read_bytes()
+    )
+    with replayed(tmp_path) as environment:
+        with Client(USERNAME, PASSWORD, endpoint=environment["SOAPMAIL_ENDPOINT"]) as one:
+            assert len(one.get_client_invoices()) == 1
+            texts = {invoice.invoices_description for invoice in one.get_client_invoices()}
+            assert any("é" in str(text) for text in texts)
+            assert {invoice.invoices_description for invoice in one.get_client_invoices()} == texts
+
+
+def test_a_folder_without_answers_is_refused(run: Callable[..., Result], tmp_path: Path) -> None:
+    code, _, err = run("sandbox", "--replay", str(tmp_path))
+    assert (code, err) == (
+        2,
+        f"soapmail: {tmp_path}: no *.http in it says which operation it answers\n",
+    )
+    code, _, err = run("sandbox", "--replay", str(tmp_path / "none"))
+    assert (code, err) == (1, f"soapmail: {tmp_path / 'none'}: No such file or directory\n")
+
+
+def test_a_large_answer_is_told_in_time(seen: list[ObservedExchange]) -> None:
+    data = many_rows(2000)
+    with Faulty(lambda r: r.answer(LOGIN if r.operation == "api_login" else data)) as server:
+        with Client(USERNAME, PASSWORD, endpoint=server.endpoint, on_exchange=seen.append) as one:
+            assert len(one.get_client_invoices()) == 2000
+    assert seen[1].response == data
+
+
+def test_an_unknown_outcome_is_told(sandbox: Sandbox, seen: list[ObservedExchange]) -> None:
+    with Client(USERNAME, PASSWORD, endpoint=sandbox.endpoint, on_exchange=seen.append) as one:
+        one.login()
+        sandbox.break_next(after=True)
+        with pytest.raises(OutcomeUnknown):
+            one.make_payment(7514880)
+        with pytest.raises((TransportError, OutcomeUnknown)):
+            Client(
+                session_id="x", endpoint="http://127.0.0.1:9/", retries=0, on_exchange=seen.append
+            ).get_services()
+    assert (seen[1].operation, seen[1].status) == ("api_make_payment", None)
+    assert "could not connect" in str(seen[2].problem)

@@ -1,0 +1,862 @@
+"""Payments by a plan: the journal, two at once, full disks, signals, and SIGKILL at every point."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import random
+import re
+import signal
+import stat
+import subprocess
+import sys
+import threading
+from dataclasses import replace
+from datetime import date, datetime, timezone
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from soapmail import Client, Invoice, SoapFault, TransportError, payments
+from soapmail.payments import (
+    Entry,
+    Journal,
+    JournalError,
+    Plan,
+    PlanChanged,
+    Unrecorded,
+    Unsettled,
+    pay_open,
+    plan_of,
+)
+from soapmail.sandbox import PASSWORD, USERNAME, Sandbox
+
+from . import kill
+from .commands import ACCOUNT, Result, Terminal, unmeasured
+from .faulty import Faulty, Request
+from .support import fault_answer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ID, OTHER = 7514880, 7529153
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> str:
+    return str(tmp_path / "journal.jsonl")
+
+
+def lines(path: str | Path) -> list[dict[str, Any]]:
+    """Read a journal as its description says: one JSON object a line, the last one ended too."""
+    text = Path(path).read_bytes().decode("ascii")
+    assert text == "" or text.endswith("\n")
+    found = [json.loads(line) for line in text.splitlines()]
+    for one in found:
+        assert {"event", "invoice", "amount", "currency", "time"} <= set(one)
+        assert one["event"] in ("intent", "outcome", "settled")
+        moment = datetime.fromisoformat(one["time"])
+        assert moment.utcoffset() == timezone.utc.utcoffset(None)
+        results = {"outcome": ("paid", "refused", "unknown"), "settled": ("paid", "unpaid")}
+        assert one.get("result") in results.get(one["event"], (None,))
+    return found
+
+
+def lose_payments(sandbox: Sandbox, *, after: bool) -> None:
+    """Break the connection of each payment, before it is made or after."""
+    respond = sandbox.responded
+
+    def responded(request: bytes) -> tuple[int, bytes] | None:
+        if b"api_make_payment" in request:
+            sandbox.break_next(after=after)
+        return respond(request)
+
+    sandbox.responded = responded  # type: ignore[method-assign]
+
+
+def brief(path: str | Path) -> list[tuple[int, str, str | None]]:
+    return [(one["invoice"], one["event"], one.get("result")) for one in lines(path)]
+
+
+def journal_of(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    return sorted(Path(os.environ["XDG_STATE_HOME"]).glob("soapmail/*.jsonl"))
+
+
+# --- the plan --------------------------------------------------------------------------------------
+
+
+def charge(id: int, amount: float | None = 1.0, due: str = "2026-03-10", **fields: Any) -> Invoice:
+    when = f"{due} 00:00:00"
+    fields = {"invoices_currency": "USD", "invoices_service": 5, **fields}
+    return Invoice(
+        invoices_id=id, invoices_type=1, invoices_amount=amount, invoices_due_date=when, **fields
+    )
+
+
+def ids(plan: Plan) -> tuple[list[int | None], list[tuple[int | None, str]]]:
+    return (
+        [one.invoices_id for one in plan.invoices],
+        [(one.invoices_id, reason) for one, reason in plan.left_out],
+    )
+
+
+def test_a_plan_holds_what_is_open_in_the_order_of_the_due_dates() -> None:
+    listed = [
+        charge(1, due="2026-03-12"), charge(2, due="2026-03-10"), charge(3, invoices_paid=1),
+        charge(4, invoices_deleted=1), replace(charge(5), invoices_type=10),
+        replace(charge(6), invoices_due_date="0000-00-00 00:00:00"), charge(7, due="2026-03-10"),
+    ]  # fmt: skip
+    plan = plan_of(listed)
+    assert ids(plan) == ([2, 7, 1, 6], [])
+    assert plan.totals == {"USD": Decimal(4)}
+    assert ids(plan_of(listed, due_until=date(2026, 3, 10)))[0] == [2, 7]
+    assert ids(plan_of(listed, service=9)) == ([], [])
+    assert plan_of([]).totals == {}
+
+
+def test_a_plan_is_in_one_currency() -> None:
+    listed = [charge(1), charge(2, invoices_currency="EUR"), charge(3, invoices_currency=None)]
+    with pytest.raises(
+        ValueError, match="^open invoices are in no currency and EUR and USD: choose"
+    ):
+        plan_of(listed)
+    assert ids(plan_of(listed, currency="EUR"))[0] == [2]
+    assert ids(plan_of(listed, currency="CHF"))[0] == []
+
+
+def test_limits_leave_out_and_never_exceed() -> None:
+    listed = [charge(n, amount) for n, amount in enumerate([0.1, 0.2, 5.0, 0.1], 1)]
+    assert ids(plan_of(listed, max_each=Decimal("0.2"))) == ([1, 2, 4], [(3, "over 0.2")])
+    # What is due later is not paid before what did not fit.
+    found = ids(plan_of(listed, max_total=Decimal("0.3")))
+    assert found == ([1, 2], [(3, "over 0.3 in all"), (4, "over 0.3 in all")])
+    assert plan_of(listed, max_total=Decimal("0.3")).totals == {"USD": Decimal("0.3")}
+    with pytest.raises(ValueError, match="^invoice 1 alone costs 0.1, more than 0.05 in all"):
+        plan_of(listed, max_total=Decimal("0.05"))
+    found = ids(plan_of([charge(1, None), charge(2, 0.0), replace(charge(3), invoices_id=None)]))
+    assert found == ([], [(None, "no id"), (1, "no amount"), (2, "no amount")])
+
+
+# --- the journal's lines ------------------------------------------------------------------------------
+
+
+def test_an_intent_is_on_the_disk_before_the_request_leaves(
+    sandbox: Sandbox, signed_in: Client, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Any] = []
+    synced: list[str] = []
+    real = os.fsync
+
+    def fsync(file: int) -> None:
+        mode = os.fstat(file).st_mode
+        synced.append("folder" if stat.S_ISDIR(mode) else "file")
+        real(file)
+
+    answer = sandbox.answer
+
+    def watched(request: bytes) -> tuple[int, bytes]:
+        if b"api_make_payment" in request:
+            seen.append((brief(path)[-1], list(synced)))
+        return answer(request)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(sandbox, "answer", watched)
+    plan = plan_of(sandbox.invoices[:2])
+    found = [(one.invoice, one.result) for one in pay_open(signed_in, plan, Journal(path))]
+    assert found == [(ID, "paid"), (OTHER, "paid")]
+    assert seen == [
+        ((ID, "intent", None), ["file", "folder"]),
+        ((OTHER, "intent", None), ["file", "folder", "file", "file"]),
+    ]
+    assert synced == ["file", "folder", "file", "file", "file"]
+    assert brief(path) == [
+        (ID, "intent", None), (ID, "outcome", "paid"), (OTHER, "intent", None), (OTHER, "outcome", "paid"),
+    ]  # fmt: skip
+    one = lines(path)[0]
+    assert (one["amount"], one["currency"]) == (1.0, "USD")
+    assert lines(path)[1]["text"] == "Payment made"
+    assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
+
+
+def test_a_refused_payment_is_written_down_and_the_next_one_is_made(
+    sandbox: Sandbox, signed_in: Client, path: str
+) -> None:
+    planned = plan_of(sandbox.invoices[:2])
+    sandbox.invoices[0] = replace(sandbox.invoices[0], invoices_module="vps")
+    found = [(one.invoice, one.result) for one in pay_open(signed_in, planned, Journal(path))]
+    assert found == [(ID, "refused"), (OTHER, "paid")]
+    assert "Invalid Invoice Number" in lines(path)[1]["text"]
+
+
+def test_it_stops_at_the_first_unknown_outcome(
+    sandbox: Sandbox, signed_in: Client, path: str
+) -> None:
+    plan = plan_of(sandbox.invoices[:3])
+    entries = pay_open(signed_in, plan, Journal(path))
+    assert next(entries).result == "paid"
+    sandbox.break_next(after=True)
+    assert next(entries).result == "unknown"
+    assert list(entries) == []
+    assert [one.is_paid for one in sandbox.invoices[:3]] == [True, True, False]
+    # The next start looks it up, and goes on.
+    plan = plan_of(sandbox.invoices)
+    found = [
+        (one.invoice, one.event, one.result) for one in pay_open(signed_in, plan, Journal(path))
+    ]
+    assert found[0] == (OTHER, "settled", "paid")
+    assert len(found) == 11
+
+
+def test_what_is_still_open_is_not_paid_again(
+    sandbox: Sandbox, signed_in: Client, path: str
+) -> None:
+    lose_payments(sandbox, after=False)
+    plan = plan_of(sandbox.invoices[:2])
+    assert [one.result for one in pay_open(signed_in, plan, Journal(path))] == ["unknown"]
+    del sandbox.responded
+    for _ in range(2):
+        with pytest.raises(
+            Unsettled, match=f"whether invoice {ID} was paid.*soapmail journal settle"
+        ) as caught:
+            list(pay_open(signed_in, plan, Journal(path)))
+        assert caught.value.invoices == [ID]
+    assert not any(one.is_paid for one in sandbox.invoices)
+    with Journal(path) as journal:
+        assert journal.settle(ID, "unpaid").amount == 1.0
+    assert [one.result for one in pay_open(signed_in, plan, Journal(path))] == ["paid", "paid"]
+
+
+def test_what_the_journal_knows_as_paid_is_not_paid_again_though_it_is_listed(
+    sandbox: Sandbox, signed_in: Client, path: str
+) -> None:
+    plan = plan_of(sandbox.invoices[:1])
+    assert [one.result for one in pay_open(signed_in, plan, Journal(path))] == ["paid"]
+    sandbox.invoices[0] = replace(sandbox.invoices[0], invoices_paid=0)
+    with pytest.raises(
+        Unsettled, match=f"invoice {ID} was paid, and the server still lists it as open"
+    ):
+        list(pay_open(signed_in, plan, Journal(path)))
+    with Journal(path) as journal:
+        journal.settle(ID, "unpaid")
+    assert [one.result for one in pay_open(signed_in, plan, Journal(path))] == ["paid"]
+
+
+@pytest.mark.parametrize("change", ["gone", "paid", "dearer"])
+def test_a_plan_that_is_not_true_any_more_pays_nothing(
+    sandbox: Sandbox, signed_in: Client, path: str, change: str
+) -> None:
+    plan = plan_of(sandbox.invoices[:2])
+    one = sandbox.invoices[1]
+    if change == "gone":
+        del sandbox.invoices[1]
+    else:
+        fields: dict[str, Any] = (
+            {"invoices_paid": 1} if change == "paid" else {"invoices_amount": 2.0}
+        )
+        sandbox.invoices[1] = replace(one, **fields)
+    with pytest.raises(PlanChanged, match=f"^invoice {OTHER} .*; nothing was paid$"):
+        list(pay_open(signed_in, plan, Journal(path)))
+    assert not Path(path).exists()
+    assert not sandbox.invoices[0].is_paid
+
+
+@pytest.mark.parametrize("error", [SoapFault("Client", "no"), TransportError("x: refused")])
+def test_errors_that_prove_that_nothing_was_paid(
+    sandbox: Sandbox,
+    signed_in: Client,
+    path: str,
+    error: Exception,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    plan = plan_of(sandbox.invoices[:1])
+
+    def fail(*args: object) -> None:
+        raise error
+
+    monkeypatch.setattr(Client, "make_payment", fail)
+    if isinstance(error, SoapFault):
+        assert [one.result for one in pay_open(signed_in, plan, Journal(path))] == ["refused"]
+    else:
+        with pytest.raises(TransportError, match="^x: refused$"):
+            list(pay_open(signed_in, plan, Journal(path)))
+    assert brief(path) == [(ID, "intent", None), (ID, "outcome", "refused")]
+
+
+def test_an_interrupt_after_a_byte_left_is_an_unknown_outcome(
+    sandbox: Sandbox, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(request: Request) -> None:
+        if request.operation == "api_make_payment":
+            signal.raise_signal(signal.SIGUSR1)
+            request.closing.wait(20)
+        status, body = sandbox.answer(request.body)
+        request.answer(body, status)
+
+    def stop(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGUSR1, stop)
+    try:
+        with (
+            Faulty(interrupted) as server,
+            Client(USERNAME, PASSWORD, endpoint=server.endpoint) as one,
+        ):
+            with pytest.raises(KeyboardInterrupt):
+                list(pay_open(one, plan_of(sandbox.invoices[:2]), Journal(path)))
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert brief(path) == [(ID, "intent", None), (ID, "outcome", "unknown")]
+
+
+# --- broken files, full disks, locks ------------------------------------------------------------------
+
+
+def written(path: str, *entries: Entry) -> bytes:
+    with Journal(path) as journal:
+        for one in entries:
+            journal.append(one)
+    return Path(path).read_bytes()
+
+
+def entry(event: str, result: str | None = None, invoice: int = ID) -> Entry:
+    return Entry(invoice, event, 1.0, "USD", "2026-03-10T00:00:00+00:00", result)
+
+
+def test_a_last_line_cut_at_any_byte_is_an_intent(
+    sandbox: Sandbox, signed_in: Client, path: str
+) -> None:
+    whole = written(
+        path, entry("intent", None, OTHER), entry("outcome", "refused", OTHER), entry("intent")
+    )
+    first = whole.rindex(b"\n", 0, -1) + 1
+    named = first + len(f'{{"invoice": {ID},')
+    plan = plan_of(sandbox.invoices[:1])
+    for end in range(first + 1, len(whole)):
+        Path(path).write_bytes(whole[:end])
+        with pytest.raises(Unsettled) as caught:
+            list(pay_open(signed_in, plan, Journal(path)))
+        assert caught.value.invoices == [ID if end >= named else None]
+        with Journal(path) as journal:
+            assert len(journal.entries()) == 3
+            journal.settle(ID, "unpaid")
+        assert brief(path)[2:] == [(ID, "intent", None), (ID, "settled", "unpaid")]
+    assert not sandbox.invoices[0].is_paid
+
+
+def test_a_cut_line_of_an_invoice_that_is_paid_is_settled(
+    sandbox: Sandbox, signed_in: Client, path: str
+) -> None:
+    whole = written(path, entry("intent"))
+    Path(path).write_bytes(whole[:-20])
+    signed_in.make_payment(ID)
+    plan = plan_of(sandbox.invoices[:2])
+    found = [
+        (one.invoice, one.event, one.result) for one in pay_open(signed_in, plan, Journal(path))
+    ]
+    assert found == [(ID, "settled", "paid"), (OTHER, "outcome", "paid")]
+    assert brief(path)[:2] == [(ID, "intent", None), (ID, "settled", "paid")]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"", b"{", b"[]", b"null", b'{"invoice": 5}', b"\x00\x00\x00", b"\xff",
+        b'{"invoice": "5", "event": "intent", "amount": 1, "currency": "USD", "time": "x"}',
+        b'{"invoice": 5, "event": "other", "amount": 1, "currency": "USD", "time": "x"}',
+        b'{"invoice": 5, "event": "outcome", "amount": 1, "currency": "USD", "time": "x"}',
+        b'{"invoice": 5, "event": "intent", "amount": "1", "currency": "USD", "time": "x"}',
+        b'{"invoice": 5, "event": "intent", "amount": 1, "currency": "USD", "time": 5}',
+        b'{"invoice": 5, "event": "intent", "amount": 1, "currency": "USD", "time": "x", "more": 1}',
+    ],
+)  # fmt: skip
+def test_a_line_that_is_broken_elsewhere_stops(path: str, line: bytes) -> None:
+    """As the last one it is an intent; of which invoice, it may not say."""
+    whole = written(path, entry("intent"), entry("outcome", "paid"))
+    Path(path).write_bytes(line + b"\n" + whole)
+    with pytest.raises(JournalError, match="line 1 is broken"), Journal(path):
+        pass
+    Path(path).write_bytes(whole + line + b"\n")
+    with Journal(path) as journal:
+        assert len(journal.unsettled()) == 1
+        with pytest.raises(JournalError, match="its last line is broken"):
+            journal.append(entry("intent"))
+
+
+def full(monkeypatch: pytest.MonkeyPatch, after: int) -> list[int]:
+    """Let the disk be full from the n-th line on, in the middle of which it ends."""
+    count: list[int] = []
+    real = os.write
+
+    def write(file: int, data: bytes) -> int:
+        if b'"event"' not in data:
+            return real(file, data)
+        count.append(len(data))
+        if len(count) <= after:
+            return real(file, data)
+        return real(file, data[: len(data) // 2])
+
+    monkeypatch.setattr(os, "write", write)
+    return count
+
+
+def test_a_full_disk_before_the_intent_sends_nothing(
+    sandbox: Sandbox, signed_in: Client, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full(monkeypatch, 0)
+    with pytest.raises(JournalError, match="journal.jsonl: No space left on device$"):
+        list(pay_open(signed_in, plan_of(sandbox.invoices[:1]), Journal(path)))
+    assert not sandbox.invoices[0].is_paid
+    assert Path(path).read_bytes() == b""
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_a_full_disk_behind_a_payment_is_said(
+    sandbox: Sandbox, signed_in: Client, path: str, lost: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full(monkeypatch, 1)
+    if lost:
+        lose_payments(sandbox, after=True)
+    what = "it may or may not have been paid" if lost else "it was paid"
+    with pytest.raises(Unrecorded, match=f"^invoice {ID}: {what}, and that could not be written"):
+        list(pay_open(signed_in, plan_of(sandbox.invoices[:2]), Journal(path)))
+    monkeypatch.undo()
+    if lost:
+        del sandbox.responded
+    assert brief(path) == [(ID, "intent", None)]
+    plan = plan_of(sandbox.invoices[:2])
+    found = [
+        (one.invoice, one.event, one.result) for one in pay_open(signed_in, plan, Journal(path))
+    ]
+    assert found == [(ID, "settled", "paid"), (OTHER, "outcome", "paid")]
+
+
+def test_a_disk_that_cannot_be_trusted_keeps_the_line_away(
+    path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(file: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    with Journal(path) as journal:
+        monkeypatch.setattr(os, "fsync", broken)
+        with pytest.raises(JournalError, match="Input/output error"):
+            journal.append(entry("intent"))
+        assert journal.entries() == []
+        monkeypatch.undo()
+        journal.append(entry("intent"))
+    Path(path).write_bytes(Path(path).read_bytes()[:-9])
+    with Journal(path) as journal:
+        monkeypatch.setattr(os, "fsync", broken)
+        with pytest.raises(JournalError, match="Input/output error"):
+            journal.settle(ID, "paid")
+        monkeypatch.undo()
+    assert not Path(f"{path}.new").exists()
+
+
+def test_a_journal_that_cannot_be_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("")
+    with (
+        pytest.raises(JournalError, match="file/x.jsonl.lock: "),
+        Journal(str(tmp_path / "file" / "x.jsonl")),
+    ):
+        pass
+    (tmp_path / "folder.jsonl").mkdir()
+    with (
+        pytest.raises(JournalError, match="folder.jsonl: Is a directory"),
+        Journal(str(tmp_path / "folder.jsonl")),
+    ):
+        pass
+    with Journal(str(tmp_path / "x")) as journal:
+        with pytest.raises(JournalError, match="no payment of invoice 5 is written down"):
+            journal.settle(5, "paid")
+    monkeypatch.setitem(sys.modules, "fcntl", None)
+    with (
+        pytest.raises(JournalError, match="this system has no locks"),
+        Journal(str(tmp_path / "x")),
+    ):
+        pass
+
+
+def test_the_lock_fails_as_the_system_says(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*args: object) -> None:
+        raise OSError(37, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", fail)
+    with pytest.raises(JournalError, match="No locks available"), Journal(path):
+        pass
+
+    def interrupted(*args: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(fcntl, "flock", interrupted)
+    with pytest.raises(KeyboardInterrupt), Journal(path):
+        pass
+
+
+def test_a_second_run_waits_for_the_lock_or_says_who_holds_it(path: str) -> None:
+    with Journal(path) as journal, journal:  # one may take it twice
+        with pytest.raises(JournalError, match=f"held by process {os.getpid()}; nothing was paid"):
+            Journal(path, 0.1).__enter__()
+        Path(f"{path}.lock").write_text("")
+        with pytest.raises(JournalError, match="held by another process"):
+            Journal(path, 0.0).__enter__()
+        begun = threading.Event()
+        entered = threading.Event()
+
+        def wait() -> None:
+            begun.set()
+            with Journal(path, 20):
+                entered.set()
+
+        thread = threading.Thread(target=wait)
+        thread.start()
+        assert begun.wait(20)
+        assert not entered.is_set()
+    assert entered.wait(20)
+    thread.join()
+
+
+def test_two_at_once_pay_each_invoice_once(sandbox: Sandbox, path: str) -> None:
+    count: list[bytes] = []
+    answer = sandbox.answer
+
+    def counted(request: bytes) -> tuple[int, bytes]:
+        if b"api_make_payment" in request:
+            count.append(request)
+        return answer(request)
+
+    sandbox.answer = counted  # type: ignore[method-assign]
+    line = [
+        sys.executable,
+        "-m",
+        "soapmail",
+        "pay",
+        "--open",
+        "--yes",
+        "--max-total",
+        "50",
+        "--journal",
+        path,
+    ]
+    environment = {**os.environ, **ACCOUNT, "SOAPMAIL_ENDPOINT": sandbox.endpoint}
+    runs = [
+        subprocess.Popen(line, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+        for _ in range(3)
+    ]
+    outs = [one.communicate()[0].decode() for one in runs]
+    assert [one.returncode for one in runs] == [0, 0, 0]
+    assert len(count) == 12
+    assert sum(out.count("Payment made") for out in outs) == 12
+
+
+# --- the command ---------------------------------------------------------------------------------------
+
+
+def test_pay_open(run: Callable[..., Result], sandbox: Sandbox, path: str) -> None:
+    code, out, err = run("pay", "--open", "--yes", "--max-total", "2.5", "--journal", path)
+    assert code == 0
+    head, one, two, totals, *paid = out.splitlines()
+    assert head.split() == ["id", "due", "date", "amount", "service", "description"]
+    assert one.split()[:4] == [str(ID), "2021-03-10", "1.00", "USD"]
+    assert two.split()[0] == str(OTHER)
+    assert totals == "2 invoices, 2.00 USD"
+    assert paid == [f"invoice {ID}: Payment made", f"invoice {OTHER}: Payment made"]
+    assert err.count("left out: over 2.5 in all") == 10
+    assert [one.is_paid for one in sandbox.invoices[:3]] == [True, True, False]
+
+
+def test_without_yes_the_plan_is_all_that_is_shown(
+    run: Callable[..., Result], sandbox: Sandbox
+) -> None:
+    for options in ([], ["--dry-run"], ["--dry-run", "--yes"]):
+        code, out, err = run("pay", "--open", *options)
+        assert (code, err) == (0, "")
+        assert out.splitlines()[-1] == "12 invoices, 12.00 USD"
+    code, out, _ = run("pay", str(ID), "--dry-run")
+    assert (code, out.splitlines()[-1]) == (0, "1 invoice, 1.00 USD")
+    assert not any(one.is_paid for one in sandbox.invoices)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "problem"),
+    [
+        ([], 2, "pay: give an invoice, or --open"),
+        ([str(ID), "--open"], 2, "pay: give an invoice, or --open"),
+        (["--open", "--yes"], 2, "pay --open --yes: --max-total is needed without a terminal"),
+        (["--open", "--yes", "--max-total", "0.5"], 2, f"invoice {ID} alone costs 1.0, more than 0.5 in all; nothing is planned"),
+        (["--open", "--max-total", "x"], 2, "argument --max-total: 'x' is not an amount (see soapmail pay --help)"),
+        (["5", "--dry-run"], 1, "there is no invoice 5"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_planned(
+    run: Callable[..., Result], sandbox: Sandbox, arguments: list[str], code: int, problem: str
+) -> None:
+    assert run("pay", *arguments) == (code, "", f"soapmail: {problem}\n")
+    assert not any(one.is_paid for one in sandbox.invoices)
+
+
+def test_two_currencies_are_asked_for(run: Callable[..., Result], sandbox: Sandbox) -> None:
+    sandbox.add_invoice(invoices_currency="EUR", invoices_id=99, invoices_amount=7.0)
+    code, _, err = run("pay", "--open")
+    assert (code, err) == (
+        2,
+        "soapmail: open invoices are in EUR and USD: choose one currency (--currency)\n",
+    )
+    assert run("pay", "--open", "--currency", "EUR").out.splitlines()[-1] == "1 invoice, 7.00 EUR"
+    terminal = Terminal(
+        "pay", "--open", environment={**ACCOUNT, "SOAPMAIL_ENDPOINT": sandbox.endpoint}
+    )
+    terminal.until("Currency (EUR, USD): ")
+    terminal.type("EUR\n")
+    assert "1 invoice, 7.00 EUR" in terminal.until(
+        "pay 1 invoice, 7.00 EUR from the account's funds? [y/N] "
+    )
+    terminal.type("y\n")
+    code, rest = terminal.end()
+    assert code == 0
+    assert "invoice 99: Payment made" in rest
+    assert sandbox.invoices[-1].is_paid
+    assert not sandbox.invoices[0].is_paid
+
+
+def test_a_no_on_a_terminal_pays_nothing(sandbox: Sandbox) -> None:
+    """And with one currency there is nothing to choose."""
+    terminal = Terminal(
+        "pay", "--open", environment={**ACCOUNT, "SOAPMAIL_ENDPOINT": sandbox.endpoint}
+    )
+    question = "pay 12 invoices, 12.00 USD from the account's funds? [y/N] "
+    assert "Currency" not in terminal.until(question)
+    terminal.type("n\n")
+    assert terminal.end()[0] == 1
+    assert not any(one.is_paid for one in sandbox.invoices)
+
+
+def test_filters_of_what_is_paid(
+    run: Callable[..., Result], sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("soapmail.cli.pay.today_of", lambda given: date(2021, 3, 9))
+    assert run("pay", "--open", "--due-within", "1").out.splitlines()[-1] == "2 invoices, 2.00 USD"
+    assert run("pay", "--open", "--due-within", "0").out.splitlines()[-1] == "0 invoices, nothing"
+    assert run("pay", "--open", "--service", "8640").out.splitlines()[-1] == "1 invoice, 1.00 USD"
+    assert run("pay", "--open", "--yes", "--max-total", "9", "--due-within", "0").code == 0
+
+
+def test_a_missing_amount_is_left_out_and_told(
+    run: Callable[..., Result], sandbox: Sandbox
+) -> None:
+    sandbox.invoices[0] = replace(sandbox.invoices[0], invoices_amount=0.0)
+    code, out, err = run("pay", "--open", "--yes", "--max-total", "50")
+    assert (code, out.count("Payment made")) == (1, 11)
+    assert err == f"soapmail: invoice {ID} left out: no amount\n"
+
+
+def test_the_journal_is_on_by_default_for_one_invoice_too(
+    run: Callable[..., Result], sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run("pay", str(ID), "--yes") == (0, "Payment made\n", "")
+    (path,) = journal_of(monkeypatch)
+    assert re.fullmatch(r"user@example\.com-[0-9a-f]{16}\.jsonl", path.name)
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    assert brief(path) == [(ID, "intent", None), (ID, "outcome", "paid")]
+    assert run("pay", str(ID), "--yes").code == 1
+    with Sandbox() as other:
+        assert run("pay", str(ID), "--yes", "--endpoint", other.endpoint).code == 0
+    assert len(journal_of(monkeypatch)) == 2
+    assert run("--sandbox", "pay", str(ID), "--yes").code == 0
+    assert len(journal_of(monkeypatch)) == 2
+
+
+def test_an_unknown_outcome_is_settled_by_hand(
+    run: Callable[..., Result], sandbox: Sandbox
+) -> None:
+    sandbox.break_next()
+    code, out, err = run("pay", str(ID), "--yes")
+    assert (code, out) == (5, "")
+    assert "it may or may not have happened; check before repeating" in err
+    for arguments in ([str(ID)], [str(OTHER)], ["--open", "--max-total", "9"]):
+        code, _, err = run("pay", *arguments, "--yes")
+        assert code == 5
+        assert f"it is not known whether invoice {ID} was paid, so nothing is paid now" in err
+    code, out, err = run("journal", "--format", "json")
+    assert (code, [one["result"] for one in json.loads(out)]) == (0, [None, "unknown"])
+    assert err == f"soapmail: invoice {ID}: it is not known whether it was paid\n"
+    assert run("journal", "settle", "5", "paid").code == 1
+    assert run("journal", "settle", str(ID), "unpaid") == (
+        0,
+        f"invoice {ID}: settled, unpaid\n",
+        "",
+    )
+    assert run("pay", str(ID), "--yes").code == 0
+    head, *rows = run("journal").out.splitlines()
+    assert head.split() == ["time", "invoice", "event", "result", "amount", "currency", "text"]
+    assert [row.split()[2:4] for row in rows] == [
+        ["intent", "-"], ["outcome", "unknown"], ["settled", "unpaid"], ["intent", "-"], ["outcome", "paid"],
+    ]  # fmt: skip
+
+
+def test_an_unknown_outcome_that_was_paid_is_settled_by_the_list(
+    run: Callable[..., Result], sandbox: Sandbox
+) -> None:
+    sandbox.break_next(after=True)
+    assert run("pay", str(ID), "--yes").code == 5
+    code, out, err = run("pay", str(OTHER), "--yes")
+    assert (code, out) == (0, "Payment made\n")
+    assert err == f"soapmail: invoice {ID}: settled, the server lists it as paid\n"
+    sandbox.break_next(after=True)
+    assert run("pay", "7530357", "--yes").code == 5
+    _, out, err = run("pay", "--open", "--yes", "--max-total", "1")
+    assert "invoice 7530357: settled" in err
+    assert out.endswith("invoice 7530371: Payment made\n")
+
+
+def test_what_the_journal_knows_as_paid_stops_the_command_too(
+    run: Callable[..., Result], sandbox: Sandbox
+) -> None:
+    assert run("pay", str(ID), "--yes").code == 0
+    sandbox.invoices[0] = replace(sandbox.invoices[0], invoices_paid=0)
+    code, _, err = run("pay", str(ID), "--yes")
+    assert code == 5
+    assert "was paid, and the server still lists it as open" in err
+    assert not sandbox.invoices[0].is_paid
+
+
+def test_on_a_terminal_one_invoice_that_is_not_open_is_not_sent(sandbox: Sandbox) -> None:
+    environment = {**ACCOUNT, "SOAPMAIL_ENDPOINT": sandbox.endpoint}
+    sandbox.invoices[0] = replace(sandbox.invoices[0], invoices_paid=1)
+    sandbox.invoices[1] = replace(sandbox.invoices[1], invoices_deleted=1)
+    for id, state in ((ID, "paid already"), (OTHER, "not open")):
+        found = Terminal("pay", str(id), environment=environment).end()
+        assert found == (1, f"soapmail: invoice {id} is {state}; nothing was sent\n")
+
+
+def test_refused_ones_set_the_exit_code(run: Callable[..., Result], sandbox: Sandbox) -> None:
+    answer = sandbox.answer
+
+    def refusing(request: bytes) -> tuple[int, bytes]:
+        if b"api_make_payment" in request and str(ID).encode() in request:
+            return 500, fault_answer("no funds")
+        return answer(request)
+
+    sandbox.answer = refusing  # type: ignore[method-assign]
+    code, out, err = run("pay", "--open", "--yes", "--max-total", "3")
+    assert code == 1
+    assert out.count("Payment made") == 2
+    assert f"soapmail: invoice {ID}: SOAP fault Client: no funds\n" in err
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize("after", [1, 2])
+def test_a_signal_between_and_within_payments(
+    sandbox: Sandbox, path: str, name: str, after: int
+) -> None:
+    """The second payment is under way, or the second list: the first one is on record."""
+    arrived = threading.Event()
+    count = 0
+
+    def handler(request: Request) -> None:
+        nonlocal count
+        if request.operation == "api_make_payment":
+            count += 1
+            if count == after:
+                arrived.set()
+                request.closing.wait(20)
+        status, body = sandbox.answer(request.body)
+        request.answer(body, status)
+
+    with Faulty(handler) as server:
+        command = subprocess.Popen(
+            [sys.executable, "-m", "soapmail", "pay", "--open", "--yes", "--max-total", "5", "--journal", path],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            env={**unmeasured(), **ACCOUNT, "SOAPMAIL_ENDPOINT": server.endpoint},
+        )  # fmt: skip
+        assert arrived.wait(20)
+        command.send_signal(getattr(signal, name))
+        out, err = command.communicate(timeout=20)
+    assert command.returncode == 5
+    assert f"may or may not have happened; check before repeating: Stopped: {name}" in err.decode()
+    assert out.decode().count("Payment made") == after - 1
+    assert brief(path)[-1] == (sandbox.invoices[after - 1].invoices_id, "outcome", "unknown")
+
+
+def test_a_signal_after_an_outcome_ends_as_it_would_have(
+    run: Callable[..., Result], sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from soapmail.cli import pay
+    from soapmail.cli.codes import Stopped
+
+    monkeypatch.setattr(os, "kill", lambda *args: None)
+
+    def stopped(*args: object) -> None:
+        raise Stopped("SIGTERM", signal.SIGTERM)
+
+    monkeypatch.setattr(pay, "_tell", stopped)
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        assert run("pay", "--open", "--yes", "--max-total", "2").code == 128 + signal.SIGTERM
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    real = payments.Journal.append
+
+    def append(self: Journal, one: Entry) -> None:
+        real(self, one)
+        raise Stopped("SIGTERM", signal.SIGTERM)
+
+    monkeypatch.setattr(payments.Journal, "append", append)
+    code, _, err = run("pay", str(OTHER), "--yes")
+    assert code == 5
+    assert f"invoice {OTHER}: it may or may not have happened" in err
+
+
+def test_output_that_fails_behind_a_payment_is_code_6_and_on_record(
+    sandbox: Sandbox, path: str
+) -> None:
+    for redirect in (">/dev/full", ">&-"):
+        line = f"{sys.executable} -m soapmail pay {ID if redirect == '>&-' else OTHER} --yes --journal {path} {redirect}"
+        environment = {**os.environ, **ACCOUNT, "SOAPMAIL_ENDPOINT": sandbox.endpoint}
+        done = subprocess.run(["bash", "-c", line], env=environment, check=False)
+        assert done.returncode == 6
+    assert [one[2] for one in brief(path)] == [None, "paid", None, "paid"]
+
+
+def test_a_journal_that_cannot_be_written_sends_nothing(
+    run: Callable[..., Result], sandbox: Sandbox
+) -> None:
+    code, out, err = run("pay", str(ID), "--yes", "--journal", "/proc/none/x")
+    assert (code, out) == (1, "")
+    assert err.startswith("soapmail: /proc/none/x.lock: ")
+    assert not sandbox.invoices[0].is_paid
+
+
+def test_an_answer_that_is_lost_and_a_disk_that_is_full_are_told(
+    run: Callable[..., Result], sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full(monkeypatch, 1)
+    code, _, err = run("pay", str(ID), "--yes")
+    assert code == 5
+    assert f"invoice {ID}: it was paid, and that could not be written down: " in err
+
+
+# --- SIGKILL -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_a_killed_run_never_pays_twice_and_loses_nothing() -> None:
+    """At each moment of each request, once; ``python -m tests.kill 500`` does more."""
+    chance = random.Random(5)
+    tally = kill.Tally()
+    for point in kill.points(2 * kill.REQUESTS + 4, chance):
+        kill.trial(point, chance, tally)
+    assert tally.problems == []
+    assert tally.killed >= 2 * kill.REQUESTS
+    assert tally.asked > 0
+
+
+def test_the_judge_sees_a_second_payment() -> None:
+    with kill.Judge() as judge, Client(USERNAME, PASSWORD, endpoint=judge.endpoint) as one:
+        one.make_payment(ID)
+        with pytest.raises(Exception, match="Invalid Invoice Number"):
+            one.make_payment(ID)
+    assert judge.twice == [ID]
+    assert judge.done == {ID: 1}
