@@ -15,7 +15,7 @@
 ``Client`` has a method for each mail operation, and ``call`` for all others of the API. What it
 returns are the dataclasses ``Invoice``, ``MailService``, ``Prepay``, ``Status`` and ``Order``; what
 it raises is a ``SoapMailError``, whose kinds ``soapmail.errors`` draws. Beside them stand
-``soapmail.extract.rows`` for answers that came another way, and ``soapmail.sandbox.Sandbox``, a
+``soapmail.extract.rows`` for responses that came another way, and ``soapmail.sandbox.Sandbox``, a
 server on loopback with the documented data.
 """
 

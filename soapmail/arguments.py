@@ -29,7 +29,7 @@ def text(name: str, value: str) -> str:
 def filled(name: str, value: str) -> str:
     """Return a text that is not blank."""
     if not text(name, value).strip():
-        raise ValueError(f"{name}: empty")
+        raise ValueError(f"{name}: must not be empty")
     return value
 
 
@@ -40,7 +40,7 @@ def credentials(username: str | None, password: str | None) -> tuple[str, str] |
     if username is not None and password is not None:
         return username, password
     if username is not None or password is not None:
-        raise ValueError("username and password are given together or not at all")
+        raise ValueError("username and password must be given together")
     return None
 
 
@@ -98,7 +98,7 @@ def function(name: str, value: F | None) -> F | None:
     return value
 
 
-def line(name: str, value: str) -> str:
+def header_line(name: str, value: str) -> str:
     """Return a text that stays one header of a mail."""
     text(name, value)
     if "\r" in value or "\n" in value:
@@ -118,7 +118,7 @@ def whole(name: str, value: int, least: int = 1) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
         raise TypeError(f"{name}: int expected, not {type(value).__name__}")
     if value < least:
-        raise ValueError(f"{name}: {value} is less than {least}")
+        raise ValueError(f"{name}: must be at least {least}, got {value}")
     return value
 
 
@@ -129,7 +129,7 @@ def money(value: float | Decimal) -> float | Decimal:
     if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)):
         raise TypeError(f"amount: int, float or Decimal expected, not {type(value).__name__}")
     if not _finite(value) or value <= 0:
-        raise ValueError(f"amount: {value} is not a positive number")
+        raise ValueError(f"amount: must be a positive number, got {value}")
     if isinstance(value, int) and int(float(value)) != value:
         raise ValueError("amount: more digits than the server's float keeps")
     return value
@@ -140,7 +140,7 @@ def seconds(value: float) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise TypeError(f"timeout: a number of seconds expected, not {type(value).__name__}")
     if not _finite(value) or not 0 < value <= threading.TIMEOUT_MAX:
-        raise ValueError(f"timeout: {value} is not a positive number of seconds")
+        raise ValueError(f"timeout: must be a positive number of seconds, got {value}")
     return float(value)
 
 

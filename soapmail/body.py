@@ -74,11 +74,11 @@ class Body:
             reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
             self.short = f"the connection broke after {self._received} bytes ({reason})"
         except zlib.error as error:
-            self.wrong = f"a compressed answer that is broken ({error})"
+            self.wrong = f"a broken compressed response ({error})"
         finally:
             self._exchange.wait_until(None)
         if self._size > self._limit:
-            self.wrong = f"an answer over {self._limit} bytes (max_response_bytes)"
+            self.wrong = f"a response over {self._limit} bytes (max_response_bytes)"
         return self._out.getvalue()
 
     def _read_all(self) -> None:

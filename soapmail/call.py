@@ -45,25 +45,25 @@ _PAUSES = (0.5, 1.0, 2.0)
 class Call(Generic[T]):
     """One call of one operation; it holds all that is known of what happened.
 
-    ``read`` makes the value of the answer; without it, a login is all there is to do.
+    ``parse`` makes the value of the response; without it, a login is all there is to do.
     """
 
     def __init__(
         self,
         setup: Setup,
         request: Request,
-        read: Callable[[Document], T] | None,
+        parse: Callable[[Document], T] | None,
         *,
         changing: bool,
         secrets: Sequence[str],
     ) -> None:
         self._setup = setup
         self._request = request
-        self._read = read
+        self._parse = parse
         self._changing = changing
         self._deadline = Deadline(setup.timeout)
         self._secrets = {*secrets, *(setup.credentials or ())[1:]}
-        # The last exchange of a changing operation, unless its answer was a clear no.
+        # The last exchange of a changing operation, unless its response was a clear no.
         self._open: Exchange | None = None
         self._status: int | None = None
         self.failure: BaseException | None = None
@@ -73,7 +73,7 @@ class Call(Generic[T]):
 
         ValueError: the caller's session might send an operation again that changes something.
         """
-        if self._read is None:
+        if self._parse is None:
             return self._login(anew=True).sid  # type: ignore[return-value]
         if self._changing:
             self._setup.change = None
@@ -139,7 +139,7 @@ class Call(Generic[T]):
             raise AuthenticationError(f"{self._request.operation}: the session was refused {hint}")
 
     def _is_worth_a_login(self, outcome: Outcome, login: Login) -> bool:
-        """Tell whether a doubtful answer may be another one with a new session."""
+        """Tell whether a doubtful response may be another one with a new session."""
         if not outcome.is_doubtful() or self._changing:
             return False
         known = outcome.is_empty() or (login.doubted and outcome.is_unserializable())
@@ -147,7 +147,7 @@ class Call(Generic[T]):
             return False
         if not self._has_password and outcome.error is None:
             name = self._request.operation
-            _log.warning("%s: nothing came, which may mean a refused session", name)
+            _log.warning("%s: nothing came back, which may mean a refused session", name)
         return self._has_password
 
     def _login(self, refused: Login | None = None, *, anew: bool = False) -> Login:
@@ -171,14 +171,14 @@ class Call(Generic[T]):
     # --- attempts ----------------------------------------------------------------------------
 
     def _tried(self, login: Login | None) -> Outcome:
-        assert self._read is not None
-        return self._attempts(self._request, login, self._read, changing=self._changing)
+        assert self._parse is not None
+        return self._attempts(self._request, login, self._parse, changing=self._changing)
 
     def _settled(self, outcome: Outcome) -> T:
         """Return the value of the last attempt, or raise its error."""
         if self._changing and self._open is not None and outcome.is_doubtful():
             shown = outcome.value if outcome.error is None else outcome.error
-            reason = f"the answer may mean a refused session ({shown})"
+            reason = f"the response may mean a refused session ({shown})"
             raise outcome_unknown(self._request.operation, reason)
         if isinstance(outcome.error, (SoapFault, OperationFailed)):
             self._open = None
@@ -190,7 +190,7 @@ class Call(Generic[T]):
         self,
         request: Request,
         login: Login | None,
-        read: Callable[[Document], Any],
+        parse: Callable[[Document], Any],
         *,
         changing: bool,
     ) -> Outcome:
@@ -202,7 +202,7 @@ class Call(Generic[T]):
             if changing:
                 self._open = self._setup.change = exchange
             sent = (request.operation, attempt + 1, envelope)
-            outcome = self._attempt(sent, exchange, read, fresh=changing)
+            outcome = self._attempt(sent, exchange, parse, fresh=changing)
             last = attempt >= self._setup.retries
             if last or not outcome.transient or (changing and exchange.sent):
                 return outcome
@@ -216,7 +216,7 @@ class Call(Generic[T]):
         self,
         request: tuple[str, int, bytes],
         exchange: Exchange,
-        read: Callable[[Document], Any],
+        parse: Callable[[Document], Any],
         *,
         fresh: bool,
     ) -> Outcome:
@@ -227,7 +227,7 @@ class Call(Generic[T]):
         seconds = time.monotonic() - started
         self._status = response.status or None
         self._log(name, response, seconds)
-        outcome = self._outcome(name, response, read)
+        outcome = self._outcome(name, response, parse)
         if self._setup.observer is not None:
             secrets = {*self._secrets, *_new_secrets(name, outcome)}
             problem = None if outcome.error is None else str(outcome.error)
@@ -235,7 +235,7 @@ class Call(Generic[T]):
             self._setup.observer.observe(request, response, seconds, told, secrets)
         return outcome
 
-    def _outcome(self, name: str, response: Response, read: Callable[[Document], Any]) -> Outcome:
+    def _outcome(self, name: str, response: Response, parse: Callable[[Document], Any]) -> Outcome:
         """Read what came."""
         if response.problem is not None:
             return _failed(name, response.problem, response)
@@ -243,11 +243,11 @@ class Call(Generic[T]):
             return Outcome(error=ResponseError(response.wrong, name))
         if response.status >= 300 and not self._has_envelope(response):
             shown = f"{response.status}{phrase(response.status)}"
-            return _failed(name, f"HTTP status {shown} without a SOAP answer", response)
+            return _failed(name, f"HTTP status {shown} without a SOAP response", response)
         try:
             text = decoding.decode(response.data, response.charset, self._deadline)
             document = Document(text, name, self._deadline)
-            value = read(document)
+            value = parse(document)
         except Expired:
             return _failed(name, "timed out", response._replace(transient=False))
         except ResponseError as error:
@@ -278,25 +278,25 @@ class Call(Generic[T]):
 
 
 def documented(
-    setup: Setup, operation: str, values: dict[str, Value], read: Callable[[Document], T] | None
+    setup: Setup, operation: str, values: dict[str, Value], parse: Callable[[Document], T] | None
 ) -> Call[T]:
     """Make a call of an operation that has a template."""
     request = Request(operation, values, template=True)
-    return Call(setup, request, read, changing=changes(operation), secrets=())
+    return Call(setup, request, parse, changing=changes(operation), secrets=())
 
 
 def any_other(
-    setup: Setup, operation: str, values: dict[str, Value], read: Callable[[Document], T] | None
+    setup: Setup, operation: str, values: dict[str, Value], parse: Callable[[Document], T] | None
 ) -> Call[T]:
     """Make a call of an operation of which only its name is known."""
     checked_name("operation", operation)
     if takes_session(operation) and "sid" in values:
-        raise ValueError("sid: the session id is put in by the client")
+        raise ValueError("sid: the client adds the session id itself")
     for name in values:
         checked_name("parameter", name)
     request = Request(operation, values, template=False)
     secrets = [str(value) for name, value in values.items() if "pass" in name]
-    return Call(setup, request, read, changing=may_change(operation), secrets=secrets)
+    return Call(setup, request, parse, changing=may_change(operation), secrets=secrets)
 
 
 def _failed(name: str, problem: str, response: Response) -> Outcome:
@@ -308,7 +308,7 @@ def _failed(name: str, problem: str, response: Response) -> Outcome:
 
 
 def _new_secrets(name: str, outcome: Outcome) -> list[str]:
-    """Give what an answer holds that logs in whoever has it."""
+    """Give what a response holds that logs in whoever has it."""
     if name == "api_login" and isinstance(outcome.value, str):
         return [outcome.value]
     url = getattr(outcome.value, "status_text", None)

@@ -38,7 +38,7 @@ class Client:
     - ``session``: a ``requests.Session`` with proxies or certificates; used, and never closed. Its
       adapters are copied without their retries.
     - ``session_id``: of an earlier login; used until the server refuses it.
-    - ``max_response_bytes``: an answer over this size, decompressed, is an error.
+    - ``max_response_bytes``: a response over this size, decompressed, is an error.
     - ``on_exchange``: is told of each request and what came of it, without secrets, as an
       ``observed.ObservedExchange``; what it raises is logged.
 
@@ -194,7 +194,7 @@ class Client:
         found = [one for one in self.get_client_invoices() if one.invoices_id == wanted]
         if len(found) > 1:
             raise errors.ResponseError(
-                "an invoice that is listed twice",
+                "an invoice listed twice",
                 "api_mail_get_client_invoices",
                 "invoices_id",
                 str(wanted),
@@ -212,8 +212,8 @@ class Client:
         """
         from .extract import named
 
-        read = partial(named, model=models.MailService, field="mail_id", wanted=id)
-        return self._run("api_mail_get_service", {"id": arguments.whole("id", id)}, read)
+        parse = partial(named, model=models.MailService, field="mail_id", wanted=id)
+        return self._run("api_mail_get_service", {"id": arguments.whole("id", id)}, parse)
 
     def cancel_service(self, id: int) -> bool:
         """Cancel a mail service (``api_mail_cancel_service``); whether the server did so.
@@ -231,10 +231,10 @@ class Client:
         sent. LossyTextWarning: the server will not keep all of the text.
         """
         values: dict[str, Value] = {
-            "subject": arguments.line("subject", subject),
+            "subject": arguments.header_line("subject", subject),
             "body": arguments.text("body", body),
-            "to": arguments.filled("to", arguments.line("to", to)),
-            "from": arguments.filled("from_", arguments.line("from_", from_)),
+            "to": arguments.filled("to", arguments.header_line("to", to)),
+            "from": arguments.filled("from_", arguments.header_line("from_", from_)),
         }
         return self._status("api_send_mail", values, models.Status)
 
@@ -364,7 +364,7 @@ class Client:
         self,
         operation: str,
         values: dict[str, Value],
-        read: Callable[[Document], T] | None,
+        parse: Callable[[Document], T] | None,
         *,
         template: bool = True,
     ) -> T:
@@ -378,7 +378,7 @@ class Client:
 
                 make = calls.documented if template else calls.any_other
                 setup = setup_of(self._setups, self._options, self._session_id)
-                call = make(setup, operation, values, read)
+                call = make(setup, operation, values, parse)
                 return call.run()
             except BaseException as error:
                 failure = redaction.without_frames(error) if call is None else call.leaving(error)
@@ -397,4 +397,4 @@ class Client:
 
     def _check_open(self) -> None:
         if self._closed:
-            raise RuntimeError("this soapmail client is closed")
+            raise RuntimeError("a closed client cannot be used again")

@@ -284,10 +284,10 @@ def source_of(raw: Any) -> Any:
     return getattr(raw, "_fp", raw)
 
 
-def head_of(answer: requests.Response, exchange: Exchange) -> dict[str, Any]:
+def head_of(received: requests.Response, exchange: Exchange) -> dict[str, Any]:
     """Give version, reason and headers as they came, each of them apart, where they are known."""
     source = exchange.source
     version = {9: "HTTP/0.9", 10: "HTTP/1.0"}.get(getattr(source, "version", 11), "HTTP/1.1")
-    headers = answer.headers.items() if source is None else source.msg.items()
-    reason = getattr(source, "reason", None) or answer.reason or ""
+    headers = received.headers.items() if source is None else source.msg.items()
+    reason = getattr(source, "reason", None) or received.reason or ""
     return {"version": version, "reason": reason, "headers": list(headers)}

@@ -26,7 +26,7 @@ _USUAL = "utf-8|iso-8859-1|us-ascii|windows-1252"
 _PLAIN = re.compile(
     rb"\s{0,99}(<\?xml[^>]{0,150}\?>\s{0,99})?(?=<((?:[\w.-]{1,99}:)?Envelope)[\s>])"
 )
-# Compiled where they are first needed, which most answers never do.
+# Compiled where they are first needed, which most responses never do.
 _ENVELOPE = rb"<!--|<%b((?:[\w.\x80-\xff-]+:)?Envelope)(?=[\s/>])"
 _PROLOG = r"(?s)<\?.*?\?>|<!--.*?-->"
 _SECTION_ENDS = {b"<!--": b"-->", b"<![CDATA[": b"]]>", b"<?": b"?>"}
@@ -57,7 +57,7 @@ class Text(NamedTuple):
 
 
 def decode(data: bytes, charset: str | None, deadline: Deadline) -> Text:
-    """Give the text of an answer; ``charset`` is what its HTTP header says."""
+    """Give the text of a response; ``charset`` is what its HTTP header says."""
     plain = _PLAIN.match(data)
     ended = plain and data[-_END:].rstrip().endswith(b"</" + plain[2] + b">")
     if plain and ended and _is_usual(plain[1] or b"", charset) and _is_utf8(data):
@@ -73,7 +73,7 @@ def _is_usual(declaration: bytes, charset: str | None) -> bool:
 
 
 def repaired(data: bytes, charset: str | None, deadline: Deadline) -> Text:
-    """Give the text of an answer without what XML forbids, which the server lets through."""
+    """Give the text of a response without what XML forbids, which the server lets through."""
     from .letters import Letters, declared, unmarked, unshifted
 
     data, encoding, repairs = unmarked(data, deadline)
@@ -81,26 +81,26 @@ def repaired(data: bytes, charset: str | None, deadline: Deadline) -> Text:
     if first is None:
         page = data[:_SHOWN].strip()
         shown = b"".join(Letters(page, 0, len(page), [], deadline).utf8(0, len(page))).decode()
-        problem = "no SOAP envelope" if shown else "an empty answer"
+        problem = "no SOAP envelope" if shown else "an empty response"
         raise ResponseError(problem, value=shown or None)
     start = first.start()
     names = declared(data[:start], charset) if encoding is None else [encoding]
     data, names = unshifted(data, first, names, deadline)
     end = _end(data, first, deadline)
-    repairs += _outside(data, first, end, deadline)
+    repairs += _around_envelope(data, first, end, deadline)
     letters = Letters(data, start, len(data) if end is None else end, names, deadline)
     mending = _Mending(letters, deadline)
     text = mending.text()
     repairs += letters.repairs
     if mending.forbidden:
-        repairs.append(f"{mending.forbidden} characters that XML forbids became U+FFFD")
+        repairs.append(f"characters that XML forbids, replaced by U+FFFD: {mending.forbidden}")
     if end is None:
-        repairs.append("the end was cut off, and only closing tags were missing")
+        repairs.append("added the closing tags missing at the end")
     return Text(text, 0, whole=end is not None, repairs=repairs)
 
 
 def has_envelope(data: bytes, deadline: Deadline) -> bool:
-    """Tell a SOAP answer from a page of any other kind."""
+    """Tell a SOAP response from a page of any other kind."""
     from .letters import unmarked
 
     return _tag(unmarked(data, deadline)[0], 0, deadline) is not None
@@ -143,20 +143,22 @@ def _end(data: bytes, first: re.Match[bytes], deadline: Deadline) -> int | None:
     return None
 
 
-def _outside(data: bytes, first: re.Match[bytes], end: int | None, deadline: Deadline) -> list[str]:
-    """Say what stands beside the envelope; ResponseError where that may be an answer too."""
+def _around_envelope(
+    data: bytes, first: re.Match[bytes], end: int | None, deadline: Deadline
+) -> list[str]:
+    """Say what stands beside the envelope; ResponseError where that may be a response too."""
     start = first.start()
     if re.compile(rb"(?i)<!doctype").search(data, 0, start):
         raise ResponseError("a DOCTYPE, which SOAP forbids")
     notes = []
     prolog = data[:start].decode(errors="replace") if start <= _LONG_PROLOG else "long"
     if re.sub(_PROLOG, "", prolog).strip("\ufeff \t\r\n"):
-        notes.append("text before the envelope was put aside")
+        notes.append("ignored text before the envelope")
     # Behind a cut envelope another one is no part of it.
     if _tag(data, first.end() if end is None else end, deadline, end_too=end is not None):
-        raise ResponseError("more than one envelope in the answer")
+        raise ResponseError("more than one envelope in the response")
     if end is not None and re.compile(rb"\S").search(data, end):
-        notes.append("text after the envelope was put aside")
+        notes.append("ignored text after the envelope")
     return notes
 
 
@@ -208,7 +210,7 @@ def _end_of_tag(tag: re.Match[bytes] | None) -> int:
     assert tag is not None
     damaged = re.search(_FORBIDDEN, tag[0]) or _REPLACEMENT in tag[0]
     if damaged or not _is_utf8(tag[0]):
-        problem = "a tag with a byte that cannot stand there"
+        problem = "an invalid byte in a tag"
         raise ResponseError(problem, value=tag[0].decode("latin-1"))
     return tag.end()
 

@@ -1,4 +1,4 @@
-"""The XML text of an answer to its checked return element, references resolved, or a fault."""
+"""The XML text of a response to its checked return element, references resolved, or a fault."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class Malformed(Exception):
 
 
 class Document:
-    """The answer to one operation; ``None`` as the operation: to any."""
+    """The response to one operation; ``None`` as the operation: to any."""
 
     def __init__(self, text: Text, operation: str | None, deadline: Deadline) -> None:
         self._operation = operation
@@ -99,10 +99,10 @@ class Document:
         self._take(repaired(*self._text.source, self.deadline))
 
     def whole(self, *, counted: bool = False) -> Part:
-        """Give the return element of the whole answer.
+        """Give the return element of the whole response.
 
-        ``counted``: the reader counts rows, so that an answer may lack its last closing tags.
-        SoapFault: the answer is a fault. ResponseError: it is not one whole SOAP answer.
+        ``counted``: the reader counts rows, so that a response may lack its last closing tags.
+        SoapFault: the response is a fault. ResponseError: it is not one whole SOAP response.
         """
         try:
             return list(self._parts(growing=False, counted=counted))[-1]
@@ -113,7 +113,7 @@ class Document:
     def growing(self) -> Iterator[Part]:
         """Give the return element again and again while it grows, so that rows can be freed.
 
-        References may point anywhere, so an answer that has some comes as a whole. Malformed: it
+        References may point anywhere, so a response that has some comes as a whole. Malformed: it
         has to be repaired, and read from the start.
         """
         return self._parts(growing=self._text.whole and not self._linked, counted=True)
@@ -182,7 +182,7 @@ class Document:
         for element in (root, body, *body[:1]):
             no_text_inside(element, local_name(element))
         if _INDEPENDENT(body):
-            raise ResponseError("more than one answer in the body")
+            raise ResponseError("more than one response in the body")
         values: list[etree._Element] = _RETURN(body)
         if len(values) != 1:
             raise ResponseError(f"{len(values)} return values where one belongs")
@@ -193,7 +193,7 @@ class Document:
     def _check_operation(self, result: etree._Element | None) -> None:
         found = "" if result is None else local_name(result)
         if self._operation is not None and found != f"{self._operation}Response":
-            raise ResponseError("the answer to another operation", value=found)
+            raise ResponseError("the response to another operation", value=found)
 
 
 class _Tags:
@@ -271,7 +271,7 @@ def _faults(body: etree._Element | None) -> list[etree._Element]:
     known = ("Fault", str(body.tag).removesuffix("Body") + "Fault")
     for fault in faults:
         if fault.tag not in known:
-            raise ResponseError("a fault of another namespace than SOAP's", value=str(fault.tag))
+            raise ResponseError("a fault outside SOAP's namespaces", value=str(fault.tag))
     return faults
 
 

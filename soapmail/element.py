@@ -34,7 +34,7 @@ _BOOLS = {"true": True, "1": True, "false": False, "0": False}
 
 
 class XPath:
-    """An XPath expression; an answer that is too large for it is a ResponseError."""
+    """An XPath expression; a response that is too large for it is a ResponseError."""
 
     __slots__ = ("_find",)
 
@@ -82,9 +82,9 @@ def spaces_of(element: etree._Element) -> dict[str | None, str]:
     return spaces
 
 
-def type_of(element: etree._Element, attribute: str = "type") -> Type | None:
+def type_of(element: etree._Element, name: str = "type") -> Type | None:
     """Give the type that an attribute names, by what its prefix means there."""
-    written = mark(element, attribute)
+    written = attribute(element, name)
     if written is None:
         return None
     if written.startswith("{"):
@@ -106,12 +106,12 @@ def name_types(element: etree._Element) -> None:
 
 def is_nil(element: etree._Element, place: object) -> bool:
     """Tell whether an empty element means NULL."""
-    written = mark(element, "nil")
+    written = attribute(element, "nil")
     if written is None or written.strip() in ("false", "0"):
         return False
     if written.strip() in ("true", "1"):
         return True
-    raise ResponseError("neither nil nor not", place=str(place), value=written)
+    raise ResponseError("invalid xsi:nil value", place=str(place), value=written)
 
 
 def local_name(element: etree._Element) -> str:
@@ -119,7 +119,7 @@ def local_name(element: etree._Element) -> str:
     return str(element.tag).rpartition("}")[2]
 
 
-def mark(element: etree._Element, name: str) -> str | None:
+def attribute(element: etree._Element, name: str) -> str | None:
     """Give an attribute by its local name: that of SOAP or XML Schema, else of no namespace.
 
     Without these any will do, as a namespace with a damaged letter must not hide how many rows
@@ -141,14 +141,14 @@ def mark(element: etree._Element, name: str) -> str | None:
 
 def declared_rows(array: etree._Element) -> int | None:
     """Give the number of rows that the server says there are; None where it does not say."""
-    written = mark(array, "arrayType") or mark(array, "arraySize")
+    written = attribute(array, "arrayType") or attribute(array, "arraySize")
     if written is None or written.rstrip().endswith("[]") or written.strip() == "*":
         return None
     digits = written.strip()
     if digits.endswith("]"):
         digits = digits[:-1].rpartition("[")[2].strip()
     if not patterns.is_count(digits, 18):
-        raise ResponseError("not a number of rows", place="return", value=written)
+        raise ResponseError("invalid number of rows", place="return", value=written)
     return int(digits)
 
 
@@ -176,20 +176,20 @@ def all_sent(array: etree._Element, place: object) -> None:
     """Refuse an array of which SOAP's own attributes say that only a part was sent."""
     written = _PARTLY_SENT(array)
     if written:
-        raise ResponseError("an array that was sent in part", place=str(place), value=written)
+        raise ResponseError("a partially transmitted array", place=str(place), value=written)
 
 
 def no_simple_type(element: etree._Element, place: object) -> None:
     """Refuse an element that says it is a text, where rows or fields belong."""
     kind = type_of(element)
     if kind and kind.is_simple and not is_nil(element, place):
-        raise ResponseError("a text where fields belong", place=str(place), value=kind.name)
+        raise ResponseError("text instead of fields", place=str(place), value=kind.name)
 
 
 def no_text(text: str, place: object) -> None:
     """Refuse a text."""
     if text:
-        raise ResponseError("text where fields belong", place=str(place), value=text)
+        raise ResponseError("text between fields", place=str(place), value=text)
 
 
 def no_text_inside(element: etree._Element, place: object) -> None:
@@ -214,8 +214,8 @@ def value(
     if kind and kind.name in _BASE64_TYPES and kind.is_standard:
         text = _from_base64(text, place)
     nil = not text and is_nil(element, place)
-    if not (text or nil) and mark(element, "arrayType") is not None:
-        raise ResponseError("a list where a text belongs", place=str(place))
+    if not (text or nil) and attribute(element, "arrayType") is not None:
+        raise ResponseError("a list instead of a text", place=str(place))
     return _Value(text, nil)
 
 

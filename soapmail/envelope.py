@@ -87,7 +87,7 @@ def _escaped(name: str, value: Value) -> str:
         warnings.warn(
             f"{name}: the server keeps ISO-8859-1 only and turns other characters into '?'",
             LossyTextWarning,
-            stacklevel=_outside(),
+            stacklevel=_level_of_caller(),
         )
     return value.translate(_ESCAPES)
 
@@ -110,7 +110,7 @@ def _number(name: str, value: object) -> str:
     return f"{number:f}"
 
 
-def _outside() -> int:
+def _level_of_caller() -> int:
     """Count the frames up to the caller of this package, so that a warning names his line."""
     import sys
 

@@ -1,9 +1,9 @@
 """The errors that soapmail raises.
 
 SoapMailError
- +- TransportError        no usable HTTP answer: refused, timed out, TLS, a redirect, an error page
- |   +- OutcomeUnknown    a changing operation left and got no clear answer
- +- ResponseError         an answer that is not what SOAP or the contract promises
+ +- TransportError        no usable HTTP response: refused, timed out, TLS, a redirect, an error
+ |   +- OutcomeUnknown    a changing operation left and got no clear response
+ +- ResponseError         a response that is not what SOAP or the contract promises
  +- SoapFault             the server answered with a fault
  +- OperationFailed       the server answered with a status that is not "ok"
  +- AuthenticationError   the login or a new session was refused
@@ -59,7 +59,7 @@ class SoapMailError(Exception):
 
 
 class TransportError(SoapMailError):
-    """No usable HTTP answer arrived.
+    """No usable HTTP response arrived.
 
     ``status`` is the HTTP status; ``None``: no status line arrived.
     """
@@ -73,7 +73,7 @@ class TransportError(SoapMailError):
 
 
 class OutcomeUnknown(TransportError):
-    """A changing operation was sent and got no clear answer: it may or may not have happened.
+    """A changing operation was sent and got no clear response: it may or may not have happened.
 
     Look at the account before you repeat it.
     """
@@ -88,10 +88,10 @@ def outcome_unknown(operation: str, reason: str, status: int | None = None) -> O
 
 
 class ResponseError(SoapMailError):
-    """An answer is not what SOAP or the contract promises.
+    """A response is not what SOAP or the contract promises.
 
-    ``place`` says where in the answer, ``value`` what stood there (shortened); ``None``: the whole
-    answer is meant.
+    ``place`` says where in the response, ``value`` what stood there (shortened); ``None``: the
+    whole response is meant.
     """
 
     def __init__(

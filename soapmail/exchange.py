@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Expired(Exception):
-    """The time of a call is up while an answer is being read."""
+    """The time of a call is up while a response is being read."""
 
 
 class Deadline:

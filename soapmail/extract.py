@@ -1,4 +1,4 @@
-"""XPath extractors: the return element of an answer to dataclasses and scalars."""
+"""XPath extractors: the return element of a response to dataclasses and scalars."""
 
 from __future__ import annotations
 
@@ -50,18 +50,18 @@ _LONG_URL = 8 * 1024
 
 _ROWS = XPath("*")
 _CELLS = XPath("*/*")
-# While the answer is still being read, its last row may not be whole yet.
+# While the response is still being read, its last row may not be whole yet.
 _WHOLE_ROWS = XPath("*[position()<last()]")
 _WHOLE_CELLS = XPath("*[position()<last()]/*")
 _TEXT_BETWEEN = XPath("string(text()[normalize-space()] | */text()[normalize-space()])")
 
 
 def rows(xml: bytes, model: type[M]) -> list[M]:
-    """Map the rows of any operation's answer to a list of ``model``, without a connection.
+    """Map the rows of any operation's response to a list of ``model``, without a connection.
 
     ``model`` is a dataclass whose fields are ``int``, ``float``, ``Decimal`` or ``str``, or one of
     them or ``None``; they are found by name, and one that a row leaves out is ``None``. A
-    ``Decimal`` keeps all digits of a number, a ``float`` up to 15. SoapFault: the answer is a
+    ``Decimal`` keeps all digits of a number, a ``float`` up to 15. SoapFault: the response is a
     fault. ResponseError: it is not a whole and right list of such rows.
 
     >>> from dataclasses import make_dataclass
@@ -82,13 +82,13 @@ def rows(xml: bytes, model: type[M]) -> list[M]:
     except SoapMailError as error:
         failure = outgoing(error)
     else:
-        warn_of_repairs("answer", document.repairs)
+        warn_of_repairs("response", document.repairs)
         return found
     raise failure
 
 
 def warn_of_repairs(operation: str, repairs: Sequence[str]) -> None:
-    """Say what had to be put right in an answer that is believed."""
+    """Say what had to be put right in a response that is believed."""
     for repair in repairs:
         _log.warning("%s: repaired: %s", operation, repair)
 
@@ -142,7 +142,7 @@ def named(document: Document, model: type[M], field: str, wanted: int) -> M | No
     found = getattr(record, field, None)
     if found is not None and found != wanted:
         raise ResponseError(
-            f"the record of another one than {wanted}", place=field, value=str(found)
+            f"the record of another id, not {wanted}", place=field, value=str(found)
         )
     return record
 
@@ -177,13 +177,13 @@ def url(document: Document) -> str:
     anchor = re.match(_ANCHOR, text[:_LONG_URL])
     if anchor:
         written = re.sub("^([\"'])(.*)\\1$", r"\2", anchor[2])
-        found = re.sub(_ENTITY, _meant, written)
+        found = re.sub(_ENTITY, _unescaped, written)
     if len(found) > _LONG_URL or not re.fullmatch(URL, found):
         raise ResponseError("not a URL", place="return", value=text)
     return found
 
 
-def _meant(entity: re.Match[str]) -> str:
+def _unescaped(entity: re.Match[str]) -> str:
     """Undo an entity, but not the part of a name that happens to be one."""
     from html import unescape
     from html.entities import html5
@@ -216,7 +216,7 @@ def strings(document: Document) -> list[str]:
         document.deadline.check()
         text, nil = value(row, f"row {n}", declared, encoded=part.encoded)
         if nil:
-            raise ResponseError("nil where a text belongs", place=f"row {n}")
+            raise ResponseError("nil instead of a text", place=f"row {n}")
         found.append(text)
     check_count(array, len(found), "return")
     return found
@@ -269,10 +269,10 @@ def _columns(
             continue
         index, kind = plan[name]
         if columns[index] is not None:
-            raise ResponseError("a field that stands twice", place=_place(first, 0, name))
+            raise ResponseError("duplicate field", place=_cell_place(first, 0, name))
         some = cells[n :: len(names)]
         columns[index] = (None if part.encoded else column(kind, some)) or [
-            cell(kind, one, _place(first, row, name), encoded=part.encoded)
+            cell(kind, one, _cell_place(first, row, name), encoded=part.encoded)
             for row, one in enumerate(some)
         ]
     if not any(columns):
@@ -285,7 +285,7 @@ def _row(first: int | None, offset: int) -> str:
     return "return" if first is None else f"row {first + offset}"
 
 
-def _place(first: int | None, offset: int, name: str) -> str:
+def _cell_place(first: int | None, offset: int, name: str) -> str:
     return name if first is None else f"row {first + offset}, {name}"
 
 

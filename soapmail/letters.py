@@ -3,7 +3,7 @@
 The server writes texts as it stores them, damaged ones too. So no byte decides how another is read:
 
 =====================================  ====================================================
-a byte order mark; NUL in the first 4  the whole answer as that encoding says
+a byte order mark; NUL in the first 4  the whole response as that encoding says
 a declared 7-bit encoding, if it fits  the whole envelope as that encoding says
 another declared encoding of several   the same; ResponseError where the bytes are UTF-8 too,
 bytes, if it fits                      and that says something else
@@ -60,12 +60,12 @@ _CUT = f"{_BROKEN}(?=<|]]>)|[\udcc2-\udcde\udce2\udcf0](?=<|]]>)"
 
 
 def is_utf8(data: bytes) -> bool:
-    """Check piece by piece: a decoded copy of a large answer would double its memory."""
+    """Check piece by piece: a decoded copy of a large response would double its memory."""
     return data.isascii() or _strictly((data, 0, len(data)), "utf-8", None)
 
 
 def unmarked(data: bytes, deadline: Deadline) -> tuple[bytes, str | None, list[str]]:
-    """Give an answer so that ``<`` is one byte, its encoding, and what was lost on the way.
+    """Give a response so that ``<`` is one byte, its encoding, and what was lost on the way.
 
     The encoding is ``None`` unless the bytes themselves say it.
     """
@@ -128,7 +128,7 @@ class Letters:
     @property
     def repairs(self) -> list[str]:
         """Say how many characters were not UTF-8, and what became of them."""
-        whats = (f"read as {self._name}", "joined from CESU-8", "became U+FFFD")
+        whats = (f"read as {self._name}", "joined from CESU-8", "replaced by U+FFFD")
         counts = zip((self._read, self._joined, self._lost), whats, strict=True)
         parts = ", ".join(f"{count} {what}" for count, what in counts if count)
         expected = not parts or (self._as_declared and not self._lost)
@@ -159,7 +159,7 @@ class Letters:
             return False
         text = made.getvalue()
         if memoryview(self.data)[self.start : self.end] != text and _strictly(whole, "utf-8", None):
-            raise ResponseError(f"a text that is UTF-8 and {name} alike")
+            raise ResponseError(f"a text that is valid as UTF-8 and as {name}")
         self.data, self.start, self.end = text, 0, len(text)
         return True
 
@@ -258,7 +258,7 @@ def _replaced(data: bytes, name: str, deadline: Deadline) -> tuple[bytes, str, l
         text, valid = (decoder.decode(data[at : at + _PIECE], last) for decoder in decoders)
         made.write(text.encode())
         lost += text.count("\ufffd") - valid.count("\ufffd")
-    notes = [f"{lost} characters are not {name} and became U+FFFD"] if lost else []
+    notes = [f"characters that are not {name}, replaced by U+FFFD: {lost}"] if lost else []
     return made.getvalue(), "utf-8", notes
 
 

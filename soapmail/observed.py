@@ -30,7 +30,7 @@ class ObservedExchange:
       ``None``
     - ``response``: its body, decompressed and in one piece
     - ``seconds``: how long it took, connecting included
-    - ``repairs``: what had to be put right; ``problem``: why it is no answer, ``None`` if it is one
+    - ``repairs``: what had to be put right; ``problem``: why it cannot be used, or ``None``
     """
 
     operation: str

@@ -18,11 +18,11 @@ class Outcome(NamedTuple):
     # Whether the same request may well work a moment later, and when the server asks for it.
     transient: bool = False
     retry_after: float | None = None
-    # What had to be put right in an answer that is believed.
+    # What had to be put right in a response that is believed.
     repairs: Sequence[str] = ()
 
     def is_refused(self) -> bool:
-        """Tell whether the answer says in words that the session is not valid."""
+        """Tell whether the response says in words that the session is not valid."""
         words: object = None
         if isinstance(self.error, SoapFault):
             words = self.error.text
@@ -44,7 +44,7 @@ class Outcome(NamedTuple):
         return self.error is None and self.value == []
 
     def is_doubtful(self) -> bool:
-        """Tell whether the answer may mean a refused session, or just what it says."""
+        """Tell whether the response may mean a refused session, or just what it says."""
         if isinstance(self.error, ResponseError):
             return self.error.problem == NO_FIELDS
         return self.is_unserializable() or (self.error is None and self.value in ([], {}))

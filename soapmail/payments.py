@@ -129,7 +129,7 @@ def plan_of(
     total = Decimal(0)
     full = False
     for one in sorted(wanted, key=lambda one: (one.due_date or datetime.max, one.invoices_id or 0)):
-        reason = _reason(one, max_each)
+        reason = _left_out(one, max_each)
         if reason is None and max_total is not None and (full or total + _cost(one) > max_total):
             if not planned:
                 raise ValueError(
@@ -150,7 +150,7 @@ def _is_due(invoice: Invoice, until: date | None) -> bool:
     return until is None or (due is not None and due.date() <= until)
 
 
-def _reason(invoice: Invoice, max_each: Decimal | None) -> str | None:
+def _left_out(invoice: Invoice, max_each: Decimal | None) -> str | None:
     if invoice.invoices_id is None:
         return "no id"
     if invoice.amount is None or invoice.amount <= 0:
@@ -264,7 +264,7 @@ def _paid(client: Client, invoice: Invoice, journal: Journal) -> Entry:
         journal.append(entry)
     except JournalError as error:
         raise Unrecorded(
-            f"invoice {id}: {_SAID[result]}, and that could not be written down: {error}", result
+            f"invoice {id}: {_SAID[result]}, and that could not be recorded: {error}", result
         ) from None
     if failure is not None:
         raise failure
@@ -400,7 +400,7 @@ class Journal:
             raise JournalError(f"{self.path}: {error.strerror}") from None
         *whole, rest = lines
         for number, line in enumerate(whole, 1):
-            entry = _parsed(line)
+            entry = _entry_of(line)
             if entry is not None:
                 self._entries.append(entry)
             elif number == len(whole) and not rest:
@@ -489,7 +489,7 @@ def _line(entry: Entry) -> bytes:
 _ALWAYS = ("invoice", "event", "amount", "currency", "time")
 
 
-def _parsed(line: bytes) -> Entry | None:
+def _entry_of(line: bytes) -> Entry | None:
     """Give what a line says; None where it says nothing that is known."""
     try:
         found: Any = json.loads(line)

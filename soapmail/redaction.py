@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 STARS = "***"
 _LONG_TEXT = 100_000
 _TOLD = 400
+# A secret of fewer letters is part of many words; it is hidden where it stands alone.
+_SHORT = 3
 # One letter as PHP, Python, XML, JSON, or a URL may write it.
 _WRITTEN = (
     r"&(?:#(?P<number>[0-9]{1,7})|#[xX](?P<hex>[0-9a-fA-F]{1,6})|(?P<name>[A-Za-z][A-Za-z0-9]{1,8}));"
@@ -61,6 +63,7 @@ def hidden(
 ) -> Any:
     """Write ``***`` for each secret, also where it stands escaped.
 
+    A secret of one or two letters is hidden where no letter or digit stands beside it.
     Of a longer text only the ``window`` at its beginning is looked at and kept, or at its end
     where it begins with an ellipsis. The time grows with the text, whatever the server sent. In a
     long text only whole secrets are looked for, unless ``everywhere``.
@@ -71,11 +74,9 @@ def hidden(
         text = text[-window:] if text.startswith("…") else text[:window]
     secrets = sorted(filter(None, secrets), key=len, reverse=True)
     forms = [sorted(set(_forms(secret)), key=len, reverse=True) for secret in secrets]
-    if len(text) > _LONG_TEXT and not everywhere:
-        for form in chain.from_iterable(forms):
-            text = text.replace(form, STARS)
-        return text
     covered = [(at, at + len(form)) for form in chain(*forms) for at in _places(text, form)]
+    if len(text) > _LONG_TEXT and not everywhere:
+        secrets = []
     if secrets and not (text.isascii() and text.isalnum()):
         # Piece by piece, each with the beginning of the next one, in which the longest form ends.
         more = 10_000 + 20 * len(secrets[0])
@@ -85,10 +86,16 @@ def hidden(
     pieces: list[str] = []
     done = 0
     for start, end in sorted(covered):
+        if end - start < _SHORT and _is_inside_a_word(text, start, end):
+            continue
         if start >= done:
             pieces += [text[done:start], STARS]
         done = max(done, end)
     return "".join([*pieces, text[done:]])
+
+
+def _is_inside_a_word(text: str, start: int, end: int) -> bool:
+    return text[start - 1 : start].isalnum() or text[end : end + 1].isalnum()
 
 
 def _places(text: str, wanted: str) -> Iterator[int]:
@@ -154,7 +161,7 @@ def _plain(text: str) -> tuple[str, list[int], list[int]]:
         last: list[int] = []
         done = 0
         for found in pattern.finditer(text):
-            meant = _meant(found)
+            meant = _undone(found)
             letters += text[done : found.start()], meant
             first += starts[done : found.start()] + [starts[found.start()]] * len(meant)
             last += ends[done : found.start()] + [ends[found.end() - 1]] * len(meant)
@@ -167,7 +174,7 @@ def _plain(text: str) -> tuple[str, list[int], list[int]]:
     return "".join("?" if one > "\xff" else one for one in text), starts, ends
 
 
-def _meant(found: re.Match[str]) -> str:
+def _undone(found: re.Match[str]) -> str:
     from html.entities import name2codepoint
     from urllib.parse import unquote
 

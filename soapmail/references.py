@@ -1,4 +1,4 @@
-"""References inside an answer, replaced by what they stand for, in one bounded pass."""
+"""References inside a response, replaced by what they stand for, in one bounded pass."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import itertools
 import re
 from typing import TYPE_CHECKING
 
-from .element import XPath, etree, local_name, mark, name_types, spaces_of
+from .element import XPath, attribute, etree, local_name, name_types, spaces_of
 from .errors import ResponseError
 
 if TYPE_CHECKING:
     from .exchange import Deadline
 
 _DEPTH = 64
-# What references may add to an answer: some, and in large answers as much as ten times that much.
+# What references may add to a response: some, and to a large one as much as ten times its size.
 _SPARE = 100_000
 _GROWTH = 10
 
@@ -64,13 +64,15 @@ class References:
         while (link := _link(element)) is not None:
             written = _SENT_AT(element)
             if written:
-                problem = "an array that was sent in part"
+                problem = "a partially transmitted array"
                 raise ResponseError(problem, place=_place(start), value=written)
             if link in self._ends:
                 break
             target = self._targets.get(link.removeprefix("#"))
             if target is None or link in passed:
-                problem = "a reference in a circle" if link in passed else "a reference to nothing"
+                problem = (
+                    "a circular reference" if link in passed else "a reference to a missing id"
+                )
                 raise ResponseError(problem, place=_place(start), value=link)
             passed[link] = None
             element = target
@@ -82,7 +84,7 @@ class References:
         for element in target.iter():
             self._left -= _size(element)
         if self._left < 0:
-            raise ResponseError("references that multiply the answer", place=_place(child))
+            raise ResponseError("references that multiply the response", place=_place(child))
         made = copy.deepcopy(target)
         made.tag, made.tail = child.tag, child.tail
         parent = child.getparent()
@@ -117,7 +119,7 @@ def _place(element: etree._Element) -> str:
     path = [element, *element.iterancestors()][:-3]
     names = []
     for outer, inner in itertools.pairwise(path[::-1]):
-        row = local_name(inner) == "item" or mark(outer, "arrayType") is not None
+        row = local_name(inner) == "item" or attribute(outer, "arrayType") is not None
         names.append(f"row {outer.index(inner) + 1}" if row else local_name(inner))
     return ", ".join(names) or "return"
 
@@ -125,4 +127,4 @@ def _place(element: etree._Element) -> str:
 def _link(element: etree._Element) -> str | None:
     if len(element) or (element.text or "").strip():
         return None
-    return mark(element, "href") or mark(element, "ref")
+    return attribute(element, "href") or attribute(element, "ref")

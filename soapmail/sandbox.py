@@ -225,9 +225,9 @@ class Sandbox:
         return made
 
     def break_next(self, *, after: bool = False) -> None:
-        """End the connection of the next request that is no login, in place of an answer.
+        """End the connection of the next request that is no login, in place of a response.
 
-        ``after``: what it asks for is done before that, so that only the answer is lost.
+        ``after``: what it asks for is done before that, so that only the response is lost.
         """
         with self._lock:
             self._break = _Break.AFTER if after else _Break.BEFORE
@@ -240,11 +240,11 @@ class Sandbox:
     def answer(self, request: bytes) -> tuple[int, bytes]:
         """Give the HTTP status and the body for one posted envelope."""
         try:
-            operation, values = _parsed(request)
+            operation, values = parsed(request)
             with self._lock:
                 result = self._result(operation, values)
         except _Fault as fault:
-            return 500, _fault(*fault.args)
+            return 500, _fault_body(*fault.args)
         except _Encoding as error:
             return 400, str(error).encode()
         attributes = [*_ATTRIBUTES, *(['xmlns:tns="urn:myapi"'] if result.own else [])]
@@ -491,7 +491,8 @@ def _has_doctype(request: bytes) -> bool:
     return b"<!doctype" in request.replace(b"\0", b"").lower()
 
 
-def _parsed(request: bytes) -> tuple[str, list[Any]]:
+def parsed(request: bytes) -> tuple[str, list[Any]]:
+    """Give the operation of a request, and its values in order."""
     if _has_doctype(request):
         raise _Fault("SOAP-ENV:Client", "a DOCTYPE, which SOAP forbids")
     try:
@@ -513,7 +514,7 @@ def _parsed(request: bytes) -> tuple[str, list[Any]]:
 def _operation_of(request: bytes) -> str:
     """Name the operation that a request asks for; empty where it cannot be read."""
     try:
-        return _parsed(request)[0]
+        return parsed(request)[0]
     except (_Fault, _Encoding):
         return ""
 
@@ -548,12 +549,12 @@ def _padded(values: list[Any], count: int) -> list[Any]:
 # --- answers, in the byte form of NuSOAP -------------------------------------------------------
 
 
-def _escaped(text: str) -> str:
+def _xml(text: str) -> str:
     return escape(text, {'"': "&quot;", "'": "&apos;"})
 
 
 def _string(text: str) -> _Typed:
-    return _Typed('xsi:type="xsd:string"', _escaped(text), False)
+    return _Typed('xsi:type="xsd:string"', _xml(text), False)
 
 
 def _array(rows: Sequence[Any], model: type[Any]) -> _Typed:
@@ -565,7 +566,7 @@ def _array(rows: Sequence[Any], model: type[Any]) -> _Typed:
 
 def _struct(record: Any, kind: str | None = None) -> _Typed:
     content = "".join(
-        f'<{field.name} xsi:type="xsd:{_xsd(str(field.type))}">{_written(value)}</{field.name}>'
+        f'<{field.name} xsi:type="xsd:{_xsd(str(field.type))}">{_as_php(value)}</{field.name}>'
         for field, value in zip(fields(record), astuple(record), strict=True)
     )
     return _Typed(f'xsi:type="{kind or _STRUCTS[type(record)]}"', content, True)
@@ -576,12 +577,12 @@ def _xsd(annotation: str) -> str:
     return "string" if kind == "str" else kind
 
 
-def _written(value: Any) -> str:
+def _as_php(value: Any) -> str:
     """Write a value as PHP does: a float without its zero fraction."""
-    return f"{value:.14g}" if isinstance(value, float) else _escaped(str(value))
+    return f"{value:.14g}" if isinstance(value, float) else _xml(str(value))
 
 
-def _fault(code: str, text: str) -> bytes:
+def _fault_body(code: str, text: str) -> bytes:
     parts = (("faultcode", code), ("faultactor", ""), ("faultstring", text), ("detail", ""))
     content = "".join(_string(part).element(name) for name, part in parts)
     head = _HEAD.format("\n  ".join(_ATTRIBUTES)).replace("><SOAP-ENV:Body>", ">\n<SOAP-ENV:Body>")

@@ -31,6 +31,8 @@ _BUSY = {429, 502, 503, 504}
 _TIMEOUTS = (requests.Timeout, urllib3.exceptions.TimeoutError, TimeoutError)
 _STUMBLES = (ValueError, TypeError, AttributeError, LookupError)
 _TLS = (ssl.SSLError, requests.exceptions.SSLError, urllib3.exceptions.SSLError)
+# What OpenSSL makes of a server that answers in plain text.
+_NO_TLS = {"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG", "HTTP_REQUEST"}
 _NO_TUNNEL = r"Tunnel connection failed: [0-9]{3}"
 
 
@@ -91,9 +93,8 @@ class Transport:
         plain = isinstance(adapter, HTTPAdapter) and "send" not in vars(adapter)
         if not self._own and not (plain and type(adapter).send is HTTPAdapter.send):
             raise ValueError(
-                f"session: its adapter, a {type(adapter).__name__}, sends in a way of its own, and"
-                " might send again what must be sent once; mount an HTTPAdapter with the send of"
-                " requests"
+                f"session: its adapter ({type(adapter).__name__}) has a send of its own, which"
+                " might repeat a request that must be sent once; mount a plain HTTPAdapter"
             )
 
     def post(self, operation: str, envelope: bytes, exchange: Exchange, *, fresh: bool) -> Response:
@@ -122,7 +123,7 @@ class Transport:
             for one in filter(is_foreign, _links(failure)):
                 raise one
         proxy = select_proxy(self._endpoint, settings.get("proxies"))
-        return _failed(failure, exchange, self._host, proxy)
+        return _failure_of(failure, exchange, self._host, proxy)
 
     def _prepared(self, operation: str, envelope: bytes) -> tuple[Any, dict[str, Any]]:
         from . import __version__
@@ -161,12 +162,12 @@ class Transport:
                 adapter.exchange = exchange
             exchange.handed_over()
             # The adapter, not the session, sends: so no redirect is followed and no cookie kept.
-            with adapter.send(request, timeout=(left, left), **settings) as answer:
-                body = Body(answer, exchange, self._limit)
-                response = _response(answer, body, exchange)
+            with adapter.send(request, timeout=(left, left), **settings) as received:
+                body = Body(received, exchange, self._limit)
+                response = _response(received, body, exchange)
                 kept = body.reusable()
                 if kept:
-                    answer.raw.release_conn()
+                    received.raw.release_conn()
             return response
         finally:
             if isinstance(adapter, Line):
@@ -196,22 +197,22 @@ class Transport:
             self.close()
 
 
-def _response(answer: requests.Response, body: Body, exchange: Exchange) -> Response:
+def _response(received: requests.Response, body: Body, exchange: Exchange) -> Response:
     data = body.read()
-    written = re.search(_CHARSET, answer.headers.get("Content-Type", ""))
+    written = re.search(_CHARSET, received.headers.get("Content-Type", ""))
     return Response(
-        answer.status_code,
+        received.status_code,
         written[1] if written else None,
         data,
-        _retry_after(answer.headers.get("Retry-After")),
-        transient=answer.status_code in _BUSY,
+        _retry_after(received.headers.get("Retry-After")),
+        transient=received.status_code in _BUSY,
         short=body.short,
         wrong=body.wrong,
-        **head_of(answer, exchange),
+        **head_of(received, exchange),
     )
 
 
-def _failed(error: Exception, exchange: Exchange, host: str, proxy: str | None) -> Response:
+def _failure_of(error: Exception, exchange: Exchange, host: str, proxy: str | None) -> Response:
     """Say what requests, urllib3, ssl and the socket raised; whether it was sent is known."""
     chain = list(_links(error))
     reason = _reason(chain, proxied=proxy is not None)
@@ -221,6 +222,8 @@ def _failed(error: Exception, exchange: Exchange, host: str, proxy: str | None) 
     if exchange.deadline.left() <= 0 or timed_out:
         return Response(problem="timed out", transient=True)
     if any(isinstance(one, _TLS) for one in chain) and not exchange.left:
+        if any(getattr(one, "reason", None) in _NO_TLS for one in chain):
+            return Response(problem=f"the server does not speak TLS on this port ({reason})")
         return Response(problem=f"no trusted TLS connection ({reason})")
     if exchange.local:
         if proxy and proxy.lower().startswith("socks") and "InvalidSchema" in reason:

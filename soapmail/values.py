@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from .element import (
     Type,
     all_sent,
+    attribute,
     check_count,
     etree,
     local_name,
-    mark,
     no_text,
     no_text_inside,
     number,
@@ -34,9 +34,9 @@ _MAPS = (None, "http://xml.apache.org/xml-soap")
 
 
 def by_type(document: Document) -> Any:
-    """Give whatever the answer holds: structs as dicts, arrays as lists, nil as ``None``."""
+    """Give whatever the response holds: structs as dicts, arrays as lists, nil as ``None``."""
     part = document.whole(counted=True)
-    return _Reader(part, document.deadline).of(part.element, _Place(None, "return"), 0)
+    return _Parser(part, document.deadline).of(part.element, _Place(None, "return"), 0)
 
 
 class _Place(NamedTuple):
@@ -49,7 +49,7 @@ class _Place(NamedTuple):
         return self.name if self.outer is None else f"{self.outer}, {self.name}"
 
 
-class _Reader:
+class _Parser:
     def __init__(self, part: Part, deadline: Deadline) -> None:
         self._encoded = part.encoded
         self._deadline = deadline
@@ -103,7 +103,7 @@ class _Reader:
         names = [local_name(child) for child in element]
         if len(set(names)) != len(names):
             shown = ", ".join(names)
-            raise ResponseError("a field that stands twice", place=str(place), value=shown)
+            raise ResponseError("duplicate field", place=str(place), value=shown)
         return {
             name: self.of(child, _Place(place, name), depth)
             for name, child in zip(names, element, strict=True)
@@ -116,7 +116,7 @@ class _Reader:
             pair = self._fields(item, place, depth)
             key = pair.get("key")
             if set(pair) != {"key", "value"} or not isinstance(key, (str, int)) or key in found:
-                raise ResponseError("a map without plain, different keys", place=str(place))
+                raise ResponseError("a map with nested or duplicate keys", place=str(place))
             found[key] = pair["value"]
         return found
 
@@ -126,4 +126,6 @@ def _is_map(kind: Type) -> bool:
 
 
 def _is_counted(element: etree._Element) -> bool:
-    return mark(element, "arrayType") is not None or mark(element, "arraySize") is not None
+    return (
+        attribute(element, "arrayType") is not None or attribute(element, "arraySize") is not None
+    )

@@ -19,7 +19,7 @@ import threading
 from collections import Counter
 from dataclasses import dataclass, field
 
-from soapmail.sandbox import PASSWORD, USERNAME, Sandbox, _parsed
+from soapmail.sandbox import PASSWORD, USERNAME, Sandbox, parsed
 
 ROWS = 5
 REQUESTS = 3 + ROWS  # a login, two lists, and the payments
@@ -58,7 +58,7 @@ class Judge(Sandbox):
             if here and self.point.moment == "before":
                 self._kill()
                 return None
-            operation, values = _parsed(request)
+            operation, values = parsed(request)
             if operation == "api_make_payment":
                 self._note(values[2])
             answer = super().responded(request)

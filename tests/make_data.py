@@ -577,7 +577,7 @@ def bad() -> dict[str, tuple[str, bytes]]:
         ),
         "struct": ("a struct where a list belongs", envelope(LIST, row_xml(ROWS[0], "return"))),
         "field_twice": (
-            "a field that stands twice",
+            "duplicate field",
             plain.replace(b"<invoices_amount", b"<invoices_id>1</invoices_id><invoices_amount", 1),
         ),
         "field_twice_everywhere": (
@@ -588,7 +588,7 @@ def bad() -> dict[str, tuple[str, bytes]]:
         "nested_text": ("a nested element in a text", value("invoices_description", "x<b>y</b>")),
         "nested_empty": ("an empty element in a text", value("invoices_description", "x<br/>")),
         "reference_to_nothing": (
-            "a reference to nothing",
+            "a reference to a missing id",
             envelope(LIST, array_xml(['<item href="#x"/>'])),
         ),
         "reference_to_nothing_field": (
@@ -596,7 +596,7 @@ def bad() -> dict[str, tuple[str, bytes]]:
             plain.replace(b">3<", b"><").replace(b'xsd:float"><', b'xsd:float" href="#x"><'),
         ),
         "reference_to_itself": (
-            "a reference in a circle",
+            "a circular reference",
             envelope(LIST, array_xml(['<item id="a" href="#b"/>', '<item id="b" href="#a"/>'])),
         ),
         "reference_twice": (

@@ -158,8 +158,8 @@ GOOD = section("good", "https://example.com/")
     [
         ("", "holds no account"),
         ("username = x\n", "line 1: before the first [account]"),
-        (f"{GOOD}{GOOD}", "line 6: the account [good] is there twice"),
-        (f"{GOOD}[x]\nusername = a\nusername = b\n", "line 8: [x] username: is there twice"),
+        (f"{GOOD}{GOOD}", "line 6: duplicate account [good]"),
+        (f"{GOOD}[x]\nusername = a\nusername = b\n", "line 8: [x] duplicate key username"),
         (f"{GOOD}[x]\nhunter2\n", "line 7: not of the form key = value"),
         (f"{GOOD}[x]\nusername = a\npassword = hunter2\n", "[x] password: a file in plain text is no place for it"),
         (f"{GOOD}[x]\nusername = a\nuser = b\n", "[x] user: not known; there are: username, endpoint, password_command"),
@@ -199,7 +199,7 @@ def test_names_that_are_not_there_or_given_twice(
         2, f"soapmail: {accounts.path}: no account 'nobody'; there are: first, second, third\n",
     )  # fmt: skip
     code, _, err = run("invoices", "--account", "first", "--account", "first")
-    assert (code, err) == (2, "soapmail: --account first: the account is there twice\n")
+    assert (code, err) == (2, "soapmail: --account first: a duplicate account\n")
 
 
 @pytest.mark.parametrize("option", [["--sandbox"], ["--username", "u"], ["--password-stdin"]])
@@ -208,7 +208,7 @@ def test_options_of_another_account_are_refused(
 ) -> None:
     code, _, err = run("invoices", "--all-accounts", *option)
     assert (code, err) == (
-        2, f"soapmail: {option[0]} does not go together with accounts of the accounts file\n",
+        2, f"soapmail: {option[0]} cannot be combined with --account or --all-accounts\n",
     )  # fmt: skip
 
 

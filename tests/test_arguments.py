@@ -123,7 +123,7 @@ def test_the_documented_defaults() -> None:
 
 def test_the_longest_timeout_is_what_a_lock_can_wait() -> None:
     Client("u", "p", timeout=threading.TIMEOUT_MAX)
-    with pytest.raises(ValueError, match="^timeout: .* is not a positive number of seconds$"):
+    with pytest.raises(ValueError, match="^timeout: must be a positive number of seconds, got "):
         Client("u", "p", timeout=threading.TIMEOUT_MAX * 2)
 
 
@@ -175,9 +175,9 @@ def test_errors_of_arguments_name_the_type_and_the_parameter() -> None:
         one.call("a b")
     with pytest.raises(ValueError, match="^parameter: 'a b' is not an XML name$"):
         one.call("x", **{"a b": 1})
-    with pytest.raises(ValueError, match="^sid: the session id is put in by the client$"):
+    with pytest.raises(ValueError, match="^sid: the client adds the session id itself$"):
         one.call("api_x", sid="1")
-    with pytest.raises(ValueError, match=r"^id: 0 is less than 1$"):
+    with pytest.raises(ValueError, match=r"^id: must be at least 1, got 0$"):
         one.get_service(0)
     with pytest.raises(TypeError, match="^id: int expected, not bool$"):
         one.get_service(True)

@@ -262,7 +262,7 @@ def test_the_size_limit_is_exact(extra: int) -> None:
                 one.get_client_invoices()
             limit = len(FULL) - 1
             assert caught.value == ResponseError(
-                f"an answer over {limit} bytes (max_response_bytes)", LIST
+                f"a response over {limit} bytes (max_response_bytes)", LIST
             )
             with pytest.raises(OutcomeUnknown, match="max_response_bytes"):
                 client(server, max_response_bytes=600).call("api_x")
@@ -299,7 +299,7 @@ def test_a_bomb_ends_in_an_error_with_little_memory() -> None:
             check=True,
         )
     error, megabytes = done.stdout.splitlines()
-    assert error == f"{LIST}: an answer over 67108864 bytes (max_response_bytes)"
+    assert error == f"{LIST}: a response over 67108864 bytes (max_response_bytes)"
     assert int(megabytes) < 200
 
 
@@ -308,7 +308,7 @@ def test_a_broken_compressed_answer_is_no_broken_connection(do: Any) -> None:
     with Faulty(compressed(b"no gzip")) as server, pytest.raises(SoapMailError) as caught:
         do(client(server))
     assert len(server.requests) == 2
-    assert "a compressed answer that is broken (Error -3" in str(caught.value)
+    assert "a broken compressed response (Error -3" in str(caught.value)
     assert type(caught.value) is (OutcomeUnknown if do is send else ResponseError)
     if isinstance(caught.value, OutcomeUnknown):
         assert caught.value.status == 200
@@ -345,7 +345,7 @@ def test_a_limit_that_is_reached_in_one_piece_stops_what_comes_next() -> None:
 
     with Faulty(late) as server:
         one = client(server, session_id="x", max_response_bytes=len(FULL))
-        with pytest.raises(ResponseError, match=f"an answer over {len(FULL)} bytes"):
+        with pytest.raises(ResponseError, match=f"a response over {len(FULL)} bytes"):
             one.get_client_invoices()
 
 

@@ -239,7 +239,7 @@ def test_accounts_are_named_and_a_failure_is_unknown(
     accounts.write(section("first", one.endpoint, "false") + section("second", two.endpoint))
     code, words, data, details = plugin(run("check", "--all-accounts"))
     assert code == 3
-    assert "no answer of 1 of 2 accounts (first); 1 overdue, 1.00 USD (second: 99" in words
+    assert "no response from 1 of 2 accounts (first); 1 overdue, 1.00 USD (second: 99" in words
     assert data["overdue"] == "1;;0;0"
     assert details[-1].startswith("failed: first: ")
 

@@ -485,7 +485,9 @@ def test_repairs_are_told(run: Callable[..., Result], sandbox: Sandbox) -> None:
     code, out, err = run("invoices")
     assert code == 0
     assert "a\ufffd" in out
-    assert err == f"soapmail: {LIST}: repaired: 1 characters that XML forbids became U+FFFD\n"
+    assert (
+        err == f"soapmail: {LIST}: repaired: characters that XML forbids, replaced by U+FFFD: 1\n"
+    )
 
 
 def test_options_stand_before_or_after_the_command(run: Callable[..., Result]) -> None:
@@ -944,7 +946,7 @@ def test_password_and_body_from_stdin_are_refused_with_the_sandbox_too(
     code, _, err = run("--sandbox", "--password-stdin", *SEND.split(), stdin="x")
     assert (code, err) == (
         2,
-        "soapmail: --password-stdin and a body from stdin do not go together\n",
+        "soapmail: --password-stdin and a body from stdin cannot be combined\n",
     )
 
 

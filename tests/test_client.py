@@ -378,13 +378,13 @@ def test_a_closed_client_says_so() -> None:
     one.close()
     one.close()
     for method, (_, arguments) in METHODS.items():
-        with pytest.raises(RuntimeError, match="^this soapmail client is closed$"):
+        with pytest.raises(RuntimeError, match="^a closed client cannot be used again$"):
             getattr(one, method)(**arguments)
-    with pytest.raises(RuntimeError, match="^this soapmail client is closed$"):
+    with pytest.raises(RuntimeError, match="^a closed client cannot be used again$"):
         one.call("get_modules")
-    with pytest.raises(RuntimeError, match="^this soapmail client is closed$"), one:
+    with pytest.raises(RuntimeError, match="^a closed client cannot be used again$"), one:
         pass
-    with pytest.raises(RuntimeError, match="^this soapmail client is closed$"):
+    with pytest.raises(RuntimeError, match="^a closed client cannot be used again$"):
         pickle.loads(pickle.dumps(one)).login()
 
 
@@ -530,7 +530,7 @@ def test_the_answer_to_another_operation_is_refused(http: responses.RequestsMock
     with pytest.raises(ResponseError) as caught:
         client().get_client_invoices()
     assert caught.value == ResponseError(
-        "the answer to another operation",
+        "the response to another operation",
         LIST,
         None,
         "api_mail_get_client_unpaid_invoicesResponse",

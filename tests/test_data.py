@@ -86,7 +86,7 @@ def test_recorded_oddities(caplog: pytest.LogCaptureFixture) -> None:
         (
             logging.WARNING,
             "soapmail",
-            "answer: repaired: 1 characters that XML forbids became U+FFFD",
+            "response: repaired: characters that XML forbids, replaced by U+FFFD: 1",
         )
     ]
 
@@ -94,14 +94,14 @@ def test_recorded_oddities(caplog: pytest.LogCaptureFixture) -> None:
 @pytest.mark.parametrize(
     ("name", "repair"),
     [
-        ("cut_letter", "characters that are not UTF-8: 3 became U+FFFD"),
+        ("cut_letter", "characters that are not UTF-8: 3 replaced by U+FFFD"),
         ("mixed_rows", "characters that are not UTF-8: 4 read as Windows-1252"),
         ("cesu8", "characters that are not UTF-8: 1 joined from CESU-8"),
         (
             "replacement",
-            "characters that are not UTF-8: 1 read as Windows-1252, 1 became U+FFFD",
+            "characters that are not UTF-8: 1 read as Windows-1252, 1 replaced by U+FFFD",
         ),
-        ("warning_latin1", "text before the envelope was put aside"),
+        ("warning_latin1", "ignored text before the envelope"),
     ],
 )
 def test_recorded_texts_that_are_broken_are_one_warning(
@@ -109,7 +109,7 @@ def test_recorded_texts_that_are_broken_are_one_warning(
 ) -> None:
     assert rows(recorded(f"get_client_invoices_{name}").body, Invoice)
     (record,) = caplog.records
-    assert (record.levelno, record.message) == (logging.WARNING, f"answer: repaired: {repair}")
+    assert (record.levelno, record.message) == (logging.WARNING, f"response: repaired: {repair}")
 
 
 def test_recorded_nil_blank_and_absent_fields() -> None:

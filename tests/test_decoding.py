@@ -31,26 +31,26 @@ PLAIN = named("x").encode()
 
 
 WARNINGS = {
-    "text before": (b"Notice: x\n" + PLAIN, "text before the envelope was put aside"),
-    "text after": (PLAIN + b"Notice", "text after the envelope was put aside"),
-    "control": (named("a\x01b\x02").encode(), "2 characters that XML forbids became U+FFFD"),
+    "text before": (b"Notice: x\n" + PLAIN, "ignored text before the envelope"),
+    "text after": (PLAIN + b"Notice", "ignored text after the envelope"),
+    "control": (named("a\x01b\x02").encode(), "characters that XML forbids, replaced by U+FFFD: 2"),
     "references": (
         PLAIN.replace(b">x<", b">&#1;&#x2;&#9;<"),
-        "2 characters that XML forbids became U+FFFD",
+        "characters that XML forbids, replaced by U+FFFD: 2",
     ),
     "bad utf-8 behind it": (
         named("é").encode().replace(b"ISO-8859-1", b"UTF-8") + b"<!-- \xff -->",
-        "text after the envelope was put aside",
+        "ignored text after the envelope",
     ),
     "bad utf-16": (
         named("x").encode("utf-16").replace(b">\0x\0<", b">\0\x00\xd8<"),
-        "1 characters are not utf-16-le and became U+FFFD",
+        "characters that are not utf-16-le, replaced by U+FFFD: 1",
     ),
     "windows": (
         named("é", "UTF-8").encode("latin-1"),
         "characters that are not UTF-8: 1 read as Windows-1252",
     ),
-    "cut": (PLAIN[:-1], "the end was cut off, and only closing tags were missing"),
+    "cut": (PLAIN[:-1], "added the closing tags missing at the end"),
 }
 
 
@@ -59,14 +59,14 @@ def test_each_repair_is_one_warning(name: str, caplog: pytest.LogCaptureFixture)
     data, repair = WARNINGS[name]
     assert len(rows(data, Invoice)) == 1
     found = [(record.name, record.levelno, record.message) for record in caplog.records]
-    assert found == [("soapmail", logging.WARNING, f"answer: repaired: {repair}")]
+    assert found == [("soapmail", logging.WARNING, f"response: repaired: {repair}")]
 
 
 def test_two_repairs_are_two_warnings(caplog: pytest.LogCaptureFixture) -> None:
     rows(b"x" + PLAIN + b"y", Invoice)
     assert [record.message for record in caplog.records] == [
-        "answer: repaired: text before the envelope was put aside",
-        "answer: repaired: text after the envelope was put aside",
+        "response: repaired: ignored text before the envelope",
+        "response: repaired: ignored text after the envelope",
     ]
 
 
@@ -149,7 +149,7 @@ def test_raw_and_referenced_characters_are_counted_together(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     assert description(PLAIN.replace(b">x<", b">\x01&#2;<")) == "\ufffd\ufffd"
-    assert "2 characters that XML forbids became U+FFFD" in caplog.text
+    assert "characters that XML forbids, replaced by U+FFFD: 2" in caplog.text
 
 
 @pytest.mark.parametrize("before", [b"", b"\r\n \t", "\ufeff".encode(), "\n\ufeff\n".encode()])
@@ -162,7 +162,7 @@ def test_blanks_before_the_envelope_are_no_repair(
 
 def test_any_letter_before_the_envelope_is_a_repair(caplog: pytest.LogCaptureFixture) -> None:
     assert description(b"X" + PLAIN) == "x"
-    assert caplog.messages == ["answer: repaired: text before the envelope was put aside"]
+    assert caplog.messages == ["response: repaired: ignored text before the envelope"]
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ def seen(run: Callable[..., Result]) -> Callable[..., tuple[int, dict[str, tuple
     def look(*options: str) -> tuple[int, dict[str, tuple[str, str]]]:
         code, out, err = run("doctor", "--format", "json", *options)
         for line in err.splitlines():  # what a log says of the answers too
-            assert ": repaired: " in line or ": nothing came, " in line
+            assert ": repaired: " in line or ": nothing came back, " in line
         rows = json.loads(out)
         assert [list(row) for row in rows] == [["what", "state", "seen"]] * len(rows)
         found = {row["what"]: (row["state"], row["seen"]) for row in rows}
@@ -221,7 +221,7 @@ def test_unknown_and_missing_fields_and_repairs_are_noted(
     assert code == 0
     state, text = found["api_mail_get_client_invoices"]
     assert state == "note"
-    assert "12 rows; repaired: 12 characters that XML forbids became U+FFFD" in text
+    assert "12 rows; repaired: characters that XML forbids, replaced by U+FFFD: 12" in text
     assert text.endswith("; unknown fields: new_field; missing fields: invoices_group")
 
 
@@ -251,7 +251,7 @@ def test_what_cannot_be_read_and_what_is_refused(
         ("get_client_invoices", ("WRONG", "is given 12 invoices")),
         ("get_client_invoices_empty", ("note", "is given an empty list")),
         ("fault_unserializable_result", ("note", "is refused by SOAP fault SOAP-ENV:Server: unable to serialize result")),
-        (None, ("WRONG", "api_mail_get_client_invoices: HTTP status 500 (Internal Server Error) without a SOAP answer")),
+        (None, ("WRONG", "api_mail_get_client_invoices: HTTP status 500 (Internal Server Error) without a SOAP response")),
     ],
 )  # fmt: skip
 def test_how_a_wrong_session_is_refused(

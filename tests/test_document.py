@@ -214,13 +214,13 @@ def test_an_end_before_the_envelope_is_not_its_end() -> None:
 
 def test_a_cut_answer_with_a_wrong_number_of_rows_says_so() -> None:
     data = PLAIN.replace(b"sql_row_invoices[1]", b"sql_row_invoices[one]")
-    with pytest.raises(ResponseError, match="not a number of rows") as caught:
+    with pytest.raises(ResponseError, match="invalid number of rows") as caught:
         rows(data[: data.index(b"</return>")], Invoice)
     assert caught.value.value == "tns:sql_row_invoices[one]"
 
 
 def test_a_count_is_read_up_to_18_digits() -> None:
-    for digits, problem in (("9" * 18, "rows declared and 1 sent"), ("9" * 19, "not a number")):
+    for digits, problem in (("9" * 18, "rows declared and 1 sent"), ("9" * 19, "invalid number of rows")):
         data = PLAIN.replace(b"sql_row_invoices[1]", f"sql_row_invoices[{digits}]".encode())
         with pytest.raises(ResponseError, match=problem):
             rows(data, Invoice)

@@ -85,7 +85,7 @@ def test_what_was_repaired_is_told(seen: list[ObservedExchange]) -> None:
     with Faulty(lambda r: r.answer(text_answer("get_x", "a\x01"))) as server:
         with Client(endpoint=server.endpoint, on_exchange=seen.append) as one:
             assert one.call("get_x") == "a\ufffd"
-    assert seen[0].repairs == ["1 characters that XML forbids became U+FFFD"]
+    assert seen[0].repairs == ["characters that XML forbids, replaced by U+FFFD: 1"]
     assert b"a\x01" in seen[0].response
 
 

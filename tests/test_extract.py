@@ -164,7 +164,7 @@ def test_a_row_without_known_fields_is_named_with_what_it_has() -> None:
 
 
 def test_text_where_rows_or_fields_belong_is_named() -> None:
-    problem = "text where fields belong"
+    problem = "text between fields"
     assert wrong(envelope(LIST, "<return> none </return>")) == ("return", problem, " none ")
     data = envelope(LIST, array_xml([row_xml(PLAIN), "<item>y</item>"]))
     assert wrong(data) == ("return", problem, "y")
@@ -174,7 +174,7 @@ def test_a_field_that_stands_twice_is_named() -> None:
     data = invoices_answer([PLAIN]).replace(
         b"<invoices_amount", b"<invoices_id>5</invoices_id><invoices_amount"
     )
-    assert wrong(data) == ("row 1, invoices_id", "a field that stands twice", None)
+    assert wrong(data) == ("row 1, invoices_id", "duplicate field", None)
 
 
 def test_a_nested_element_is_named() -> None:
@@ -188,7 +188,7 @@ def test_declared_and_sent_rows_are_counted() -> None:
     assert wrong(data) == ("return", "12 rows declared and 7 sent", None)
     assert wrong(invoices_answer([PLAIN]).replace(b"[1]", b"[x]")) == (
         "return",
-        "not a number of rows",
+        "invalid number of rows",
         "tns:sql_row_invoices[x]",
     )
 
@@ -202,11 +202,11 @@ def test_a_long_value_is_shortened() -> None:
 
 def test_references_are_named() -> None:
     data = envelope(LIST, array_xml([row_xml(PLAIN), '<item href="#nope"/>']))
-    assert wrong(data) == ("row 2", "a reference to nothing", "#nope")
+    assert wrong(data) == ("row 2", "a reference to a missing id", "#nope")
     circle = ['<item id="a" href="#b"/>', '<item id="b" href="#a"/>']
     assert wrong(envelope(LIST, array_xml(circle))) == (
         "row 1",
-        "a reference in a circle",
+        "a circular reference",
         "#b",
     )
     twice = ['<item href="#a"/>', '<item id="a"/>', '<item id="a"/>']
@@ -261,12 +261,12 @@ def test_a_struct_without_fields_is_an_error_of_its_own() -> None:
 @pytest.mark.parametrize(
     ("xml", "place", "problem"),
     [
-        ("<return>x</return>", "return", "text where fields belong"),
+        ("<return>x</return>", "return", "text between fields"),
         ("<return><a/></return>", "return", "a row without any known field"),
         ("<return><mail_id>x</mail_id></return>", "mail_id", "not a valid int"),
-        ("<return><mail_id>1</mail_id>x</return>", "return", "text where fields belong"),
-        ("<return><mail_id>1</mail_id><mail_id>1</mail_id></return>", "mail_id", "a field that stands twice"),
-        ('<return href="#x"/>', "return", "a reference to nothing"),
+        ("<return><mail_id>1</mail_id>x</return>", "return", "text between fields"),
+        ("<return><mail_id>1</mail_id><mail_id>1</mail_id></return>", "mail_id", "duplicate field"),
+        ('<return href="#x"/>', "return", "a reference to a missing id"),
     ],
 )  # fmt: skip
 def test_what_is_no_struct(xml: str, place: str, problem: str) -> None:
@@ -371,8 +371,8 @@ def test_strings() -> None:
 @pytest.mark.parametrize(
     ("xml", "problem"),
     [
-        ("<return>x</return>", "text where fields belong"),
-        ("<return><a>1</a>x</return>", "text where fields belong"),
+        ("<return>x</return>", "text between fields"),
+        ("<return><a>1</a>x</return>", "text between fields"),
         ("<return><a><b/></a></return>", "a nested element in a value"),
         ('<return SOAP-ENC:arrayType="x[2]"><a/></return>', "2 rows declared and 1 sent"),
     ],
@@ -452,10 +452,10 @@ def test_by_type_reads_the_recorded_answers() -> None:
         (typed("xsd:int", "x"), "return", "not a valid int"),
         (typed("xsd:float", "NaN"), "return", "not a valid float"),
         (typed("xsd:boolean", "x"), "return", "not a valid bool"),
-        ("<return>x<a/></return>", "return", "text where fields belong"),
-        ("<return><item/>x<item/></return>", "return", "text where fields belong"),
-        ("<return><a/><a/></return>", "return", "a field that stands twice"),
-        (typed("SOAP-ENC:Array", "x"), "return", "text where fields belong"),
+        ("<return>x<a/></return>", "return", "text between fields"),
+        ("<return><item/>x<item/></return>", "return", "text between fields"),
+        ("<return><a/><a/></return>", "return", "duplicate field"),
+        (typed("SOAP-ENC:Array", "x"), "return", "text between fields"),
         ('<return><a><b xsi:type="xsd:int">x</b></a></return>', "return, a, b", "not a valid int"),
         (
             '<return SOAP-ENC:arrayType="x[2]"><i/></return>',
@@ -467,19 +467,19 @@ def test_by_type_reads_the_recorded_answers() -> None:
             "return, row 2",
             "not a valid int",
         ),
-        (typed("x:Map", "<item><a/></item>"), "return", "a map without plain, different keys"),
-        (typed("x:Map", "<item/>"), "return", "a map without plain, different keys"),
+        (typed("x:Map", "<item><a/></item>"), "return", "a map with nested or duplicate keys"),
+        (typed("x:Map", "<item/>"), "return", "a map with nested or duplicate keys"),
         (
             typed("x:Map", "<item><key>a</key><value/></item>" * 2),
             "return",
-            "a map without plain, different keys",
+            "a map with nested or duplicate keys",
         ),
         (
             typed("x:Map", "<item><key><b/></key><value/></item>"),
             "return",
-            "a map without plain, different keys",
+            "a map with nested or duplicate keys",
         ),
-        ('<return><a href="#x"/></return>', "a", "a reference to nothing"),
+        ('<return><a href="#x"/></return>', "a", "a reference to a missing id"),
     ],
 )
 def test_by_type_refuses(xml: str, place: str, problem: str) -> None:
@@ -504,7 +504,7 @@ def test_by_type_bounds_what_references_expand_to() -> None:
     data = envelope("x", '<return href="#0"/>').replace(
         b"</SOAP-ENV:Body>", f'{levels}<m id="60">end</m></SOAP-ENV:Body>'.encode()
     )
-    with pytest.raises(ResponseError, match="^[ab, ]+: references that multiply the answer$"):
+    with pytest.raises(ResponseError, match="^[ab, ]+: references that multiply the response$"):
         by_type(document(data))
     twice = envelope("x", '<return><a id="1"><c>5</c></a><b href="#1"/></return>')
     assert by_type(document(twice)) == {"a": {"c": "5"}, "b": {"c": "5"}}
@@ -536,7 +536,7 @@ def test_a_dataclass_that_cannot_be_made_by_position_is_refused() -> None:
 
 def test_a_long_declaration_takes_no_long_time() -> None:
     data = invoices_answer([PLAIN]).replace(b"[1]", b"[1" + b" " * 8000 + b"x]")
-    assert wrong(data)[1] == "not a number of rows"
+    assert wrong(data)[1] == "invalid number of rows"
 
 
 # --- the answer as a whole -----------------------------------------------------------------------
@@ -548,10 +548,10 @@ def test_an_answer_to_another_operation_is_refused() -> None:
     with pytest.raises(ResponseError) as caught:
         by_type(document(body, operation="api_login"))
     assert caught.value == ResponseError(
-        "the answer to another operation", None, None, f"{LIST}Response"
+        "the response to another operation", None, None, f"{LIST}Response"
     )
     # It is noticed before the rows, which do not fit either.
-    with pytest.raises(ResponseError, match="the answer to another operation"):
+    with pytest.raises(ResponseError, match="the response to another operation"):
         rows_of = document(many_rows(300).replace(b"invoices_", b"x_"), operation="api_login")
         struct(rows_of, Invoice)
 
@@ -657,7 +657,7 @@ def test_a_row_that_is_referenced_may_hold_no_text_either() -> None:
     data = envelope(LIST, array).replace(
         b"</SOAP-ENV:Body>", b'<m id="a">x<invoices_id>1</invoices_id></m></SOAP-ENV:Body>'
     )
-    assert wrong(data) == ("return", "text where fields belong", "x")
+    assert wrong(data) == ("return", "text between fields", "x")
 
 
 def test_rows_of_equal_width_but_other_fields_keep_their_own() -> None:
@@ -699,7 +699,7 @@ def test_soap12_sizes_are_counted_too() -> None:
 def test_sizes_that_say_nothing(written: str) -> None:
     data = invoices_answer([PLAIN]).replace(b"tns:sql_row_invoices[1]", written.encode())
     if written == "x[ ]":
-        assert wrong(data)[1] == "not a number of rows"
+        assert wrong(data)[1] == "invalid number of rows"
     else:
         assert len(rows(data, Invoice)) == 1
 
@@ -718,17 +718,17 @@ def test_neither_nil_nor_not(written: str) -> None:
     data = invoices_answer([{"invoices_description": None}]).replace(
         b'"true"', f'"{written}"'.encode()
     )
-    assert wrong(data) == ("row 1, invoices_description", "neither nil nor not", written)
+    assert wrong(data) == ("row 1, invoices_description", "invalid xsi:nil value", written)
 
 
 def test_problems_of_a_whole_answer_are_told() -> None:
     plain = invoices_answer([PLAIN])
     cases: dict[bytes, tuple[str, str | None]] = {
-        b"": ("an empty answer", None),
-        b" \n": ("an empty answer", None),
+        b"": ("an empty response", None),
+        b" \n": ("an empty response", None),
         b" <html> ": ("no SOAP envelope", "<html>"),
         plain.replace(b"schemas.xmlsoap.org/soap/envelope", b"x"): ("not a SOAP envelope", "{http://x/}Envelope"),
-        plain.replace(b"</SOAP-ENV:Body>", b"<x/></SOAP-ENV:Body>"): ("more than one answer in the body", None),
+        plain.replace(b"</SOAP-ENV:Body>", b"<x/></SOAP-ENV:Body>"): ("more than one response in the body", None),
         plain.replace(b"</SOAP-ENV:Body>", b"</SOAP-ENV:Body><SOAP-ENV:Body/>"): ("2 bodies in the envelope", None),
         envelope(LIST, ""): ("0 return values where one belongs", None),
         envelope(LIST, "<a/><b/>"): ("2 return values where one belongs", None),
@@ -803,7 +803,7 @@ def test_a_struct_that_is_neither_nil_nor_not(written: str) -> None:
     for read in (lambda: struct(found, Invoice), lambda: by_type(found)):
         with pytest.raises(ResponseError) as caught:
             read()
-        assert caught.value == ResponseError("neither nil nor not", None, "return", written)
+        assert caught.value == ResponseError("invalid xsi:nil value", None, "return", written)
 
 
 def test_references_may_make_an_answer_larger_but_not_without_end() -> None:
@@ -821,7 +821,7 @@ def test_references_may_make_an_answer_larger_but_not_without_end() -> None:
     # Two elements, an attribute and 801 letters; each reference is 18 bytes, ten times that is 180.
     fits = (100_000 + 10 * len(answer(0))) // (1101 - 180)
     assert by_type(document(answer(fits)))[f"l{fits - 1:04}"] == {"c": "x" * 800}
-    with pytest.raises(ResponseError, match="references that multiply the answer"):
+    with pytest.raises(ResponseError, match="references that multiply the response"):
         by_type(document(answer(fits + 1)))
 
 

@@ -55,9 +55,9 @@ TABLE: dict[str, Row] = {
         "2 read as Windows-1252"),
     "nothing declared": (None, None, [b"Caf\xe9"], ["Café"], "1 read as Windows-1252"),
     "no letter": ("ISO-8859-1", None, [b"x\x81\x80"], ["x\ufffd€"],
-        "1 read as Windows-1252, 1 became U+FFFD"),
+        "1 read as Windows-1252, 1 replaced by U+FFFD"),
     "no letter in another": ("ISO-8859-3", None, [b"x\xa5\xa6"], ["x\ufffdĤ"],
-        "1 read as iso8859-3, 1 became U+FFFD"),
+        "1 read as iso8859-3, 1 replaced by U+FFFD"),
     "half a sequence alone": ("ISO-8859-1", None, [b"Z\xc3"], ["ZÃ"], None),
     # --- both in one envelope
     "both": ("ISO-8859-1", None, [E_ACUTE, b"Caf\xe9", b"M\xfcller"], ["é", "Café", "Müller"],
@@ -67,30 +67,30 @@ TABLE: dict[str, Row] = {
     "both in latin-2": ("ISO-8859-2", None, [E_ACUTE, b"\xbbx"], ["é", "ťx"],
         "1 read as iso8859-2"),
     "both as utf-8": ("UTF-8", None, [E_ACUTE, b"Caf\xe9", b"\xff\xff"], ["é", "Caf\ufffd", "\ufffd\ufffd"],
-        "3 became U+FFFD"),
+        "3 replaced by U+FFFD"),
     "a bad byte in windows-1252": ("windows-1252", None, [E_ACUTE, b"x\x8fy"], ["é", "x\ufffdy"],
-        "1 became U+FFFD"),
+        "1 replaced by U+FFFD"),
     # --- what PHP's substr leaves of a letter
-    "cut after 1 of 2": ("ISO-8859-1", None, [E_ACUTE, b"Z\xc3"], ["é", "Z\ufffd"], "1 became U+FFFD"),
-    "cut after 1 of 3": ("ISO-8859-1", None, [E_ACUTE, b"5 \xe2"], ["é", "5 \ufffd"], "1 became U+FFFD"),
-    "cut after 2 of 3": ("ISO-8859-1", None, [E_ACUTE, b"5 \xe2\x82"], ["é", "5 \ufffd"], "1 became U+FFFD"),
-    "cut after 1 of 4": ("ISO-8859-1", None, [E_ACUTE, b"\xf0"], ["é", FFFD], "1 became U+FFFD"),
-    "cut after 2 of 4": ("ISO-8859-1", None, [E_ACUTE, b"\xf0\x9f"], ["é", FFFD], "1 became U+FFFD"),
-    "cut after 3 of 4": ("ISO-8859-1", None, [E_ACUTE, b"\xf0\x9f\x98"], ["é", FFFD], "1 became U+FFFD"),
-    "cut in cdata": ("ISO-8859-1", None, [E_ACUTE, b"<![CDATA[Z\xc3]]>"], ["é", "Z\ufffd"], "1 became U+FFFD"),
+    "cut after 1 of 2": ("ISO-8859-1", None, [E_ACUTE, b"Z\xc3"], ["é", "Z\ufffd"], "1 replaced by U+FFFD"),
+    "cut after 1 of 3": ("ISO-8859-1", None, [E_ACUTE, b"5 \xe2"], ["é", "5 \ufffd"], "1 replaced by U+FFFD"),
+    "cut after 2 of 3": ("ISO-8859-1", None, [E_ACUTE, b"5 \xe2\x82"], ["é", "5 \ufffd"], "1 replaced by U+FFFD"),
+    "cut after 1 of 4": ("ISO-8859-1", None, [E_ACUTE, b"\xf0"], ["é", FFFD], "1 replaced by U+FFFD"),
+    "cut after 2 of 4": ("ISO-8859-1", None, [E_ACUTE, b"\xf0\x9f"], ["é", FFFD], "1 replaced by U+FFFD"),
+    "cut after 3 of 4": ("ISO-8859-1", None, [E_ACUTE, b"\xf0\x9f\x98"], ["é", FFFD], "1 replaced by U+FFFD"),
+    "cut in cdata": ("ISO-8859-1", None, [E_ACUTE, b"<![CDATA[Z\xc3]]>"], ["é", "Z\ufffd"], "1 replaced by U+FFFD"),
     "cut, declared as utf-8": ("UTF-8", None, [E_ACUTE, b"5 \xe2\x82 x"], ["é", "5 \ufffd x"],
-        "1 became U+FFFD"),
+        "1 replaced by U+FFFD"),
     "no end, so not cut": ("ISO-8859-1", None, [E_ACUTE, b"S\xc3O caf\xe9\x92s"], ["é", "SÃO café’s"],
         "3 read as Windows-1252"),
     # --- surrogates in CESU-8
     "cesu-8": ("ISO-8859-1", None, ["\ud83d\ude00".encode("utf-8", "surrogatepass")], ["😀"],
         "1 joined from CESU-8"),
     "cesu-8 and more": ("UTF-8", None, ["a\ud83d\ude00b".encode("utf-8", "surrogatepass"), b"\xff"],
-        ["a😀b", FFFD], "1 joined from CESU-8, 1 became U+FFFD"),
+        ["a😀b", FFFD], "1 joined from CESU-8, 1 replaced by U+FFFD"),
     "half of it": ("ISO-8859-1", None, [E_ACUTE, "a\ud83db".encode("utf-8", "surrogatepass")],
-        ["é", "a\ufffdb"], "1 became U+FFFD"),
+        ["é", "a\ufffdb"], "1 replaced by U+FFFD"),
     "the halves swapped": ("ISO-8859-1", None, [E_ACUTE, "\ude00\ud83d".encode("utf-8", "surrogatepass")],
-        ["é", "\ufffd\ufffd"], "2 became U+FFFD"),
+        ["é", "\ufffd\ufffd"], "2 replaced by U+FFFD"),
     # --- encodings of several bytes
     "gbk": ("GBK", None, ["中文".encode("gbk")], ["中文"], None),
     "shift_jis": ("Shift_JIS", None, ["日本".encode("shift_jis")], ["日本"], None),
@@ -98,7 +98,7 @@ TABLE: dict[str, Row] = {
     "ascii as gbk": ("GBK", None, [b"plain"], ["plain"], None),
     "gbk in the header": (None, "gbk", ["中文".encode("gbk")], ["中文"], None),
     "euc-jp that is not": ("euc-jp", "iso-8859-5", [b"\xbe"], ["О"], None),
-    "neither": ("GBK", None, [E_ACUTE, b"\xff"], ["é", FFFD], "1 became U+FFFD"),
+    "neither": ("GBK", None, [E_ACUTE, b"\xff"], ["é", FFFD], "1 replaced by U+FFFD"),
     # --- 7-bit encodings
     "iso-2022-jp": ("ISO-2022-JP", None, ["日本".encode("iso2022_jp")], ["日本"], None),
     "utf-7": ("UTF-7", None, ["é".encode("utf-7")], ["é"], None),
@@ -134,14 +134,14 @@ def test_the_table(case: str, caplog: pytest.LogCaptureFixture) -> None:
             (record,) = caplog.records
             assert (record.levelno, record.message) == (
                 logging.WARNING,
-                f"answer: repaired: {repair}",
+                f"response: repaired: {repair}",
             )
 
 
 @pytest.mark.parametrize("text", ["é", "д"])
 def test_bytes_that_two_encodings_read_otherwise_are_an_error(text: str) -> None:
     assert text.encode().decode("gbk") != text
-    with pytest.raises(ResponseError, match="^a text that is UTF-8 and gbk alike$"):
+    with pytest.raises(ResponseError, match="^a text that is valid as UTF-8 and as gbk$"):
         read(answer(text.encode(), declared="GBK"))
 
 
@@ -259,7 +259,7 @@ def test_a_mark_of_utf8_says_that_nothing_is_latin1() -> None:
 
 # --- only texts are mended -------------------------------------------------------------------------
 
-TAG = "a tag with a byte that cannot stand there"
+TAG = "an invalid byte in a tag"
 
 
 @pytest.mark.parametrize("byte", [b"\x01", b"\x00", b"\xff", b"\xe9", b"\xef\xbf\xbe"])

@@ -111,7 +111,7 @@ def test_unknown_columns_are_refused_with_the_known_ones_before_anything_is_sent
 
 def test_a_column_asked_for_twice_is_refused(run: Callable[..., Result]) -> None:
     code, _, err = run("invoices", "--columns", "invoices_id,invoices_id")
-    assert (code, err) == (2, "soapmail: --columns: invoices_id is there twice\n")
+    assert (code, err) == (2, "soapmail: --columns: duplicate column invoices_id\n")
     assert run("invoices", "--columns", "").code == 2
 
 

@@ -420,7 +420,7 @@ def test_a_full_disk_behind_a_payment_is_said(
     if lost:
         lose_payments(sandbox, after=True)
     what = "it may or may not have been paid" if lost else "it was paid"
-    with pytest.raises(Unrecorded, match=f"^invoice {ID}: {what}, and that could not be written"):
+    with pytest.raises(Unrecorded, match=f"^invoice {ID}: {what}, and that could not be recorded"):
         list(pay_open(signed_in, plan_of(sandbox.invoices[:2]), Journal(path)))
     monkeypatch.undo()
     if lost:
@@ -835,7 +835,7 @@ def test_an_answer_that_is_lost_and_a_disk_that_is_full_are_told(
     full(monkeypatch, 1)
     code, _, err = run("pay", str(ID), "--yes")
     assert code == 5
-    assert f"invoice {ID}: it was paid, and that could not be written down: " in err
+    assert f"invoice {ID}: it was paid, and that could not be recorded: " in err
 
 
 # --- SIGKILL -------------------------------------------------------------------------------------------

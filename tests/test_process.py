@@ -16,6 +16,7 @@ import traceback
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import pytest
 import requests
@@ -262,7 +263,7 @@ def test_an_adapter_of_a_kind_of_its_own_reads_and_does_not_change() -> None:
         session.mount("http://", Foreign())
         one = client("http://127.0.0.1:9/", session=session)
         assert len(one.get_client_invoices()) == 12
-        with pytest.raises(ValueError, match="^session: its adapter, a Foreign, sends in a way of"):
+        with pytest.raises(ValueError, match=r"^session: its adapter \(Foreign\) has a send of its own"):
             one.make_payment(5)
 
 
@@ -295,7 +296,7 @@ def test_an_adapter_that_may_send_again_by_itself_is_refused_before_anything_is_
     with Faulty(normal) as server, requests.Session() as session:
         session.mount("http://", make())
         one = client(server, session=session)
-        with pytest.raises(ValueError, match="might send again what must be sent once"):
+        with pytest.raises(ValueError, match="might repeat a request that must be sent once"):
             one.make_payment(5)
         assert server.requests == []
         assert len(one.get_client_invoices()) == 12
@@ -501,7 +502,7 @@ def test_closing_in_a_handler_takes_no_lock() -> None:
                 try:
                     one.get_service(n)
                 except RuntimeError as error:
-                    assert str(error) == "this soapmail client is closed"
+                    assert str(error) == "a closed client cannot be used again"
                     break
                 except TransportError:  # its connection was closed under it
                     continue
@@ -600,7 +601,7 @@ def test_the_record_that_came_is_the_one_that_was_asked_for() -> None:
         with pytest.raises(ResponseError) as caught:
             client(server).get_service(2)
     assert caught.value == ResponseError(
-        "the record of another one than 2", "api_mail_get_service", "mail_id", "1"
+        "the record of another id, not 2", "api_mail_get_service", "mail_id", "1"
     )
 
 
@@ -979,17 +980,24 @@ def test_a_missing_ca_file_is_no_broken_connection(monkeypatch: pytest.MonkeyPat
 def test_connections_that_were_dropped_are_closed() -> None:
     """Interrupted calls leave no socket behind."""
 
-    def sockets() -> int:
+    def connected(port: int) -> int:
         gc.collect()
-        return sum(os.readlink(f"/proc/self/fd/{fd}").startswith("socket:") for fd in os.listdir("/proc/self/fd") if os.path.islink(f"/proc/self/fd/{fd}"))  # fmt: skip
+        count = 0
+        for one in gc.get_objects():
+            if isinstance(one, socket.socket) and one.fileno() >= 0:
+                with contextlib.suppress(OSError):
+                    count += one.getpeername()[1:2] == (port,)
+        return count
 
     with Faulty(after_login(silent)) as server:
-        before = sockets()
+        port = urlsplit(server.endpoint).port or 0
         with client(server) as one:
+            one.login()
+            assert connected(port) == 1
             for _ in range(3):
                 with alarm(0.1, throw(KeyboardInterrupt())), pytest.raises(KeyboardInterrupt):
                     one.get_services()
-    assert sockets() <= before
+            assert connected(port) == 0
 
 
 def test_tls_that_breaks_after_the_request_left_is_a_broken_connection(

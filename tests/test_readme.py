@@ -395,7 +395,7 @@ def test_an_operation_is_added_in_five_places(tmp_path: Path, steps: list[str]) 
 
     done = python("-c", NEW)
     assert done.stderr == ""
-    assert done.stdout.splitlines() == ["True", "True", "domain_id: 0 is less than 1"]
+    assert done.stdout.splitlines() == ["True", "True", "domain_id: must be at least 1, got 0"]
     # In the copy of the copy this test itself would make another one.
     tests = [f"tests/test_{name}.py" for name in ("templates", "models", "client", "docs", "errors", "sandbox", "readme")]  # fmt: skip
     options = ("-q", "-p", "no:cacheprovider", "-k", "not five_places")

@@ -72,7 +72,7 @@ def test_what_is_long_begins_behind_the_limits() -> None:
 def test_hiding_takes_no_long_time() -> None:
     assert hidden("\\" * 200, ["\\" * 99 + "x"]) == "\\" * 200
     assert hidden("a" * 1_000_000, ["a" * 50_000 + "b"]) == "a" * 1_000_000
-    assert hidden("a" * 1_000_000 + "ab", ["ab"]) == "a" * 1_000_000 + "***"
+    assert hidden("a" * 1_000_000 + "aab", ["aab"]) == "a" * 1_000_000 + "***"
 
 
 def php_forms(secret: str) -> dict[str, str]:
@@ -133,3 +133,21 @@ def test_an_error_keeps_its_cause_and_nothing_else_that_hangs_on_it() -> None:
     assert str(shown) == "x ***"
     assert shown.__cause__ is made.__cause__
     assert shown.__context__ is None
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("p: the login of u failed (p)", "***: the login of u failed (***)"),
+        ("a path, supposed to help", "a path, supposed to help"),
+        ("<password>p</password>", "<password>***</password>"),
+        ("as a URL: %70", "as a URL: ***"),
+        ("up" * 100_000 + " p", "up" * 100_000 + " ***"),
+    ],
+)
+def test_a_secret_of_one_letter_is_hidden_where_it_stands_alone(text: str, expected: str) -> None:
+    assert hidden(text, ["p"]) == expected
+
+
+def test_a_secret_of_three_letters_is_hidden_everywhere() -> None:
+    assert hidden("xabcx ab", ["abc"]) == "x***x ab"

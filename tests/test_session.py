@@ -216,7 +216,11 @@ def test_an_empty_list_that_cannot_be_checked_is_believed_with_a_warning(
     add(http, EMPTY)
     assert Client(session_id="handed").get_client_invoices() == []
     assert caplog.record_tuples == [
-        ("soapmail", logging.WARNING, f"{LIST}: nothing came, which may mean a refused session")
+        (
+            "soapmail",
+            logging.WARNING,
+            f"{LIST}: nothing came back, which may mean a refused session",
+        )
     ]
 
 
@@ -283,7 +287,7 @@ def test_a_login_that_fails_inside_a_changing_call_is_its_own_error(
         client().cancel_service(5)
     assert type(caught.value) is TransportError
     assert str(caught.value) == (
-        "api_login: HTTP status 500 (Internal Server Error) without a SOAP answer"
+        "api_login: HTTP status 500 (Internal Server Error) without a SOAP response"
     )
     add(http, recorded("login_wrong_password"))
     with pytest.raises(AuthenticationError):

@@ -101,6 +101,15 @@ def test_without_trust_nothing_is_sent_and_the_error_says_why(
 
 @TRUSTS
 @pytest.mark.parametrize("do", [read, change])
+def test_a_port_that_speaks_http_is_told_from_one_without_trust() -> None:
+    with Faulty(normal) as server:
+        endpoint = server.endpoint.replace("http:", "https:")
+        with pytest.raises(TransportError, match="does not speak TLS on this port") as caught:
+            Client(USERNAME, PASSWORD, endpoint=endpoint, retries=0).login()
+    assert "trusted" not in str(caught.value)
+    assert server.operations == []
+
+
 def test_a_certificate_of_another_name_is_refused(
     trust: Callable[..., dict[str, Any]],
     do: Callable[[Client], object],

@@ -102,7 +102,7 @@ def test_text_inside_an_entry_of_a_map_is_an_error(entry: str) -> None:
         '<return xmlns:m="http://xml.apache.org/xml-soap" xsi:type="m:Map"><item>{}</item></return>'
     )
     assert by_type(document(envelope("x", xml.format(entry.format("\n"))))) == {"a": "1"}
-    with pytest.raises(ResponseError, match="^return: text where fields belong: 'lost'$"):
+    with pytest.raises(ResponseError, match="^return: text between fields: 'lost'$"):
         by_type(document(envelope("x", xml.format(entry.format("lost")))))
 
 
@@ -113,7 +113,7 @@ def test_an_array_sent_in_part_is_an_error(attribute: str, read: Any) -> None:
         f"<return {attribute} SOAP-ENC:arrayType='xsd:string[1]'><a>1</a></return>",
         "<return SOAP-ENC:arrayType='xsd:string[1]'><a SOAP-ENC:position='[0]'>1</a></return>",
     ):
-        with pytest.raises(ResponseError, match="^return: an array that was sent in part: "):
+        with pytest.raises(ResponseError, match="^return: a partially transmitted array: "):
             read(document(envelope("x", xml)))
     own = envelope(LIST, array_xml([ROW.replace("<item", '<item position="1" offset="2"')]))
     assert len(rows(own, Invoice)) == 1
@@ -123,7 +123,7 @@ def test_nil_among_strings_is_an_error_and_none_by_type() -> None:
     data = envelope(
         "x", '<return SOAP-ENC:arrayType="xsd:string[2]"><a>1</a><a xsi:nil="1"/></return>'
     )
-    with pytest.raises(ResponseError, match="^row 2: nil where a text belongs$"):
+    with pytest.raises(ResponseError, match="^row 2: nil instead of a text$"):
         strings(document(data))
     assert by_type(document(data)) == ["1", None]
 
@@ -133,7 +133,7 @@ def test_nil_among_strings_is_an_error_and_none_by_type() -> None:
     "read", [strings, lambda x: struct(x, Invoice), lambda x: table(x, Invoice)]
 )
 def test_a_text_where_fields_or_rows_belong_is_an_error(kind: str, read: Any) -> None:
-    with pytest.raises(ResponseError, match="^return: a text where fields belong: '"):
+    with pytest.raises(ResponseError, match="^return: text instead of fields: '"):
         read(document(envelope("x", f'<return xsi:type="{kind}"/>')))
     nil = envelope("x", f'<return xsi:type="{kind}" xsi:nil="true"/>')
     assert not read(document(nil))

@@ -64,7 +64,7 @@ class Reach:
             from .dump import Dump
 
             self.dump = Dump(args.dump)
-        self._accounts = _named(args) if self.named else [_plain(args, stack)]
+        self._accounts = _of_file(args) if self.named else [_single(args, stack)]
 
     def client(self) -> Client:
         """Give the client of the one account."""
@@ -108,7 +108,7 @@ class Reach:
         return max((code_of(error) for _, error in self.failures), default=OK)
 
 
-def _plain(args: argparse.Namespace, stack: ExitStack) -> Account:
+def _single(args: argparse.Namespace, stack: ExitStack) -> Account:
     """Give the account of the environment, or that of a sandbox of its own."""
     options: dict[str, Any] = {"timeout": args.timeout}
     if args.sandbox:
@@ -153,16 +153,16 @@ def _credentials(args: argparse.Namespace) -> dict[str, str]:
 # --- the accounts file -----------------------------------------------------------------------
 
 
-def _named(args: argparse.Namespace) -> list[Account]:
+def _of_file(args: argparse.Namespace) -> list[Account]:
     for name in ("sandbox", "username", "password_stdin"):
         if getattr(args, name):
             option = f"--{name.replace('_', '-')}"
-            raise UsageError(f"{option} does not go together with accounts of the accounts file")
-    path = _path()
+            raise UsageError(f"{option} cannot be combined with --account or --all-accounts")
+    path = _accounts_file()
     sections = _sections(path)
     twice = [name for name in args.account if args.account.count(name) > 1]
     if twice:
-        raise UsageError(f"--account {twice[0]}: the account is there twice")
+        raise UsageError(f"--account {twice[0]}: a duplicate account")
     for name in args.account:
         if name not in sections:
             raise UsageError(f"{path}: no account {name!r}; there are: {', '.join(sections)}")
@@ -172,7 +172,7 @@ def _named(args: argparse.Namespace) -> list[Account]:
     return [_account(name, sections[name], path, args) for name in chosen]
 
 
-def _path() -> str:
+def _accounts_file() -> str:
     home = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
     return os.environ.get("SOAPMAIL_CONFIG") or os.path.join(home, "soapmail", "accounts.ini")
 
@@ -184,9 +184,9 @@ def _sections(path: str) -> dict[str, Any]:
         with open(path, encoding="utf-8-sig") as file:
             parser.read_file(file)
     except configparser.DuplicateSectionError as error:
-        problem = f"line {error.lineno}: the account [{error.section}] is there twice"
+        problem = f"line {error.lineno}: duplicate account [{error.section}]"
     except configparser.DuplicateOptionError as error:
-        problem = f"line {error.lineno}: [{error.section}] {error.option}: is there twice"
+        problem = f"line {error.lineno}: [{error.section}] duplicate key {error.option}"
     except configparser.MissingSectionHeaderError as error:
         problem = f"line {error.lineno}: before the first [account]"
     except configparser.ParsingError as error:

@@ -63,7 +63,7 @@ def _order(order: Order) -> str:
 def send(args: argparse.Namespace, reach: Reach) -> int:
     """Send a mail, unless the server would not keep its text."""
     if args.password_stdin and args.body_file is None:
-        raise UsageError("--password-stdin and a body from stdin do not go together")
+        raise UsageError("--password-stdin and a body from stdin cannot be combined")
     client = reach.client()
     body = _body(args)
     what = f"send {args.subject!r} ({len(body)} characters) from {args.from_} to {args.to}"
@@ -116,7 +116,7 @@ def call(args: argparse.Namespace, reach: Reach) -> int:
     client = reach.client()
     parameters = dict(args.parameters)
     if len(parameters) < len(args.parameters):
-        raise UsageError("call: a parameter is there twice")
+        raise UsageError("call: duplicate parameter")
     names = ", ".join(parameters) or "no parameters"
     if not may_change(args.operation):
         print(json_text(client.call(args.operation, **parameters)))

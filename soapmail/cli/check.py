@@ -40,7 +40,7 @@ class Bill(NamedTuple):
     @property
     def cost(self) -> str:
         """Its amount and currency."""
-        return _cost(self.invoice.invoices_currency, self.invoice.amount)
+        return _amount_words(self.invoice.invoices_currency, self.invoice.amount)
 
 
 class Standing(NamedTuple):
@@ -176,19 +176,19 @@ def _said(found: Standing) -> list[str]:
     said = []
     if found.failed:
         names = _few([name for name, _ in found.failed])
-        said.append(f"no answer of {len(found.failed)} of {_total(found)} accounts ({names})")
+        said.append(f"no response from {len(found.failed)} of {_total(found)} accounts ({names})")
     for state, word, bills in (
         ("overdue", "since", found.overdue),
         ("due soon", "on", found.due_soon),
         ("open without a due date", "", found.undated),
     ):
         if bills:
-            told = _few([_named(bill, word) for bill in bills])
-            said.append(f"{len(bills)} {state}, {_sums(bills)} ({told})")
+            told = _few([_invoice_words(bill, word) for bill in bills])
+            said.append(f"{len(bills)} {state}, {_sum_words(bills)} ({told})")
     if not said:
         said.append(f"nothing is due{_next(found.later)}")
     if found.apart:
-        said.append(f"{len(found.apart)} open of ended services, {_sums(found.apart)}")
+        said.append(f"{len(found.apart)} open of ended services, {_sum_words(found.apart)}")
     return said
 
 
@@ -197,10 +197,10 @@ def _total(found: Standing) -> int:
 
 
 def _next(later: Sequence[Bill]) -> str:
-    return f", next is {_named(later[0], 'on')}" if later else ""
+    return f", next is {_invoice_words(later[0], 'on')}" if later else ""
 
 
-def _named(bill: Bill, word: str) -> str:
+def _invoice_words(bill: Bill, word: str) -> str:
     due = bill.invoice.due_date
     when = f" {word} {due.date()}" if due else ""
     return f"{_of(bill.account)}{bill.invoice.invoices_id}{when}"
@@ -227,7 +227,7 @@ def _safe(words: str) -> str:
     return shown(words).replace("|", "/")
 
 
-def _cost(currency: str | None, amount: Decimal | None) -> str:
+def _amount_words(currency: str | None, amount: Decimal | None) -> str:
     return f"{'unknown amount' if amount is None else money(amount)} {currency or ''}".strip()
 
 
@@ -239,8 +239,10 @@ def _by_currency(bills: Iterable[Bill]) -> dict[str, Decimal]:
     return dict(sorted(sums.items()))
 
 
-def _sums(bills: Sequence[Bill]) -> str:
-    sums = " and ".join(_cost(currency, sum_) for currency, sum_ in _by_currency(bills).items())
+def _sum_words(bills: Sequence[Bill]) -> str:
+    sums = " and ".join(
+        _amount_words(currency, sum_) for currency, sum_ in _by_currency(bills).items()
+    )
     unknown = sum(bill.invoice.amount is None for bill in bills)
     return sums + (f" and {unknown} of unknown amount" if unknown else "")
 

@@ -176,7 +176,7 @@ def _chosen(
         for name in names:
             _check(name, known, "--columns")
             if names.count(name) > 1:
-                raise UsageError(f"--columns: {name} is there twice")
+                raise UsageError(f"--columns: duplicate column {name}")
         chosen = [known[name] for name in names]
     return chosen if not named or _ACCOUNT in chosen else [_ACCOUNT, *chosen]
 
@@ -224,18 +224,18 @@ def _tsv(value: Any) -> str:
     return "\\N" if value is None else _plain(value).translate(_TSV)
 
 
-def _number(value: object) -> float:
+def _float(value: object) -> float:
     assert isinstance(value, Decimal)
     return float(value)  # it came from one
 
 
 def json_text(value: object) -> str:
     """Write JSON in which what could move a terminal's cursor is escaped."""
-    return _printable(json.dumps(value, ensure_ascii=False, indent=2, default=_number))
+    return _printable(json.dumps(value, ensure_ascii=False, indent=2, default=_float))
 
 
 def _json_line(value: object) -> str:
-    return _printable(json.dumps(value, ensure_ascii=False, default=_number))
+    return _printable(json.dumps(value, ensure_ascii=False, default=_float))
 
 
 def _printable(text: str) -> str:

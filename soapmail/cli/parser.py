@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 _CODES = """\
 exit codes:
   0    done
-  1    the server refused, answered wrongly, or has no such thing; or a file failed
+  1    refused by the server, a wrong response, no such id, or a file error
   2    wrong usage, missing credentials or packages included
   3    the server does not accept username and password
-  4    no usable answer from the network
+  4    no usable response from the network
   5    it may or may not have happened: check before repeating
   6    it happened, and only the output failed
   130  interrupted
@@ -43,7 +43,7 @@ exit codes, those of a monitoring plugin:
   0    OK        nothing is due
   1    WARNING   due today, or within --due-within days
   2    CRITICAL  overdue
-  3    UNKNOWN   no answer, wrong login, wrong usage
+  3    UNKNOWN   no response, wrong login, wrong usage
 
 Open invoices of services that are expired or canceled are counted apart, and
 are no alarm, unless --all-services.
@@ -202,7 +202,11 @@ def _common(accounts: list[str], *, shown: bool) -> _Parser:
         metavar="=EXAMPLE",
     )
     add("--username", help="instead of SOAPMAIL_USERNAME")
-    add("--password-stdin", action="store_true", help="read the password from the first line")
+    add(
+        "--password-stdin",
+        action="store_true",
+        help="read the password from the first line of stdin",
+    )
     add("--endpoint", help=f"default: SOAPMAIL_ENDPOINT or {ENDPOINT}")
     add(
         "--account",
@@ -219,7 +223,11 @@ def _common(accounts: list[str], *, shown: bool) -> _Parser:
         metavar="SECONDS",
         help="limit of each call in all (default: 60)",
     )
-    add("--dump", metavar="DIR", help="write each exchange into this folder, without secrets")
+    add(
+        "--dump",
+        metavar="DIR",
+        help="write each request and response into this folder, without secrets",
+    )
     add("-v", "--verbose", action="store_true", help="log each exchange on stderr")
     return options
 
@@ -232,8 +240,11 @@ class _Commands:
         self.common = common
         parser.commands = self._group.choices  # which grow
 
-    def new(self, name: str, about: str, example: str, more: str = "") -> _Parser:
-        texts = (f"example:\n  soapmail {example}", more, "more options: see soapmail --help")
+    def new(
+        self, name: str, about: str, example: str, more: str = "", *, reaches: bool = True
+    ) -> _Parser:
+        common = "options of every command: see soapmail --help" if reaches else ""
+        texts = (f"example:\n  soapmail {example}", more, common)
         made: _Parser = self._group.add_parser(
             name,
             help=about,
@@ -258,7 +269,8 @@ class _Commands:
         nameonly: bool = False,
     ) -> _Parser:
         """Add one: without a login, for many accounts, without a server, without a password."""
-        made = self.new(name, about, f"--sandbox {example}" if reaches else example, more)
+        shown = f"--sandbox {example}" if reaches else example
+        made = self.new(name, about, shown, more, reaches=reaches)
         made.set_defaults(
             command=command, anonymous=anonymous, many=many, reaches=reaches, nameonly=nameonly
         )
@@ -297,8 +309,10 @@ def _add_invoices(commands: _Commands) -> None:
         f"--overdue and --due-within together list what is either.\n\n{_DUE}",
         many=True,
     )
-    one.add_argument("--unpaid", action="store_true", help="ask the server for the unpaid ones")
-    one.add_argument("--open", action="store_true", help="charges neither paid nor deleted")
+    one.add_argument("--unpaid", action="store_true", help="only what the server lists as unpaid")
+    one.add_argument(
+        "--open", action="store_true", help="only charges neither paid nor deleted, chosen here"
+    )
     one.add_argument("--overdue", action="store_true", help="open, and due before today")
     one.add_argument(
         "--due-within", type=_days, metavar="DAYS", help="open, and due from today on within DAYS"
@@ -308,7 +322,7 @@ def _add_invoices(commands: _Commands) -> None:
         one.add_argument(
             f"--{name}until", type=_date, metavar="DATE", help=f"{what} then or earlier"
         )
-    one.add_argument("--service", type=_number, metavar="ID", help="of this service only")
+    one.add_argument("--service", type=_number, metavar="ID", help="only this service")
     one.add_argument("--services", action="store_true", help="show the status of their services")
     _add_output(one)
     one = commands.add("invoice", "lists.invoice", "show an invoice", "invoice 7514880", many=True)
@@ -388,11 +402,14 @@ def _add_changes(commands: _Commands) -> None:
 
 
 _PAY = """\
-With --open it shows first what it would pay, in the order of the due dates: without
---yes it then asks on a terminal, and pays nothing without one. --due-within takes
-what is overdue too. A journal keeps a payment from being made twice: what is about
-to be paid is on the disk before the request leaves. It is in XDG_STATE_HOME or
-~/.local/state, in soapmail, one for each endpoint and user name."""
+pay --open first shows what it would pay, in the order of the due dates. Without
+--yes it then asks on a terminal; without a terminal it pays nothing. --due-within
+also takes what is overdue.
+
+A journal keeps an invoice from being paid twice: each payment is on the disk
+before its request leaves. There is one for each endpoint and user name, in the
+folder soapmail of XDG_STATE_HOME or ~/.local/state. If a run ends with 5, look
+at the account, then say what became of the payment: soapmail journal settle."""
 
 
 def _add_pay(commands: _Commands) -> None:
@@ -400,16 +417,18 @@ def _add_pay(commands: _Commands) -> None:
     one = commands.add("pay", "pay.pay", about, "pay 7514880 --yes", _PAY)
     one.add_argument("invoice", type=_number, nargs="?", help="its invoices_id")
     one.add_argument("--open", action="store_true", help="pay what is open, by a plan")
-    one.add_argument("--currency", metavar="C", help="of this currency only, such as USD")
-    one.add_argument("--service", type=_number, metavar="ID", help="of this service only")
+    one.add_argument("--currency", metavar="C", help="only this currency, such as USD")
+    one.add_argument("--service", type=_number, metavar="ID", help="only this service")
     one.add_argument("--due-within", type=_days, metavar="DAYS", help="due by then, or overdue")
     one.add_argument(
         "--max-total",
         type=_amount,
         metavar="AMOUNT",
-        help="never more in one run; needed where nobody can be asked",
+        help="never more in one run; required without a terminal",
     )
-    one.add_argument("--max-each", type=_amount, metavar="AMOUNT", help="leave out what costs more")
+    one.add_argument(
+        "--max-each", type=_amount, metavar="AMOUNT", help="leave out invoices over this amount"
+    )
     one.add_argument("--dry-run", action="store_true", help="show it, and pay nothing")
     _add_journal(one)
     _add_yes(one)
@@ -418,7 +437,7 @@ def _add_pay(commands: _Commands) -> None:
     _add_journal(one)
     _add_output(one, today=False)
     more = _Commands(one, commands.common, required=False)
-    about = "say what became of a payment whose end is not known"
+    about = "say what became of a payment whose outcome is unknown"
     example = "journal settle 7514880 unpaid --journal payments.jsonl"
     one = more.add("settle", "pay.settle", about, example, nameonly=True)
     one.add_argument("invoice", type=_number, help="its invoices_id")
@@ -428,7 +447,10 @@ def _add_pay(commands: _Commands) -> None:
 
 def _add_journal(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--journal", metavar="FILE", default=argparse.SUPPRESS, help="this one, not the default"
+        "--journal",
+        metavar="FILE",
+        default=argparse.SUPPRESS,
+        help="use this file instead of the default",
     )
 
 
@@ -474,13 +496,15 @@ def _add_rest(commands: _Commands) -> None:
         help="in the documented order; int, float, bool, or text if no type is given",
     )
     _add_yes(one)
-    about = "look whether the server is as soapmail believes; nothing is changed"
+    about = "check that the server is as soapmail expects; changes nothing"
     one = add("doctor", "doctor.doctor", about, "doctor")
     one.add_argument("--format", choices=("text", "json"), default="text")
     about = "serve the sandbox for other programs"
     one = add("sandbox", "rest.sandbox", about, "sandbox --port 8099", reaches=False)
     one.add_argument("--port", type=_port, default=0, help="default: any free one")
-    one.add_argument("--replay", metavar="DIR", help="answer from what --dump wrote there")
+    one.add_argument(
+        "--replay", metavar="DIR", help="answer with the responses that --dump wrote there"
+    )
     about = "print what completes commands in a shell"
     one = add("completion", "rest.completion", about, "completion bash", reaches=False)
     one.add_argument("shell", choices=("bash", "zsh", "fish"))
@@ -503,7 +527,7 @@ def _add_yes(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--yes", action="store_true", help="do it without asking")
 
 
-def completion(shell: str) -> str:
+def completion_script(shell: str) -> str:
     """Give the script that completes commands; UsageError: the package for it is missing."""
     try:
         import shtab

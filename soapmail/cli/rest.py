@@ -56,7 +56,7 @@ def sandbox(args: argparse.Namespace) -> int:
 
 def completion(args: argparse.Namespace) -> int:
     """Print the script that completes commands in a shell."""
-    from .parser import completion as script
+    from .parser import completion_script as script
 
     print(script(args.shell))
     return OK

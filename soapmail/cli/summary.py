@@ -72,10 +72,10 @@ def groups(invoices: Iterable[Invoice], by: str) -> list[Group]:
         if by == "status" or status_of(one) in ("open", "paid"):
             key = _KEYS[by](one), one.invoices_currency
             found[key] = found.get(key, Group(*key)).with_one(one)
-    return sorted(found.values(), key=_order)
+    return sorted(found.values(), key=_sort_key)
 
 
-def _order(group: Group) -> tuple[bool, str | int, str]:
+def _sort_key(group: Group) -> tuple[bool, str | int, str]:
     key = "" if group.key is None else group.key
     return group.key is None, key, group.currency or ""
 
