@@ -99,8 +99,6 @@ def test_without_trust_nothing_is_sent_and_the_error_says_why(
     assert server.requests == []
 
 
-@TRUSTS
-@pytest.mark.parametrize("do", [read, change])
 def test_a_port_that_speaks_http_is_told_from_one_without_trust() -> None:
     with Faulty(normal) as server:
         endpoint = server.endpoint.replace("http:", "https:")
@@ -110,6 +108,8 @@ def test_a_port_that_speaks_http_is_told_from_one_without_trust() -> None:
     assert server.operations == []
 
 
+@TRUSTS
+@pytest.mark.parametrize("do", [read, change])
 def test_a_certificate_of_another_name_is_refused(
     trust: Callable[..., dict[str, Any]],
     do: Callable[[Client], object],
