@@ -347,3 +347,19 @@ def test_as_a_process_it_ends_with_its_codes() -> None:
         out, err = done.communicate()
         assert (done.returncode, err) == (code, b"")
         assert out.startswith(b"MAIL INVOICES ")
+
+
+def test_a_device_is_written_to_and_a_link_is_followed(
+    run: Callable[..., Result], tmp_path: Path
+) -> None:
+    """As root the rename would put a file in the place of a device."""
+    target, link, pipe = tmp_path / "target", tmp_path / "link", tmp_path / "pipe"
+    link.symlink_to(target)
+    assert run("check", "--output", str(link)).out == ""
+    assert link.is_symlink()
+    assert target.read_text().startswith("MAIL INVOICES ")
+    os.mkfifo(pipe)
+    reader = subprocess.Popen(["cat", str(pipe)], stdout=subprocess.PIPE)
+    run("check", "--output", str(pipe))
+    assert reader.communicate(timeout=20)[0].startswith(b"MAIL INVOICES ")
+    assert pipe.is_fifo()

@@ -141,9 +141,14 @@ def _prepaid(client: Client) -> str:
 
 
 def _put(written: str, path: str | None) -> None:
-    """Print it, or put it in a file that is never there in part."""
+    """Print it, or put it in a file that is never there in part; a device is written to."""
     if path is None:
         print(written, end="")
+        return
+    path = os.path.realpath(path)
+    if os.path.exists(path) and not os.path.isfile(path):
+        with open(path, "w", encoding="utf-8") as device:
+            device.write(written)
         return
     beside = f"{path}.{os.getpid()}.tmp"  # of a name that no collector reads
     try:
