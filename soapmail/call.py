@@ -82,6 +82,16 @@ class Call(Generic[T]):
             return self._with_session()
         return self._settled(self._tried(None))
 
+    @property
+    def is_open(self) -> bool:
+        """Whether a changing operation may have happened, and its response was no clear no."""
+        return self._open is not None and self._open.sent
+
+    def hidden(self, text: str | None) -> str | None:
+        """Hide the secrets of this call in a text."""
+        shown: str | None = redaction.hidden(text, self._secrets)
+        return shown
+
     def leaving(self, error: BaseException) -> BaseException:
         """Make the error that leaves; where a signal comes in between, it is judged instead."""
         try:
@@ -92,7 +102,7 @@ class Call(Generic[T]):
 
     def _judged(self, error: BaseException) -> BaseException:
         """Say of an error whether the operation may have happened, and hide secrets in it."""
-        if self._open is not None and self._open.sent:
+        if self.is_open:
             if not isinstance(error, Exception):
                 _warn_of_interruption(self._request.operation, error)
             elif not isinstance(error, OutcomeUnknown):
@@ -253,7 +263,8 @@ class Call(Generic[T]):
         except ResponseError as error:
             if response.short is not None:
                 return _failed(name, response.short, response._replace(transient=True))
-            problem = ResponseError(error.problem, name, error.place, error.value)
+            value = redaction.without_tokens(error.value) if name == "api_login" else error.value
+            problem = ResponseError(error.problem, name, error.place, value)
             transient = response.transient or not response.data.strip()
             return Outcome(error=problem, transient=transient, retry_after=response.retry_after)
         except SoapMailError as error:
@@ -311,7 +322,8 @@ def _new_secrets(name: str, outcome: Outcome) -> list[str]:
     """Give what a response holds that logs in whoever has it."""
     if name == "api_login" and isinstance(outcome.value, str):
         return [outcome.value]
-    url = getattr(outcome.value, "status_text", None)
+    found = outcome.value
+    url = found.get("status_text") if isinstance(found, dict) else getattr(found, "status_text", "")
     return [url] if name == "api_api_auto_zonemta_login" and url else []
 
 

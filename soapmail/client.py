@@ -268,11 +268,18 @@ class Client:
 
         OperationFailed: it was not paid. OutcomeUnknown: check the invoice before you repeat it.
         """
+        return self._pay(invoice, module, [])
+
+    def _pay(self, invoice: int, module: str, calls: list[Call[models.Status]]) -> models.Status:
+        """Pay an invoice, and put its call among ``calls``, which then knows what was sent."""
+        from .extract import status
+
         values: dict[str, Value] = {
             "module": arguments.filled("module", module),
             "invoice": arguments.whole("invoice", invoice),
         }
-        return self._status("api_make_payment", values, models.Status)
+        parse = partial(status, model=models.Status)
+        return self._run("api_make_payment", values, parse, calls=calls)
 
     def get_paypal_url(self, invoice: int, module: str = "mail") -> str:
         """Return the URL that pays an invoice by PayPal (``api_get_paypal_url``); needs no session.
@@ -367,18 +374,21 @@ class Client:
         parse: Callable[[Document], T] | None,
         *,
         template: bool = True,
+        calls: list[Call[T]] | None = None,
     ) -> T:
         """Do one call; errors leave without the frames below, whose variables hold secrets."""
         call: Call[T] | None = None
         try:
             try:
                 self._check_open()
-                from . import call as calls
+                from . import call as made
                 from .process import setup_of
 
-                make = calls.documented if template else calls.any_other
+                make = made.documented if template else made.any_other
                 setup = setup_of(self._setups, self._options, self._session_id)
                 call = make(setup, operation, values, parse)
+                if calls is not None:
+                    calls.append(call)
                 return call.run()
             except BaseException as error:
                 failure = redaction.without_frames(error) if call is None else call.leaving(error)

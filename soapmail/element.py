@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -36,14 +37,19 @@ _BOOLS = {"true": True, "1": True, "false": False, "0": False}
 class XPath:
     """An XPath expression; a response that is too large for it is a ResponseError."""
 
-    __slots__ = ("_find",)
+    __slots__ = ("_expression", "_find", "_process")
 
     def __init__(self, expression: str) -> None:
-        spaces = {"enc": _ENCODING, "new": _ENCODINGS[1]}
-        self._find = etree.XPath(expression, smart_strings=False, namespaces=spaces)
+        self._expression = expression
+        self._process = 0
 
     def __call__(self, element: etree._Element) -> Any:
         """Find what the expression says, seen from an element."""
+        # lxml locks a compiled expression while it is used: after a fork in another thread for ever
+        if self._process != os.getpid():
+            spaces = {"enc": _ENCODING, "new": _ENCODINGS[1]}
+            self._find = etree.XPath(self._expression, smart_strings=False, namespaces=spaces)
+            self._process = os.getpid()
         try:
             return self._find(element)
         except etree.LxmlError as error:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-import re
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
-from .redaction import STARS, hidden
+from .redaction import STARS, hidden, without_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -15,8 +15,12 @@ if TYPE_CHECKING:
     from .transport import Response
 
 _log = logging.getLogger("soapmail")
-# A session id that could not be read is not known, and so is not found.
-_SECRET_RESULT = rb"(<(?:[\w.-]+:)?return\b[^>]*>)[^<]*"
+_WIDE = {
+    b"\xff\xfe": "utf-16-le",
+    b"<\0": "utf-16-le",
+    b"\xfe\xff": "utf-16-be",
+    b"\0<": "utf-16-be",
+}
 _SECRET_HEADERS = ("set-cookie", "set-cookie2", "authorization", "www-authenticate")
 
 
@@ -73,21 +77,19 @@ class Observer:
         """Tell of one exchange: operation, attempt and envelope; repairs and problem."""
         operation, attempt, envelope = request
         repairs, problem = outcome
-        body = response.data
-        if operation == "api_login":
-            body = re.sub(_SECRET_RESULT, rb"\1" + STARS.encode(), body)
+        hide = partial(hidden, secrets=secrets)
         found = ObservedExchange(
             operation,
             attempt,
             _without(envelope, secrets),
             response.status or None,
             response.version,
-            response.reason,
-            [(name, _header(name, text, secrets)) for name, text in response.headers],
-            _without(body, secrets),
+            hide(response.reason),
+            [(hide(name), _header(name, text, secrets)) for name, text in response.headers],
+            _without(response.data, secrets, tokens=operation == "api_login"),
             seconds,
-            [hidden(one, secrets) for one in repairs],
-            hidden(problem, secrets),
+            list(map(hide, repairs)),
+            hide(problem),
         )
         try:
             self._tell(found)
@@ -100,7 +102,14 @@ def _header(name: str, text: str, secrets: Collection[str]) -> str:
     return STARS if name.lower() in _SECRET_HEADERS else str(hidden(text, secrets))
 
 
-def _without(data: bytes, secrets: Collection[str]) -> bytes:
-    """Hide secrets in bytes: those of UTF-8 are known in the form of Latin-1, too."""
-    text: str = hidden(data.decode("latin-1"), secrets, everywhere=True)
-    return text.encode("latin-1")
+def _without(data: bytes, secrets: Collection[str], *, tokens: bool = False) -> bytes:
+    """Hide secrets in bytes: those of UTF-8 are known in the form of Latin-1, too.
+
+    ``tokens``: a session id that could not be read is not known, so what may be one is hidden.
+    """
+    name = _WIDE.get(data[:2], "latin-1")
+    whole = len(data) if name == "latin-1" else len(data) // 2 * 2
+    text: str = hidden(data[:whole].decode(name, "surrogatepass"), secrets, everywhere=True)
+    if tokens:
+        text = str(without_tokens(text))
+    return text.encode(name, "surrogatepass") + data[whole:]

@@ -47,6 +47,13 @@ def outgoing(error: E, secrets: Collection[str] = ()) -> E:
     return made
 
 
+def without_tokens(text: str | None) -> str | None:
+    """Hide what may be a session id, of a login whose response could not be understood."""
+    import re
+
+    return None if text is None else re.sub("[0-9A-Za-z]{16,}", STARS, text)
+
+
 def without_frames(error: BaseException) -> BaseException:
     """Cut what an error collected on its way: frames, and errors of packages below."""
     cause = error.__cause__

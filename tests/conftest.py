@@ -49,6 +49,18 @@ def _clean_environment(
     monkeypatch.setattr("soapmail.call.uniform", lambda low, high: 0.001)
 
 
+@pytest.fixture(autouse=True)
+def _handlers() -> Iterator[None]:
+    """Put back what a command leaves behind that ends by a signal."""
+    before = {
+        number: signal.getsignal(number)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    }
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
 @pytest.fixture
 def http() -> Iterator[responses_library.RequestsMock]:
     with responses_library.RequestsMock(

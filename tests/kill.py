@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from soapmail.sandbox import PASSWORD, USERNAME, Sandbox, parsed
 
 ROWS = 5
-REQUESTS = 3 + ROWS  # a login, two lists, and the payments
+REQUESTS = 2 + 2 * ROWS  # a login, a list for the plan, and one before each payment
 MOMENTS = ("before", "done")
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import pickle
 import re
 import shutil
 import signal
+import warnings
 from contextlib import contextmanager
 from inspect import signature
 from pathlib import Path
@@ -194,3 +197,22 @@ def sample_invoices(rows: Iterable[Mapping[str, Any]]) -> list[Invoice]:
 
 LOGIN = recorded("login").body
 SID = SESSION_ID
+
+
+def forked(work: Callable[[], object]) -> Any:
+    """Do something in a child process, and return what it returns."""
+    reading, writing = os.pipe()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of threads, which the tests have
+        process = os.fork()
+    if process == 0:
+        try:
+            os.write(writing, pickle.dumps(work()))
+        except BaseException as error:
+            os.write(writing, pickle.dumps(repr(error)))
+        os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as pipe:
+        data = pipe.read()
+    os.waitpid(process, 0)
+    return pickle.loads(data)

@@ -211,7 +211,7 @@ def test_output_that_fails_is_never_ok(sandbox: Sandbox, redirect: str) -> None:
     line = f"sleep 0.3; {shlex.quote(sys.executable)} -m soapmail check"
     environment = {**os.environ, **ACCOUNT, "SOAPMAIL_ENDPOINT": sandbox.endpoint}
     done = subprocess.run(["bash", "-c", f"{{ {line}; }} {redirect}"], env=environment, check=False)
-    assert done.returncode == (0 if redirect == ">&-" else 3)
+    assert done.returncode == 3
 
 
 def test_help_says_the_codes_and_the_time_zone(run: Callable[..., Result]) -> None:
@@ -363,3 +363,23 @@ def test_a_device_is_written_to_and_a_link_is_followed(
     run("check", "--output", str(pipe))
     assert reader.communicate(timeout=20)[0].startswith(b"MAIL INVOICES ")
     assert pipe.is_fifo()
+
+
+@pytest.mark.parametrize(
+    "words", ["--due-within 7 check", "--format json check", "--sandbox varied check", "--nope check", "check --nope"]
+)  # fmt: skip
+def test_wrong_usage_is_unknown_wherever_it_stands(run: Callable[..., Result], words: str) -> None:
+    code, out, err = run(*words.split())
+    assert (code, err) == (3, "")
+    assert out.startswith("MAIL INVOICES UNKNOWN: ")
+    assert run("invoice", "check").code == 2
+
+
+def test_an_interrupt_is_unknown(
+    run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*args: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(check, "_put", interrupted)
+    assert run("check") == (3, "MAIL INVOICES UNKNOWN: interrupted\n", "")

@@ -15,7 +15,7 @@ from soapmail.cli import doctor
 from soapmail.envelope import parameters_of
 from soapmail.sandbox import _OPERATIONS, Sandbox
 
-from .faulty import Faulty, Request
+from .faulty import Faulty, Hangup, Request
 from .support import DATA, OPERATIONS, ROOT, recorded
 
 if TYPE_CHECKING:
@@ -365,3 +365,77 @@ def test_unreadable_rows_have_no_fields() -> None:
     assert doctor._fields(one, Invoice) == []
     body = recorded("get_client_invoices").body
     assert doctor._fields(replace(one, response=body), Invoice) == []
+
+
+# --- what an attack found ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "problem"),
+    [
+        (b"not compressed", {"Content-Encoding": "gzip"}, "gzip"),
+        (b'<?xml version="1.0" encoding="none"?><a/>', {}, "no XML: "),
+        (b"<a/>", {"Content-Length": "99"}, "IncompleteRead"),
+    ],
+)
+def test_a_wsdl_that_comes_broken_is_wrong(
+    body: bytes, headers: dict[str, str], problem: str,
+    seen: Callable[..., tuple[int, dict[str, tuple[str, str]]]],
+) -> None:  # fmt: skip
+    def answer(request: Request) -> None:
+        if not request.line.startswith("GET"):
+            request.answer(b"x", 404)
+            return
+        lines = {"Content-Length": str(len(body)), **headers}
+        head = "".join(f"{name}: {text}\r\n" for name, text in lines.items())
+        request.raw(f"HTTP/1.1 200 OK\r\n{head}\r\n".encode() + body)
+        raise Hangup
+
+    with Faulty(answer) as server:
+        state, text = seen("--endpoint", server.endpoint)[1]["WSDL"]
+    assert state == "WRONG"
+    assert problem in text
+
+
+def test_a_wsdl_that_drips_is_given_up_in_time(
+    seen: Callable[..., tuple[int, dict[str, tuple[str, str]]]],
+) -> None:
+    def answer(request: Request) -> None:
+        if not request.line.startswith("GET"):
+            request.answer(b"x", 404)
+            return
+        request.raw(b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n")
+        while not request.closing.wait(0.2):
+            request.raw(b"<")
+
+    with Faulty(answer) as server:
+        started = time.monotonic()
+        found = seen("--endpoint", server.endpoint, "--timeout", "1")[1]
+        assert time.monotonic() - started < 20
+    assert found["WSDL"] == ("WRONG", "timed out")
+
+
+def test_a_record_of_an_odd_id_ends_nothing(
+    seen: Callable[..., tuple[int, dict[str, tuple[str, str]]]], sandbox: Sandbox
+) -> None:
+    sandbox.services[0] = replace(sandbox.services[0], mail_id=-1)
+    code, found = seen()
+    assert code == 1
+    assert found["api_mail_get_service"] == ("WRONG", "id: must be at least 1, got -1")
+    assert found["WSDL"][0] == "ok"
+
+
+def test_the_trusted_certificates_may_be_a_folder_and_may_be_missing(
+    secure: Faulty,
+    seen: Callable[..., tuple[int, dict[str, tuple[str, str]]]],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    for place, problem in (
+        (tmp_path, "CERTIFICATE_VERIFY_FAILED"),
+        (tmp_path / "none", "No such file"),
+    ):
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(place))
+        state, text = seen("--endpoint", secure.endpoint)[1]["TLS"]
+        assert state == "WRONG"
+        assert problem in text

@@ -220,7 +220,10 @@ def test_a_cut_answer_with_a_wrong_number_of_rows_says_so() -> None:
 
 
 def test_a_count_is_read_up_to_18_digits() -> None:
-    for digits, problem in (("9" * 18, "rows declared and 1 sent"), ("9" * 19, "invalid number of rows")):
+    for digits, problem in (
+        ("9" * 18, "rows declared and 1 sent"),
+        ("9" * 19, "invalid number of rows"),
+    ):
         data = PLAIN.replace(b"sql_row_invoices[1]", f"sql_row_invoices[{digits}]".encode())
         with pytest.raises(ResponseError, match=problem):
             rows(data, Invoice)

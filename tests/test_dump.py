@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import re
 import signal
+import socket
 import stat
+import struct
 import subprocess
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -375,3 +378,98 @@ def test_an_unknown_outcome_is_told(sandbox: Sandbox, seen: list[ObservedExchang
             ).get_services()
     assert (seen[1].operation, seen[1].status) == ("api_make_payment", None)
     assert "could not connect" in str(seen[2].problem)
+
+
+# --- what an attack found --------------------------------------------------------------------------------
+
+
+def told(answer: Callable[[Request], None], do: Callable[[Client], object]) -> list[Any]:
+    """Give what an observer is told of a call that may fail."""
+    seen: list[Any] = []
+    with Faulty(answer) as server:
+        one = Client(USERNAME, PASSWORD, endpoint=server.endpoint, on_exchange=seen.append, retries=0)  # fmt: skip
+        with one, suppress(Exception):
+            do(one)
+    return seen
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        f"<![CDATA[{SESSION_ID}]]><x/>", f"<item>{SESSION_ID}</item>", f'<x href="#1">{SESSION_ID}</x>',
+        f"{SESSION_ID}</return", f"<!--a-->{SESSION_ID}<x/>",
+    ],
+)  # fmt: skip
+def test_a_session_id_in_a_broken_login_is_in_nothing_that_is_told(
+    value: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    body = envelope("api_login", f'<return xsi:type="xsd:string">{value}</return>')
+    problems: list[Exception] = []
+
+    def log_in(one: Client) -> None:
+        try:
+            one.login()
+        except Exception as error:
+            problems.append(error)
+
+    (seen,) = told(lambda r: r.answer(body), log_in)
+    shown = repr(seen) + repr(seen.http) + str(problems) + caplog.text
+    assert problems
+    assert SESSION_ID not in shown
+    assert SESSION_ID[:16] not in shown
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_secrets_in_wide_encodings_are_hidden(encoding: str) -> None:
+    page = f"<html>{PASSWORD} {SESSION_ID}</html>"
+    (seen,) = told(
+        lambda r: r.answer(page.encode(encoding) + b"x"[: len(encoding) % 2]), Client.login
+    )
+    start = page.encode(encoding)[:2] if encoding == "utf-16" else b""
+    hidden = "<html>*** ***</html>".encode(encoding.replace("16", "16-le") if start else encoding)
+    assert seen.response == start + hidden + b"x"[: len(encoding) % 2]
+
+
+def test_secrets_in_the_status_line_and_in_names_of_headers_are_hidden() -> None:
+    def answer(request: Request) -> None:
+        if request.operation == "api_login":
+            request.answer(LOGIN)
+            return
+        head = f"HTTP/1.1 200 {SESSION_ID}\r\nX-{SESSION_ID}: a\r\nContent-Length: 2\r\n\r\nno"
+        request.raw(head.encode())
+        raise Hangup
+
+    seen = told(answer, Client.get_services)[-1]
+    assert seen.status == 200
+    assert SESSION_ID not in repr(seen) + repr(seen.http)
+
+
+def test_a_login_url_is_hidden_whoever_asks_for_it(
+    run: Callable[..., Result], tmp_path: Path
+) -> None:
+    code, out, _ = run("--dump", str(tmp_path), "call", "api_api_auto_zonemta_login", "id:int=8556", "--yes")  # fmt: skip
+    assert code == 0
+    assert "https://mail.example.com/login" in out
+    assert not any(b"mail.example.com" in path.read_bytes() for path in tmp_path.iterdir())
+
+
+def test_numbers_of_more_than_four_digits_go_on(run: Callable[..., Result], tmp_path: Path) -> None:
+    for n in (9999, 10000):
+        (tmp_path / f"{n}_x.http").write_text("")
+    for path in [f"{n:04}_x.json" for n in range(1, 9999)]:
+        (tmp_path / path).touch()
+    assert run("--dump", str(tmp_path), "modules").code == 0
+    assert (tmp_path / "10001_get_modules.http").exists()
+
+
+def test_a_client_that_hangs_up_on_a_replay_is_not_told_of(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "0001_get_modules.http").write_bytes(b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 2**20)
+    with replayed(tmp_path) as environment:
+        parts = urlsplit(environment["SOAPMAIL_ENDPOINT"])
+        for data in (b"POST", b"POST / HTTP/1.1\r\nSOAPAction: urn:myapi#get_modules\r\n\r\n"):
+            with socket.create_connection((str(parts.hostname), int(parts.port or 0))) as one:
+                one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                one.sendall(data)
+    assert "Traceback" not in capfd.readouterr().err

@@ -37,7 +37,7 @@ from soapmail.sandbox import PASSWORD, USERNAME, Sandbox
 from . import kill
 from .commands import ACCOUNT, Result, Terminal, unmeasured
 from .faulty import Faulty, Request
-from .support import fault_answer
+from .support import fault_answer, forked
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -197,9 +197,10 @@ def test_it_stops_at_the_first_unknown_outcome(
     plan = plan_of(sandbox.invoices[:3])
     entries = pay_open(signed_in, plan, Journal(path))
     assert next(entries).result == "paid"
-    sandbox.break_next(after=True)
+    lose_payments(sandbox, after=True)
     assert next(entries).result == "unknown"
     assert list(entries) == []
+    del sandbox.responded
     assert [one.is_paid for one in sandbox.invoices[:3]] == [True, True, False]
     # The next start looks it up, and goes on.
     plan = plan_of(sandbox.invoices)
@@ -257,9 +258,9 @@ def test_a_plan_that_is_not_true_any_more_pays_nothing(
             {"invoices_paid": 1} if change == "paid" else {"invoices_amount": 2.0}
         )
         sandbox.invoices[1] = replace(one, **fields)
-    with pytest.raises(PlanChanged, match=f"^invoice {OTHER} .*; nothing was paid$"):
+    with pytest.raises(PlanChanged, match=f"^invoice {OTHER} .*; nothing was sent$"):
         list(pay_open(signed_in, plan, Journal(path)))
-    assert not Path(path).exists()
+    assert brief(path) == []
     assert not sandbox.invoices[0].is_paid
 
 
@@ -276,7 +277,7 @@ def test_errors_that_prove_that_nothing_was_paid(
     def fail(*args: object) -> None:
         raise error
 
-    monkeypatch.setattr(Client, "make_payment", fail)
+    monkeypatch.setattr(Client, "_pay", fail)
     if isinstance(error, SoapFault):
         assert [one.result for one in pay_open(signed_in, plan, Journal(path))] == ["refused"]
     else:
@@ -363,7 +364,7 @@ def test_a_cut_line_of_an_invoice_that_is_paid_is_settled(
 @pytest.mark.parametrize(
     "line",
     [
-        b"", b"{", b"[]", b"null", b'{"invoice": 5}', b"\x00\x00\x00", b"\xff",
+        b" ", b"{", b"[]", b"null", b"[" * 100_000, b'{"invoice": 5, "event": []}', b"9" * 5000, b'{"invoice": 5}', b"\x00\x00\x00", b"\xff",
         b'{"invoice": "5", "event": "intent", "amount": 1, "currency": "USD", "time": "x"}',
         b'{"invoice": 5, "event": "other", "amount": 1, "currency": "USD", "time": "x"}',
         b'{"invoice": 5, "event": "outcome", "amount": 1, "currency": "USD", "time": "x"}',
@@ -388,17 +389,15 @@ def test_a_line_that_is_broken_elsewhere_stops(path: str, line: bytes) -> None:
 def full(monkeypatch: pytest.MonkeyPatch, after: int) -> list[int]:
     """Let the disk be full from the n-th line on, in the middle of which it ends."""
     count: list[int] = []
-    real = os.write
+    real = os.pwrite
 
-    def write(file: int, data: bytes) -> int:
-        if b'"event"' not in data:
-            return real(file, data)
+    def write(file: int, data: bytes, at: int) -> int:
         count.append(len(data))
         if len(count) <= after:
-            return real(file, data)
-        return real(file, data[: len(data) // 2])
+            return real(file, data, at)
+        return real(file, data[: len(data) // 2], at)
 
-    monkeypatch.setattr(os, "write", write)
+    monkeypatch.setattr(os, "pwrite", write)
     return count
 
 
@@ -452,13 +451,15 @@ def test_a_disk_that_cannot_be_trusted_keeps_the_line_away(
         with pytest.raises(JournalError, match="Input/output error"):
             journal.settle(ID, "paid")
         monkeypatch.undo()
-    assert not Path(f"{path}.new").exists()
+        assert [one.text for one in journal.unsettled()] == ["cut off"]
+    with Journal(path) as journal:
+        assert [one.text for one in journal.unsettled()] == ["cut off"]
 
 
 def test_a_journal_that_cannot_be_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("")
     with (
-        pytest.raises(JournalError, match="file/x.jsonl.lock: "),
+        pytest.raises(JournalError, match="file/x.jsonl: "),
         Journal(str(tmp_path / "file" / "x.jsonl")),
     ):
         pass
@@ -469,7 +470,7 @@ def test_a_journal_that_cannot_be_used(tmp_path: Path, monkeypatch: pytest.Monke
     ):
         pass
     with Journal(str(tmp_path / "x")) as journal:
-        with pytest.raises(JournalError, match="no payment of invoice 5 is written down"):
+        with pytest.raises(JournalError, match="holds no payment of invoice 5"):
             journal.settle(5, "paid")
     monkeypatch.setitem(sys.modules, "fcntl", None)
     with (
@@ -499,9 +500,6 @@ def test_a_second_run_waits_for_the_lock_or_says_who_holds_it(path: str) -> None
     with Journal(path) as journal, journal:  # one may take it twice
         with pytest.raises(JournalError, match=f"held by process {os.getpid()}; nothing was paid"):
             Journal(path, 0.1).__enter__()
-        Path(f"{path}.lock").write_text("")
-        with pytest.raises(JournalError, match="held by another process"):
-            Journal(path, 0.0).__enter__()
         begun = threading.Event()
         entered = threading.Event()
 
@@ -584,7 +582,7 @@ def test_without_yes_the_plan_is_all_that_is_shown(
     [
         ([], 2, "pay: give an invoice, or --open"),
         ([str(ID), "--open"], 2, "pay: give an invoice, or --open"),
-        (["--open", "--yes"], 2, "pay --open --yes: --max-total is needed without a terminal"),
+        (["--open", "--yes"], 2, "pay --open --yes: --max-total is required without a terminal"),
         (["--open", "--yes", "--max-total", "0.5"], 2, f"invoice {ID} alone costs 1.0, more than 0.5 in all; nothing is planned"),
         (["--open", "--max-total", "x"], 2, "argument --max-total: 'x' is not an amount (see soapmail pay --help)"),
         (["5", "--dry-run"], 1, "there is no invoice 5"),
@@ -792,11 +790,7 @@ def test_a_signal_after_an_outcome_ends_as_it_would_have(
         raise Stopped("SIGTERM", signal.SIGTERM)
 
     monkeypatch.setattr(pay, "_tell", stopped)
-    before = signal.getsignal(signal.SIGTERM)
-    try:
-        assert run("pay", "--open", "--yes", "--max-total", "2").code == 128 + signal.SIGTERM
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    assert run("pay", "--open", "--yes", "--max-total", "2").code == 128 + signal.SIGTERM
     real = payments.Journal.append
 
     def append(self: Journal, one: Entry) -> None:
@@ -804,9 +798,29 @@ def test_a_signal_after_an_outcome_ends_as_it_would_have(
         raise Stopped("SIGTERM", signal.SIGTERM)
 
     monkeypatch.setattr(payments.Journal, "append", append)
-    code, _, err = run("pay", str(OTHER), "--yes")
-    assert code == 5
-    assert f"invoice {OTHER}: it may or may not have happened" in err
+    assert run("pay", str(OTHER), "--yes").code == 128 + signal.SIGTERM
+    monkeypatch.setattr(payments.Journal, "append", real)
+    (path,) = journal_of(monkeypatch)
+    assert brief(path)[-2:] == [(OTHER, "intent", None), (OTHER, "outcome", "refused")]
+
+    def append_outcome(self: Journal, one: Entry) -> None:
+        real(self, one)
+        if one.event == "outcome":
+            raise Stopped("SIGTERM", signal.SIGTERM)
+
+    monkeypatch.setattr(payments.Journal, "append", append_outcome)
+    code, out, err = run("pay", str(OTHER), "--yes")
+    assert (code, out, err) == (
+        128 + signal.SIGTERM,
+        "",
+        f"soapmail: invoice {OTHER}: it was paid\n",
+    )
+    assert sandbox.invoices[1].is_paid
+    lose_payments(sandbox, after=False)
+    third = sandbox.invoices[2].invoices_id
+    code, out, err = run("pay", str(third), "--yes")
+    words = f"soapmail: invoice {third}: it may or may not have happened; check before repeating: SIGTERM\n"
+    assert (code, out, err) == (5, "", words)
 
 
 def test_output_that_fails_behind_a_payment_is_code_6_and_on_record(
@@ -825,7 +839,7 @@ def test_a_journal_that_cannot_be_written_sends_nothing(
 ) -> None:
     code, out, err = run("pay", str(ID), "--yes", "--journal", "/proc/none/x")
     assert (code, out) == (1, "")
-    assert err.startswith("soapmail: /proc/none/x.lock: ")
+    assert err.startswith("soapmail: /proc/none/x: ")
     assert not sandbox.invoices[0].is_paid
 
 
@@ -860,3 +874,377 @@ def test_the_judge_sees_a_second_payment() -> None:
             one.make_payment(ID)
     assert judge.twice == [ID]
     assert judge.done == {ID: 1}
+
+
+# --- what an attack found ------------------------------------------------------------------------------
+
+
+def arrived(sandbox: Sandbox) -> list[int]:
+    """Collect the invoices of the payments that arrive from now on."""
+    found: list[int] = []
+    answer = sandbox.answer
+
+    def counted(request: bytes) -> tuple[int, bytes]:
+        if b"api_make_payment" in request:
+            found.append(int(re.findall(rb">(\d{7,})<", request)[-1]))
+        return answer(request)
+
+    sandbox.answer = counted  # type: ignore[method-assign]
+    return found
+
+
+@pytest.mark.parametrize("paid", [0, 1])
+def test_an_invoice_that_is_listed_twice_is_not_paid(
+    run: Callable[..., Result], sandbox: Sandbox, signed_in: Client, path: str, paid: int
+) -> None:
+    plan = plan_of(sandbox.invoices[:1])
+    sandbox.invoices[2] = replace(sandbox.invoices[0], invoices_paid=paid)
+    count = arrived(sandbox)
+    with pytest.raises(PlanChanged, match=f"^invoice {ID} is listed twice; nothing was sent$"):
+        list(pay_open(signed_in, plan, Journal(path)))
+    code, _, err = run("pay", "--open", "--yes", "--max-total", "1")
+    assert code == 1
+    assert f"invoice {ID} left out: listed twice" in err
+    assert count == [OTHER]
+
+
+@pytest.mark.parametrize("state", ["paid", "deleted", "gone"])
+def test_what_a_run_before_paid_is_not_sent_again(
+    run: Callable[..., Result], sandbox: Sandbox, state: str
+) -> None:
+    count = arrived(sandbox)
+    sandbox.break_next(after=True)
+    assert run("pay", str(ID), "--yes").code == 5
+    # The natural next step: it was paid, which is what was asked for.
+    settled = f"soapmail: invoice {ID}: settled, the server lists it as paid\n"
+    assert run("pay", str(ID), "--yes") == (0, "", settled)
+    if state == "deleted":
+        sandbox.invoices[0] = replace(sandbox.invoices[0], invoices_paid=0, invoices_deleted=1)
+    elif state == "gone":
+        del sandbox.invoices[0]
+    words = {"paid": "is paid already", "deleted": "is not open any more", "gone": "is not listed any more"}  # fmt: skip
+    problem = f"soapmail: invoice {ID} {words[state]}; nothing was sent\n"
+    assert run("pay", str(ID), "--yes") == (1, "", problem)
+    assert count == [ID]
+
+
+@pytest.mark.parametrize("where", ["handler", "observer"])
+def test_a_client_that_is_closed_in_the_middle_of_a_payment_leaves_it_unknown(
+    sandbox: Sandbox, path: str, where: str
+) -> None:
+    def close() -> None:
+        one.close()
+        raise SystemExit(1)
+
+    def handler(request: Request) -> None:
+        status, body = sandbox.answer(request.body)
+        if where == "handler" and request.operation == "api_make_payment":
+            signal.raise_signal(signal.SIGUSR1)
+            request.closing.wait(20)
+        request.answer(body, status)
+
+    def observe(exchange: Any) -> None:
+        if where == "observer" and exchange.operation == "api_make_payment":
+            close()
+
+    before = signal.signal(signal.SIGUSR1, lambda number, frame: close())
+    try:
+        with Faulty(handler) as server:
+            one = Client(USERNAME, PASSWORD, endpoint=server.endpoint, on_exchange=observe)
+            with pytest.raises(SystemExit):
+                list(payments.pay_invoice(one, Invoice(invoices_id=ID), Journal(path)))
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert sandbox.invoices[0].is_paid
+    assert brief(path) == [(ID, "intent", None), (ID, "outcome", "unknown")]
+
+
+@pytest.mark.parametrize(
+    "option", [["--max-total", "5"], ["--max-each", "5"], ["--currency", "USD"], ["--service", "5"], ["--due-within", "5"]]
+)  # fmt: skip
+def test_limits_of_a_plan_are_refused_for_one_invoice(
+    run: Callable[..., Result], sandbox: Sandbox, option: list[str]
+) -> None:
+    words = f"soapmail: pay: {option[0]} goes with --open\n"
+    assert run("pay", str(ID), "--yes", *option) == (2, "", words)
+    assert not sandbox.invoices[0].is_paid
+
+
+@pytest.mark.parametrize("text", ["nan", "snan", "inf", "-inf", "1e999999", ""])
+def test_what_is_no_amount_is_wrong_usage(run: Callable[..., Result], text: str) -> None:
+    code, _, err = run("pay", "--open", f"--max-total={text}")
+    assert code == 2
+    assert f"{text!r} is not an amount" in err
+
+
+def test_a_signal_that_somebody_swallowed_stops_before_the_next_payment(
+    run: Callable[..., Result], sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def signalled(self: object, exchange: Any) -> None:
+        if exchange.operation == "api_make_payment":
+            signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr("soapmail.cli.dump.Dump.__call__", signalled)
+    monkeypatch.setattr(os, "kill", lambda *args: None)
+    count = arrived(sandbox)
+    line = ("--dump", str(tmp_path), "pay", "--open", "--yes", "--max-total", "5")
+    code, out, err = run(*line)
+    assert (code, count) == (128 + signal.SIGTERM, [ID])
+    assert f"invoice {ID}: Payment made" in out
+    assert "on_exchange failed: Stopped: SIGTERM" in err
+
+
+def test_other_paths_of_a_journal_have_the_same_lock(path: str, tmp_path: Path) -> None:
+    with Journal(path):
+        pass
+    symbolic, hard = tmp_path / "symbolic", tmp_path / "hard"
+    symbolic.symlink_to(path)
+    hard.hardlink_to(path)
+    with Journal(path):
+        for other in (symbolic, hard):
+            with pytest.raises(JournalError, match="held by process"), Journal(str(other), 0):
+                pass
+    with Journal(str(symbolic)) as journal:
+        journal.append(entry("intent"))
+    Path(path).write_bytes(Path(path).read_bytes()[:-5])
+    with Journal(str(symbolic)) as journal:
+        journal.settle(ID, "unpaid")
+    assert symbolic.is_symlink()
+    assert brief(path) == [(ID, "intent", None), (ID, "settled", "unpaid")]
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["hard", "journal.jsonl", "symbolic"]
+
+
+def test_a_journal_that_is_removed_meanwhile_stops_the_run(
+    sandbox: Sandbox, signed_in: Client, path: str
+) -> None:
+    entries = pay_open(signed_in, plan_of(sandbox.invoices[:2]), Journal(path))
+    next(entries)
+    Path(path).unlink()
+    with pytest.raises(JournalError, match="journal.jsonl: was removed or replaced meanwhile$"):
+        next(entries)
+    assert not sandbox.invoices[1].is_paid
+
+
+def test_a_journal_that_was_replaced_while_its_lock_was_waited_for_is_opened_anew(
+    path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = fcntl.flock
+
+    def replaced(file: int, how: int) -> None:
+        monkeypatch.setattr(fcntl, "flock", real)
+        Path(path).unlink()
+        Path(path).write_bytes(whole)
+        real(file, how)
+
+    whole = written(path, entry("intent"))
+    monkeypatch.setattr(fcntl, "flock", replaced)
+    with Journal(path) as journal:
+        assert [one.invoice for one in journal.unsettled()] == [ID]
+
+
+def test_one_journal_object_belongs_to_one_thread_and_process(
+    sandbox: Sandbox, signed_in: Client, path: str
+) -> None:
+    journal = Journal(path)
+    plan = plan_of(sandbox.invoices[:2])
+    count = arrived(sandbox)
+    suspended = pay_open(signed_in, plan, journal)
+    next(suspended)
+    problems: list[str] = []
+
+    def pay() -> None:
+        try:
+            list(pay_open(signed_in, plan, journal))
+        except JournalError as error:
+            problems.append(str(error))
+
+    thread = threading.Thread(target=pay)
+    thread.start()
+    thread.join()
+    assert problems == [f"{path}: in use by another thread or process"]
+    # Another run in this thread pays the rest, and the first one sees that.
+    found = list(payments.pay_invoice(signed_in, sandbox.invoices[1], journal))
+    assert [one.result for one in found] == ["paid"]
+    with pytest.raises(PlanChanged, match=f"^invoice {OTHER} is paid already"):
+        next(suspended)
+    assert count == [ID, OTHER]
+
+
+def test_a_fork_in_the_middle_of_a_run_pays_in_one_process(
+    sandbox: Sandbox, signed_in: Client, path: str
+) -> None:
+    count = arrived(sandbox)
+    entries = pay_open(signed_in, plan_of(sandbox.invoices[:3]), Journal(path))
+    next(entries)
+
+    def goes_on() -> str:
+        try:
+            list(entries)
+        except JournalError as error:
+            return str(error)
+        return ""
+
+    assert forked(goes_on) == f"{path}: not entered by this thread and process"
+    assert len(list(entries)) == 2
+    assert sorted(count) == sorted(one.invoices_id or 0 for one in sandbox.invoices[:3])
+
+
+def test_what_was_paid_elsewhere_meanwhile_is_not_sent(
+    sandbox: Sandbox, signed_in: Client, path: str
+) -> None:
+    count = arrived(sandbox)
+    entries = pay_open(signed_in, plan_of(sandbox.invoices[:3]), Journal(path))
+    next(entries)
+    sandbox.invoices[1] = replace(sandbox.invoices[1], invoices_paid=1)
+    with pytest.raises(PlanChanged, match=f"^invoice {OTHER} is paid already; nothing was sent$"):
+        next(entries)
+    assert count == [ID]
+
+
+def test_the_default_journal_is_one_however_its_account_is_spelled(
+    run: Callable[..., Result], sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = sandbox.endpoint.partition("127.0.0.1:")[2]
+    for endpoint in (sandbox.endpoint, f"HTTP://127.0.0.1:{port}", f"{sandbox.endpoint}?", f"{sandbox.endpoint}#x"):  # fmt: skip
+        run("pay", str(ID), "--yes", "--endpoint", endpoint)
+    assert len(journal_of(monkeypatch)) == 1
+
+
+def test_a_state_folder_that_is_not_absolute_does_not_count(
+    run: Callable[..., Result], sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_STATE_HOME", "state")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    assert run("pay", str(ID), "--yes").code == 0
+    assert len(list((tmp_path / "home" / ".local" / "state" / "soapmail").glob("*.jsonl"))) == 1
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+    problem = "soapmail: there is no home folder: set XDG_STATE_HOME to an absolute path\n"
+    assert run("pay", str(OTHER), "--yes") == (2, "", problem)
+    assert [path.name for path in tmp_path.iterdir()] == ["home"]
+
+
+def test_a_journal_is_a_regular_file(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for place in (str(pipe), "/dev/full", "/dev/null"):
+        with pytest.raises(JournalError, match="not a regular file"), Journal(place):
+            pass
+    assert not Path("/dev/full").is_file()
+
+
+@pytest.mark.parametrize("options", [["--yes", "--max-total", "2"], []])
+def test_a_plan_that_nobody_can_see_is_not_paid(
+    sandbox: Sandbox, path: str, options: list[str]
+) -> None:
+    line = [sys.executable, "-m", "soapmail", "pay", "--open", *options, "--journal", path]
+    environment = {**os.environ, **ACCOUNT, "SOAPMAIL_ENDPOINT": sandbox.endpoint}
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(line, env=environment, stdin=subprocess.DEVNULL, stdout=writing, stderr=subprocess.PIPE, check=False)  # fmt: skip
+    os.close(writing)
+    words = b"soapmail: the plan cannot be shown (Broken pipe); nothing was paid\n"
+    assert (done.returncode, done.stderr) == ((1, words) if options else (0, b""))
+    assert not sandbox.invoices[0].is_paid
+
+
+def test_an_unknown_outcome_of_a_plan_names_the_invoice_and_the_rest(
+    run: Callable[..., Result], sandbox: Sandbox
+) -> None:
+    lose_payments(sandbox, after=False)
+    code, _, err = run("pay", "--open", "--yes", "--max-total", "3")
+    assert code == 5
+    assert err.splitlines()[-1].startswith(f"soapmail: invoice {ID}: api_make_payment: it may or")
+    assert err.endswith("; nothing was paid after it\n")
+    code, _, err = run("pay", "--open", "--dry-run")
+    assert code == 0
+    assert f"soapmail: invoice {ID}: it is not known whether it was paid" in err.splitlines()
+
+
+@pytest.mark.parametrize("id", [None, "7514880", 0, 1.5, True])
+def test_an_id_that_is_none_leaves_the_journal_as_it_is(
+    signed_in: Client, path: str, id: Any
+) -> None:
+    one = Invoice(invoices_id=id)
+    with pytest.raises((TypeError, ValueError), match="^invoices_id: "):
+        list(payments.pay_invoice(signed_in, one, Journal(path)))
+    with pytest.raises((TypeError, ValueError), match="^invoices_id: "):
+        list(pay_open(signed_in, Plan([one]), Journal(path)))
+    assert not Path(path).exists() or brief(path) == []
+
+
+def test_a_journal_is_written_to_inside_only(path: str) -> None:
+    journal = Journal(path)
+    with pytest.raises(JournalError, match="not entered by this thread and process$"):
+        journal.append(entry("intent"))
+
+
+def test_a_signal_in_the_middle_of_a_plan_names_the_invoice(
+    run: Callable[..., Result], sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = sandbox.answer
+
+    def stopping(request: bytes) -> tuple[int, bytes]:
+        if b"api_make_payment" in request:
+            os.kill(os.getpid(), signal.SIGHUP)
+            held.wait(20)
+        return answer(request)
+
+    held = threading.Event()
+    monkeypatch.setattr(sandbox, "answer", stopping)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    code, _, err = run("pay", "--open", "--yes", "--max-total", "5")
+    held.set()
+    assert code == 5
+    assert f"invoice {ID}: api_make_payment: it may or may not have happened" in err
+
+
+def test_a_blank_line_says_nothing(path: str) -> None:
+    whole = written(path, entry("intent"), entry("outcome", "paid"))
+    Path(path).write_bytes(b"\n" + whole + b"\n\n")
+    with Journal(path) as journal:
+        assert journal.is_paid(ID)
+        journal.append(entry("intent"))
+    with Journal(path) as journal:
+        assert len(journal.entries()) == 3
+
+
+def test_a_journal_that_is_not_there_is_not_made_by_looking(
+    run: Callable[..., Result], path: str
+) -> None:
+    assert run("journal", "--journal", path, "--format", "json") == (0, "[]\n", "")
+    problem = f"soapmail: {path}: there is no such journal\n"
+    assert run("journal", "settle", "5", "paid", "--journal", path) == (1, "", problem)
+    assert not Path(path).exists()
+
+
+def test_what_the_server_echoes_of_a_secret_is_not_written_down(
+    run: Callable[..., Result], sandbox: Sandbox, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = sandbox.answer
+
+    def echoing(request: bytes) -> tuple[int, bytes]:
+        status, body = answer(request)
+        sid = re.search(rb"<sid[^>]*>([^<]*)", request)
+        echo = b"Payment made by " + (sid[1] if sid else b"")
+        return status, body.replace(b"Payment made", echo)
+
+    monkeypatch.setattr(sandbox, "answer", echoing)
+    code, out, _ = run("pay", str(ID), "--yes", "--journal", path)
+    assert (code, out) == (0, "Payment made by ***\n")
+    assert lines(path)[-1]["text"] == "Payment made by ***"
+
+
+def test_without_a_table_of_locks_the_holder_has_no_name(
+    path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from soapmail import journal as module
+
+    def nothing(*args: object, **options: object) -> Any:
+        raise FileNotFoundError
+
+    with Journal(path):
+        monkeypatch.setattr(module, "open", nothing, raising=False)
+        with pytest.raises(JournalError, match="held by another process; nothing was paid"):
+            Journal(path, 0).__enter__()
+        monkeypatch.undo()

@@ -6,7 +6,7 @@ import contextlib
 import gc
 import logging
 import os
-import pickle
+import signal
 import socket
 import ssl
 import sys
@@ -28,6 +28,7 @@ from urllib3.util import Retry
 import soapmail
 from soapmail import (
     Client,
+    Invoice,
     LossyTextWarning,
     OutcomeUnknown,
     ResponseError,
@@ -37,6 +38,7 @@ from soapmail import (
     decoding,
 )
 from soapmail.exchange import Expired
+from soapmail.extract import rows
 from soapmail.sandbox import PASSWORD, USERNAME
 
 from .faulty import Faulty, Hangup, Request, after_login, certified, normal
@@ -48,6 +50,7 @@ from .support import (
     alarmed,
     envelope,
     fault_answer,
+    forked,
     invoices_answer,
     many_rows,
     recorded,
@@ -263,7 +266,9 @@ def test_an_adapter_of_a_kind_of_its_own_reads_and_does_not_change() -> None:
         session.mount("http://", Foreign())
         one = client("http://127.0.0.1:9/", session=session)
         assert len(one.get_client_invoices()) == 12
-        with pytest.raises(ValueError, match=r"^session: its adapter \(Foreign\) has a send of its own"):
+        with pytest.raises(
+            ValueError, match=r"^session: its adapter \(Foreign\) has a send of its own"
+        ):
             one.make_payment(5)
 
 
@@ -513,25 +518,6 @@ def test_closing_in_a_handler_takes_no_lock() -> None:
 # --- forks ---------------------------------------------------------------------------------------
 
 
-def forked(work: Callable[[], object]) -> Any:
-    """Do something in a child process, and return what it returns."""
-    reading, writing = os.pipe()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # of threads, which the tests have
-        process = os.fork()
-    if process == 0:
-        try:
-            os.write(writing, pickle.dumps(work()))
-        except BaseException as error:
-            os.write(writing, pickle.dumps(repr(error)))
-        os._exit(0)
-    os.close(writing)
-    with os.fdopen(reading, "rb") as pipe:
-        data = pipe.read()
-    os.waitpid(process, 0)
-    return pickle.loads(data)
-
-
 @pytest.mark.parametrize("tls", [False, True])
 @pytest.mark.parametrize("own", [True, False])
 def test_after_a_fork_each_process_has_connections_of_its_own(
@@ -557,6 +543,30 @@ def test_after_a_fork_each_process_has_connections_of_its_own(
     # The session id is shared, and nothing else.
     assert server.operations.count("api_login") == 1
     assert server.connections == 2
+
+
+def test_a_fork_while_another_thread_reads_leaves_the_child_no_lock() -> None:
+    """lxml locks an expression while it is evaluated; a child that waits for it is ended."""
+    body = many_rows(200)
+    stop = threading.Event()
+
+    def read() -> None:
+        while not stop.is_set():
+            rows(body, Invoice)
+
+    def read_once() -> int:
+        signal.setitimer(signal.ITIMER_REAL, 20)
+        return len(rows(body, Invoice))
+
+    threads = [threading.Thread(target=read) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    try:
+        assert [forked(read_once) for _ in range(30)] == [200] * 30
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
 
 
 def test_a_fork_while_another_thread_logs_in_leaves_the_child_no_lock() -> None:

@@ -172,9 +172,19 @@ def _of_file(args: argparse.Namespace) -> list[Account]:
     return [_account(name, sections[name], path, args) for name in chosen]
 
 
+def own_folder(variable: str, default: str) -> str:
+    """Give soapmail's folder in that of a variable, which counts if it is absolute; UsageError."""
+    home = os.environ.get(variable, "")
+    if not os.path.isabs(home):
+        home = os.path.expanduser(default)
+    if not os.path.isabs(home):
+        raise UsageError(f"there is no home folder: set {variable} to an absolute path")
+    return os.path.join(home, "soapmail")
+
+
 def _accounts_file() -> str:
-    home = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
-    return os.environ.get("SOAPMAIL_CONFIG") or os.path.join(home, "soapmail", "accounts.ini")
+    named = os.environ.get("SOAPMAIL_CONFIG")
+    return named or os.path.join(own_folder("XDG_CONFIG_HOME", "~/.config"), "accounts.ini")
 
 
 def _sections(path: str) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from contextlib import suppress
 from decimal import Decimal
@@ -143,6 +144,8 @@ def _prepaid(client: Client) -> str:
 def _put(written: str, path: str | None) -> None:
     """Print it, or put it in a file that is never there in part; a device is written to."""
     if path is None:
+        if sys.__stdout__ is None:
+            raise OSError("stdout is closed")
         print(written, end="")
         return
     path = os.path.realpath(path)

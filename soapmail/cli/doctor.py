@@ -6,6 +6,7 @@ import os
 import re
 import socket
 import ssl
+import threading
 import time
 from dataclasses import fields
 from datetime import datetime, timezone
@@ -15,6 +16,7 @@ from urllib.parse import urlsplit
 from xml.etree import ElementTree
 
 import requests
+from urllib3.exceptions import HTTPError
 
 from .. import models
 from ..client import Client
@@ -102,8 +104,12 @@ def _tls(endpoint: str, timeout: float) -> Finding:
     if requests.utils.get_environ_proxies(endpoint):
         return Finding("TLS", _NOTE, "behind a proxy, so the certificate was not looked at")
     bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
-    context = ssl.create_default_context(cafile=bundle or requests.utils.DEFAULT_CA_BUNDLE_PATH)
+    trusted = bundle or requests.utils.DEFAULT_CA_BUNDLE_PATH
+    folder = os.path.isdir(trusted)
     try:
+        context = ssl.create_default_context(
+            cafile=None if folder else trusted, capath=trusted if folder else None
+        )
         address = (parts.hostname or "", parts.port or 443)
         with (
             socket.create_connection(address, timeout) as plain,
@@ -167,7 +173,7 @@ def _asked(
         value = ask()
     except (OperationFailed, SoapFault) as error:
         return Finding(what, _NOTE, f"refused: {words_of(error)}")
-    except SoapMailError as error:
+    except (SoapMailError, ValueError) as error:
         return Finding(what, _WRONG, words_of(error))
     seen = [f"{(time.monotonic() - started) * 1000:.0f} ms"]
     notes = []
@@ -225,7 +231,7 @@ def _wsdl(endpoint: str, timeout: float) -> Iterator[Finding]:
     """Compare each template with what the server says of its operation today."""
     try:
         described = described_by(_fetched(endpoint, timeout))
-    except (OSError, ValueError) as error:  # those of requests are OSErrors
+    except (OSError, ValueError, HTTPError) as error:  # those of requests are OSErrors
         yield Finding("WSDL", _WRONG, " ".join(str(error).split())[:200])
         return
     yield Finding("WSDL", _OK, f"{counted(len(described), 'operation')} described")
@@ -252,6 +258,25 @@ def compared(operation: str, ours: Parameters, theirs: Parameters | None) -> Fin
 
 
 def _fetched(endpoint: str, timeout: float) -> bytes:
+    """Get the WSDL within the time limit, however slowly it comes."""
+    fetched: list[bytes | Exception] = []
+
+    def fetch() -> None:
+        try:
+            fetched.append(_downloaded(endpoint, timeout))
+        except Exception as error:
+            fetched.append(error)
+
+    thread = threading.Thread(target=fetch, daemon=True)
+    thread.start()
+    thread.join(timeout)
+    found = fetched[0] if fetched else ValueError("timed out")
+    if isinstance(found, Exception):
+        raise found
+    return found
+
+
+def _downloaded(endpoint: str, timeout: float) -> bytes:
     """Get the WSDL, without redirects, cookies or a netrc; of limited size."""
     with requests.Session() as session:
         session.trust_env = not checked_endpoint(endpoint)
@@ -274,7 +299,7 @@ def described_by(wsdl: bytes) -> dict[str, Parameters]:
         raise ValueError("a DOCTYPE, which is not read")
     try:
         root = ElementTree.fromstring(wsdl)
-    except ElementTree.ParseError as error:
+    except (ElementTree.ParseError, LookupError) as error:
         raise ValueError(f"no XML: {error}") from None
     messages = {
         message.get("name"): [

@@ -52,7 +52,7 @@ class Dump:
 
     def _name(self, operation: str) -> str:
         """Give a name that no other run has taken, either."""
-        taken = {name[:4] for name in os.listdir(self._folder)}
+        taken = {name.partition("_")[0] for name in os.listdir(self._folder)}
         number = next(n for n in self._numbers if f"{n:04}" not in taken)
         return f"{number:04}_{operation}"
 
@@ -103,6 +103,9 @@ def _operation(name: str, data: bytes) -> str:
 class _Server(ThreadingHTTPServer):
     replay: Replay
     daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of clients that hang up."""
 
 
 class _Handler(BaseHTTPRequestHandler):

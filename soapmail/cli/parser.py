@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 import sys
+from contextlib import suppress
 from datetime import date
 from decimal import Decimal, InvalidOperation
 from types import MappingProxyType
@@ -63,7 +64,6 @@ _DEFAULTS: dict[str, Any] = {
     "journal": None,
     "dump": None,
 }
-_VALUED = ("--username", "--endpoint", "--timeout", "--account", "--jobs", "--dump")
 _PARAMETER = re.compile(r"([^=:]+)(?::(int|float|bool))?=(.*)", re.DOTALL)
 
 
@@ -74,12 +74,8 @@ def parsed(words: Sequence[str]) -> argparse.Namespace:
 
 def command_of(words: Sequence[str]) -> str:
     """Name the command that is meant, whether or not the rest can be understood."""
-    skipped = False
-    for word in words:
-        if not skipped and not word.startswith("-"):
-            return word
-        skipped = word in _VALUED
-    return ""
+    known = _parser().commands
+    return next((word for word in words if word in known), "")
 
 
 def _joined(words: Sequence[str]) -> list[str]:
@@ -153,10 +149,11 @@ def _seconds(text: str) -> float:
 
 
 def _amount(text: str) -> Decimal:
-    try:
-        return Decimal(text)
-    except InvalidOperation:
-        raise argparse.ArgumentTypeError(f"{text!r} is not an amount") from None
+    with suppress(InvalidOperation):
+        amount = Decimal(text)
+        if amount.is_finite() and abs(amount) < 10**12:
+            return amount
+    raise argparse.ArgumentTypeError(f"{text!r} is not an amount")
 
 
 def _parameter(text: str) -> tuple[str, str | int | float | bool]:
@@ -277,7 +274,7 @@ class _Commands:
         return made
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser() -> _Parser:
     accounts: list[str] = []
     parser = _Parser(
         prog="soapmail",

@@ -12,6 +12,7 @@ from dataclasses import fields
 from datetime import timedelta
 from operator import attrgetter
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from ..models import Invoice
 from ..payments import (
@@ -29,6 +30,7 @@ from ..payments import (
 from ..payments import (
     settle as looked_up,
 )
+from .accounts import own_folder
 from .changing import stoppable
 from .codes import (
     OK,
@@ -53,10 +55,7 @@ if TYPE_CHECKING:
 
 def pay(args: argparse.Namespace, reach: Reach) -> int:
     """Pay one invoice, or what is open, and write down each step of it."""
-    if (args.invoice is None) != args.open:
-        raise UsageError("pay: give an invoice, or --open")
-    if args.open and args.yes and args.max_total is None and not (has_terminal() or args.dry_run):
-        raise UsageError("pay --open --yes: --max-total is needed without a terminal")
+    _check_options(args)
     if args.invoice is not None and not (args.yes or args.dry_run or has_terminal()):
         confirm(args, f"pay invoice {args.invoice} from the account's funds")
     client = reach.client()
@@ -66,56 +65,95 @@ def pay(args: argparse.Namespace, reach: Reach) -> int:
             plan = Plan([Invoice(invoices_id=args.invoice)])
             return _pay(args, pay_invoice(client, plan.invoices[0], kept), plan, kept)
         if args.dry_run or not (args.yes or has_terminal()):
-            _show(_plan(args, client.get_client_invoices()))
-            return OK
+            return _dry_run(_plan(args, client.get_client_invoices()), kept)
         stack.enter_context(kept)
         listed = client.get_client_invoices()
         for entry in looked_up(listed, kept):
             _tell(args, entry)
         plan = _plan(args, listed)
         if args.open:
-            _show(plan)
+            _show_before(plan)
         if not plan.invoices:
             return _code(plan)
         confirm(args, _question(args, plan))
         return _pay(args, pay_open(client, plan, kept), plan, kept)
 
 
+def _check_options(args: argparse.Namespace) -> None:
+    if (args.invoice is None) != args.open:
+        raise UsageError("pay: give an invoice, or --open")
+    for name in ("currency", "service", "due_within", "max_total", "max_each"):
+        if args.invoice is not None and getattr(args, name) is not None:
+            raise UsageError(f"pay: --{name.replace('_', '-')} goes with --open")
+    if args.open and args.yes and args.max_total is None and not (has_terminal() or args.dry_run):
+        raise UsageError("pay --open --yes: --max-total is required without a terminal")
+
+
+def _dry_run(plan: Plan, kept: Journal) -> int:
+    _show(plan)
+    if os.path.exists(kept.path):
+        with kept:
+            _say_unsettled(kept)
+    return OK
+
+
+def _show_before(plan: Plan) -> None:
+    """Show what is about to be paid; where nobody can see it, nothing is."""
+    try:
+        _show(plan)
+    except OSError as error:
+        raise NotFound(f"the plan cannot be shown ({error.strerror}); nothing was paid") from None
+
+
 def _pay(args: argparse.Namespace, entries: Iterator[Entry], plan: Plan, journal: Journal) -> int:
     code = _code(plan)
-    with stoppable():
+    entry: Entry | None = None
+    with stoppable() as stop:
         try:
-            for entry in entries:
+            while True:
+                stop.check()
+                entry = next(entries, None)
+                if entry is None:
+                    return code
                 _tell(args, entry)
                 code = max(code, REFUSED if entry.result == "refused" else OK)
-        except Stopped as stop:
-            last = journal.entries()[-1:]
-            if last and (last[0].event == "intent" or last[0].result == "unknown"):
-                id = last[0].invoice
-                words = "it may or may not have happened; check before repeating"
-                raise Doubtful(f"invoice {id}: {words}: {stop}") from None
+        except Stopped as stopped:
+            _say_what_was_stopped(journal, entry, stopped)
             raise
-    return code
+
+
+def _say_what_was_stopped(journal: Journal, told: Entry | None, stopped: Stopped) -> None:
+    """Name the payment that a signal came into; Doubtful: its outcome is unknown."""
+    for last in journal.entries()[-1:]:
+        if last.event == "intent" or last.result == "unknown":
+            words = "it may or may not have happened; check before repeating"
+            raise Doubtful(f"invoice {last.invoice}: {words}: {stopped}") from None
+        if last.result == "paid" and last is not told:
+            say(f"invoice {last.invoice}: it was paid")
 
 
 def _tell(args: argparse.Namespace, entry: Entry) -> None:
     """Say what became of one; Doubtful: that is not known. Unshown: it was paid all the same."""
+    name, rest = "", ""
+    if args.open:
+        name, rest = f"invoice {entry.invoice}: ", "; nothing was paid after it"
     if entry.event == "settled":
         say(f"invoice {entry.invoice}: settled, {entry.text}")
         return
     if entry.result == "unknown":
-        raise Doubtful(str(entry.text))
+        raise Doubtful(f"{name}{entry.text}{rest}")
     if entry.result != "paid":
-        say(f"invoice {entry.invoice}: {entry.text}" if args.open else str(entry.text))
+        say(f"{name}{entry.text}")
         return
     text = shown(entry.text)
     try:
         if sys.__stdout__ is None:
             raise OSError("stdout is closed")
-        print(f"invoice {entry.invoice}: {text}" if args.open else text, flush=True)
+        print(f"{name}{text}", flush=True)
     except Exception as error:
         problem = getattr(error, "strerror", None) or str(error)
-        raise Unshown(f"it was done, and only the output failed ({problem})") from None
+        words = f"{name}it was done, and only the output failed ({problem}){rest}"
+        raise Unshown(words) from None
 
 
 @contextmanager
@@ -170,7 +208,8 @@ def _of_one(id: int, listed: Sequence[Invoice]) -> Plan:
 
 
 def _code(plan: Plan) -> int:
-    return REFUSED if any(reason.startswith("no ") for _, reason in plan.left_out) else OK
+    wrong = any(not reason.startswith("over ") for _, reason in plan.left_out)
+    return REFUSED if wrong else OK
 
 
 def _question(args: argparse.Namespace, plan: Plan) -> str:
@@ -220,19 +259,26 @@ def journal(args: argparse.Namespace, reach: Reach) -> int:
     """Show what the journal holds."""
     with ExitStack() as stack, _told_apart():
         kept = Journal(_path(args, reach, stack), args.timeout)
-        stack.enter_context(kept)
+        if os.path.exists(kept.path):
+            stack.enter_context(kept)
         output = Output(args, _LINES, named=False)
         output.add(None, kept.entries())
         output.end()
-        for one in kept.unsettled():
-            say(f"invoice {shown(one.invoice)}: it is not known whether it was paid")
+        _say_unsettled(kept)
     return OK
+
+
+def _say_unsettled(kept: Journal) -> None:
+    for one in kept.unsettled():
+        say(f"invoice {shown(one.invoice)}: it is not known whether it was paid")
 
 
 def settle(args: argparse.Namespace, reach: Reach) -> int:
     """Write down what became of a payment."""
     with ExitStack() as stack, _told_apart():
         kept = Journal(_path(args, reach, stack), args.timeout)
+        if not os.path.exists(kept.path):
+            raise NotFound(f"{kept.path}: there is no such journal")
         stack.enter_context(kept)
         entry = kept.settle(args.invoice, args.result, text="settled by hand")
     print(f"invoice {entry.invoice}: settled, {entry.result}")
@@ -264,8 +310,15 @@ def _path(args: argparse.Namespace, reach: Reach, stack: ExitStack) -> str:
     if args.sandbox:
         return os.path.join(stack.enter_context(tempfile.TemporaryDirectory()), "journal.jsonl")
     account = reach.one()
-    home = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
     readable = re.sub(r"[^\w.@-]", "_", account.username or "")[:60]
-    whole = f"{account.endpoint}\n{account.username}".encode()
+    whole = f"{_normal(account.endpoint)}\n{(account.username or '').strip().lower()}".encode()
     name = f"{readable}-{hashlib.sha256(whole).hexdigest()[:16]}.jsonl"
-    return os.path.join(home, "soapmail", name)
+    return os.path.join(own_folder("XDG_STATE_HOME", "~/.local/state"), name)
+
+
+def _normal(endpoint: str) -> str:
+    """Write an endpoint in one way, however it was given."""
+    parts = urlsplit(endpoint)
+    host = parts.hostname or ""
+    port = parts.port or {"https": 443, "http": 80}.get(parts.scheme)
+    return f"{parts.scheme}://{host}:{port}{parts.path or '/'}?{parts.query}"

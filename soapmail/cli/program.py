@@ -27,7 +27,6 @@ _NO_ANSWER = 3
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code, which does not depend on stderr."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    monitored = parser.command_of(words) == "check"
     try:
         with _output(), _messages() as log:
             args = parser.parsed(words)
@@ -36,14 +35,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _run(args)
     except SystemExit as stop:  # of argparse, after --help and --version
         return int(stop.code or OK)
-    except KeyboardInterrupt:
-        return INTERRUPTED
+    except KeyboardInterrupt as error:
+        return _failed(error, words) if _is_monitored(words) else INTERRUPTED
     except Stopped as stop:
         return end_by(stop.number)
     except BrokenPipeError:  # whoever reads has enough
-        return _NO_ANSWER if monitored else OK
+        return _NO_ANSWER if _is_monitored(words) else OK
     except KNOWN as error:
-        return _failed(error, monitored=monitored)
+        return _failed(error, words)
     finally:
         _let_go(sys.stdout)
         _let_go(sys.stderr)
@@ -61,12 +60,17 @@ def _run(args: Any) -> int:
         return command(args, Reach(args, stack))  # type: ignore[no-any-return]
 
 
-def _failed(error: BaseException, *, monitored: bool) -> int:
-    if not monitored:
+def _is_monitored(words: Sequence[str]) -> bool:
+    return parser.command_of(words) == "check"
+
+
+def _failed(error: BaseException, words: Sequence[str]) -> int:
+    if not _is_monitored(words):
         say(words_of(error))
         return code_of(error)
+    told = words_of(error) or "interrupted"
     with suppress(OSError, ValueError):
-        print(f"MAIL INVOICES UNKNOWN: {shown(words_of(error)).replace('|', '/')}", flush=True)
+        print(f"MAIL INVOICES UNKNOWN: {shown(told).replace('|', '/')}", flush=True)
     return _NO_ANSWER
 
 
