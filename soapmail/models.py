@@ -110,7 +110,14 @@ class MailService:
     """One mail service (``sql_row_mail``).
 
     ``None`` in a field: the server sent nil, an empty number, or left the field out.
-    Dates have no time zone.
+
+    - ``mail_id``, ``mail_username``: the service's id, and its user name
+    - ``mail_status``: such as ``active``, ``expired`` or ``canceled``
+    - ``mail_type``, ``mail_quota``, ``mail_ip``: what was ordered, and where it runs
+    - ``mail_order_date``: when it was ordered, without a time zone
+    - ``mail_invoice``: its repeat invoice; ``mail_currency``: what it is paid in
+    - ``mail_custid``, ``mail_coupon``: the ids of the customer and of a discount code
+    - ``mail_extra``: JSON; ``mail_server_status``, ``mail_comment``: texts
     """
 
     mail_id: int | None = None
@@ -158,7 +165,13 @@ class Prepay:
     """One prepaid balance (``prepays_list``).
 
     ``None`` in a field: the server sent nil, an empty number, or left the field out.
-    Amounts are in the account's currency. Dates have no time zone.
+
+    - ``prepay_id``, ``prepay_type``, ``prepay_status``: its id, kind and state
+    - ``prepay_created``, ``prepay_date``: when it was made, and a later date; without a time zone
+    - ``prepay_amount``, ``prepay_remaining``: what was paid in and what is left, in the account's
+      currency
+    - ``prepay_module``, ``prepay_service``: what it is for
+    - ``prepay_automatic_use``: 1 where invoices are paid from it by themselves, else 0
     """
 
     prepay_id: int | None = None
@@ -177,7 +190,8 @@ class Prepay:
 class Status:
     """What an operation says of itself (``result_status``, ``make_payment_return``).
 
-    ``status`` is "ok", or else an OperationFailed was raised; ``status_text`` is the rest.
+    - ``status``: "ok", or else an OperationFailed was raised
+    - ``status_text``: what the server says beside it
     """
 
     status: str | None = None
@@ -217,7 +231,12 @@ class Status:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A placed order (``buy_vps_result_status``); ``cost`` is in the account's currency."""
+    """A placed order (``buy_vps_result_status``).
+
+    - ``status``, ``status_text``: as in ``Status``
+    - ``invoices``: the ids of its invoices, with commas between them
+    - ``cost``: what it costs, in the account's currency
+    """
 
     status: str | None = None
     status_text: str | None = None

@@ -139,9 +139,9 @@ def _does(
     return note
 
 
-def imitates(operation: str) -> bool:
-    """Tell whether the sandbox answers an operation."""
-    return operation in _OPERATIONS
+def imitated() -> list[str]:
+    """List the operations that the sandbox answers."""
+    return list(_OPERATIONS)
 
 
 def _by_fault() -> NoReturn:

@@ -165,7 +165,7 @@ def _settle(judge: Judge, folder: str, said: str, tally: Tally) -> None:
 def points(count: int, chance: random.Random) -> list[Point]:
     """Give each moment of each request, and others at random times."""
     fixed = [Point(n, moment) for n in range(1, REQUESTS + 1) for moment in MOMENTS]
-    rest = [Point(seconds=chance.uniform(0.05, 0.6)) for _ in range(max(0, count - len(fixed)))]
+    rest = [Point(seconds=chance.uniform(0.05, 0.4)) for _ in range(max(0, count - len(fixed)))]
     chance.shuffle(fixed)
     return [*fixed, *rest][:count]
 

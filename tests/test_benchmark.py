@@ -23,7 +23,34 @@ def test_the_benchmark_in_its_smallest_form(tmp_path: Path) -> None:
     assert "| the same, requests | 2 | 2.00 | yes |" in done.stdout
     assert "| the same, connections | 1 | 1.00 | yes |" in done.stdout
     assert "| the same, WSDLs read | 0 | 0.00 | yes |" in done.stdout
+    assert "| many accounts, CPU, of threads by hand | 1.1 | " in done.stdout
     for peer in ("zeep", "suds", "PHP SoapClient"):
         assert f"| {peer} |" in done.stdout or f"absent, so not measured: {peer}" in done.stdout
     assert ElementTree.parse(picture).getroot().tag == "{http://www.w3.org/2000/svg}svg"
     assert picture.stat().st_size < 10_000
+    looked_at(picture)
+
+
+def looked_at(path: Path) -> None:
+    """No text of the picture is cut off, and none lies upon a bar; letters are at most so wide."""
+    root = ElementTree.parse(path).getroot()
+    size, width = float(root.attrib["font-size"]), float(root.attrib["width"])
+    bars = [
+        (float(one.attrib["x"]), float(one.attrib["y"]), float(one.attrib["width"]))
+        for one in root.iter("{http://www.w3.org/2000/svg}rect")
+    ]
+    texts = list(root.iter("{http://www.w3.org/2000/svg}text"))
+    assert len(texts) > len(bars) > 3
+    for one in texts:
+        start, long = float(one.attrib["x"]), 0.6 * size * len(one.text or "")
+        if one.get("text-anchor") == "end":
+            start -= long
+        assert start >= 0, one.text
+        assert start + long <= width, one.text
+        for left, top, wide in bars:
+            beside = start + long <= left or start >= left + wide
+            assert beside or not top < float(one.attrib["y"]) <= top + size, one.text
+
+
+def test_the_picture_of_the_page_is_whole() -> None:
+    looked_at(ROOT / "tests" / "benchmark" / "benchmark.svg")

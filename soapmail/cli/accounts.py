@@ -114,7 +114,7 @@ def _single(args: argparse.Namespace, stack: ExitStack) -> Account:
     if args.sandbox:
         from .. import sandbox
 
-        if getattr(args, "operation", None) and not sandbox.imitates(args.operation):
+        if getattr(args, "operation", None) and args.operation not in sandbox.imitated():
             raise UsageError(f"the sandbox does not imitate {args.operation}")
         served = stack.enter_context(sandbox.Sandbox(example=args.sandbox))
         options |= {

@@ -26,6 +26,7 @@ from ..envelope import parameters_of
 from ..errors import AuthenticationError, OperationFailed, SoapFault, SoapMailError
 from ..exchange import Deadline
 from ..operations import checked_endpoint
+from ..sandbox import imitated
 from ..values import by_type
 from .codes import OK, REFUSED, counted, words_of
 from .output import json_text
@@ -42,12 +43,6 @@ _OK, _NOTE, _WRONG = "ok", "note", "WRONG"
 _LARGE = 16 * 2**20
 _SOON = 14
 _WSDL = "{http://schemas.xmlsoap.org/wsdl/}"
-_OPERATIONS = (
-    "api_login api_mail_get_client_invoices api_mail_get_client_unpaid_invoices"
-    " api_mail_get_services api_mail_get_service api_mail_cancel_service api_send_mail"
-    " api_api_buy_mail api_api_auto_zonemta_login get_modules api_make_payment api_get_paypal_url"
-    " api_get_prepay_list api_get_prepay_remaining api_get_prepay_paypal_fill_url api_add_prepay"
-).split()
 
 Parameters = list[tuple[str, str]]
 
@@ -235,7 +230,7 @@ def _wsdl(endpoint: str, timeout: float) -> Iterator[Finding]:
         yield Finding("WSDL", _WRONG, " ".join(str(error).split())[:200])
         return
     yield Finding("WSDL", _OK, f"{counted(len(described), 'operation')} described")
-    for operation in _OPERATIONS:
+    for operation in imitated():
         yield compared(operation, parameters_of(operation), described.get(operation))
 
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 FOLDER = Path(__file__).parent
 ROOT = FOLDER.parent.parent
 CANDIDATES = FOLDER / "candidates"
+_LABELS = 160  # where the bars of the picture begin, in its units
 HAND, OURS, PHP = "hand-written", "soapmail", "PHP SoapClient"
 
 
@@ -213,21 +214,52 @@ def picture(found: dict[str, list[Run]], rows: int) -> str:
     bars = []
     for n, name in enumerate(found):
         y = 40 + 34 * n
-        bars.append(f'<text x="118" y="{y + 14}" text-anchor="end">{name}</text>')
+        bars.append(f'<text x="{_LABELS - 6}" y="{y + 14}" text-anchor="end">{name}</text>')
         for k, (field, colour) in enumerate((("cpu", "#36c"), ("mib", "#c93"))):
             value = median(ratio(found, name, field))
             width, top = min(400.0, value * 80), y + 13 * k - 4
             bars.append(
-                f'<rect x="124" y="{top}" width="{width:.0f}" height="11" fill="{colour}"/>'
-                f'<text x="{130 + width:.0f}" y="{top + 10}">{value:.2f}</text>'
+                f'<rect x="{_LABELS}" y="{top}" width="{width:.0f}" height="11" fill="{colour}"/>'
+                f'<text x="{_LABELS + 6 + width:.0f}" y="{top + 10}">{value:.2f}</text>'
             )
     height = 50 + 34 * len(found)
     title = f"{rows} invoices, whole process, relative to hand-written lines: CPU blue, peak memory"
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="580" height="{height}" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{_LABELS + 460}" height="{height}" '
         'font-family="sans-serif" font-size="11">'
         f'<text x="8" y="18">{title} brown</text>{"".join(bars)}</svg>\n'
     )
+
+
+def accounts(base: str, counts: Sequence[int], rows: int, count: int) -> list[Target]:
+    """Compare the command on many accounts with threads by hand, and it with itself on fewer."""
+    import tempfile
+
+    found: dict[str, list[Run]] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        commands = {}
+        for number in counts:
+            path = Path(folder) / f"{number}.ini"
+            endpoint = f"endpoint = {base}/{rows}/api.php\npassword_command = echo secret\n"
+            path.write_text(
+                "".join(f"[a{n}]\nusername = u{n}\n{endpoint}\n" for n in range(number))
+            )
+            command = [sys.executable, "-m", "tests.benchmark.candidates.accounts", str(path)]
+            commands[f"soapmail, {number} accounts"] = command
+        commands[f"by hand, {counts[-1]} accounts"] = python("accounts_by_hand", str(path))
+        found = rounds(commands, count)
+    print(f"### {counts[-1]} accounts, log in and list {rows} invoices each, {count} rounds\n")
+    heads = ["what", "CPU ms an account", "peak MiB"]
+    lines = []
+    for (name, runs), number in zip(found.items(), [*counts, counts[-1]], strict=True):
+        cpu, mib = (median([getattr(run, key) for run in runs]) for key in ("cpu", "mib"))
+        lines.append([name, f"{cpu / number * 1000:.2f}", f"{mib:.0f}"])
+    table(heads, lines)
+    few, many, hand = found
+    return [
+        Target("many accounts, CPU, of threads by hand", 1.10, median(ratio(found, many, "cpu", hand))),
+        Target(f"the same, peak memory, of that for {counts[0]}", 1.10, median(ratio(found, many, "mib", few))),
+    ]  # fmt: skip
 
 
 def machine() -> str:
@@ -327,6 +359,7 @@ def main() -> None:
                 per_row(grown, before, sizes[0], field) or math.nan  # few rows may cost nothing
             )
             targets.append(Target("the same, without the start of the process", 1.15, slope))
+        targets += accounts(base, [20, 40] if args.smallest else [100, 1000], small, least)
     if not args.smallest:
         targets.append(Target("wheel, KiB", 96, wheel_kib()))
     print("### targets\n")
