@@ -68,7 +68,7 @@ class Invoice:
 
     @property
     def amount(self) -> Decimal | None:
-        """The exact decimal that the server wrote, up to 15 digits, in ``invoices_currency``."""
+        """The exact value that the server wrote, up to 15 digits, in ``invoices_currency``."""
         from decimal import Decimal
 
         return None if self.invoices_amount is None else Decimal(repr(self.invoices_amount))

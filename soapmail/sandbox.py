@@ -566,10 +566,16 @@ def _array(rows: Sequence[Any], model: type[Any]) -> _Typed:
 
 def _struct(record: Any, kind: str | None = None) -> _Typed:
     content = "".join(
-        f'<{field.name} xsi:type="xsd:{_xsd(str(field.type))}">{_as_php(value)}</{field.name}>'
+        _cell(field.name, _xsd(str(field.type)), value)
         for field, value in zip(fields(record), astuple(record), strict=True)
     )
     return _Typed(f'xsi:type="{kind or _STRUCTS[type(record)]}"', content, True)
+
+
+def _cell(name: str, kind: str, value: Any) -> str:
+    if value is None:
+        return f'<{name} xsi:nil="true" xsi:type="xsd:{kind}"/>'
+    return f'<{name} xsi:type="xsd:{kind}">{_as_php(value)}</{name}>'
 
 
 def _xsd(annotation: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from soapmail import Client, LossyTextWarning, OperationFailed, OutcomeUnknown, SoapFault
+from soapmail import Client, Invoice, LossyTextWarning, OperationFailed, OutcomeUnknown, SoapFault
 from soapmail.envelope import Request
 from soapmail.sandbox import PASSWORD, SESSION_ID, USERNAME, Sandbox
 
@@ -160,6 +160,11 @@ def test_the_endpoint_takes_any_query_and_no_other_path(sandbox: Sandbox) -> Non
         urllib.request.urlopen(request)
     caught.value.close()
     assert caught.value.code == 404
+
+
+def test_a_field_that_is_none_arrives_as_none(sandbox: Sandbox, signed_in: Client) -> None:
+    sandbox.invoices = [Invoice(invoices_id=5), Invoice(5, "", 0.5)]
+    assert signed_in.get_client_invoices() == sandbox.invoices
 
 
 def test_clients_that_hang_up_are_not_told_of_and_defects_are(
