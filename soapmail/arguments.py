@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     F = TypeVar("F")
 
-_LONG_PASSWORD = 64 * 1024
+LONG_PASSWORD = 64 * 1024
 
 
 def text(name: str, value: str) -> str:
@@ -64,7 +64,7 @@ def password_from(environ: Mapping[str, str]) -> str:
 def _first_line(path: str) -> str:
     with open(path, "rb") as file:
         mode = os.fstat(file.fileno()).st_mode
-        line = file.readline(_LONG_PASSWORD).rstrip(b"\r\n")
+        line = file.readline(LONG_PASSWORD).rstrip(b"\r\n")
     if os.name == "posix" and mode & 0o044:
         from logging import getLogger
 

@@ -15,7 +15,7 @@ from concurrent.futures import Future
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
-from ..arguments import password_from
+from ..arguments import LONG_PASSWORD, password_from
 from ..client import Client
 from ..operations import ENDPOINT, takes_session
 from .codes import KNOWN, OK, UsageError, code_of, counted, words_of
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_LONG_PASSWORD = 64 * 1024
 _KEYS = ("username", "endpoint", "password_command")
 # Accounts that are done before it is their turn to be shown wait; so many for each job.
 _AHEAD = 4
@@ -266,10 +265,10 @@ def _line(where: str, process: subprocess.Popen[bytes], end: float, seconds: flo
         while piece:
             if not selector.select(max(0.0, end - time.monotonic())):
                 raise UsageError(f"{where}: did not end within {seconds:g} seconds (--timeout)")
-            piece = process.stdout.read(_LONG_PASSWORD)
+            piece = process.stdout.read(LONG_PASSWORD)
             printed += piece
-            if len(printed) > _LONG_PASSWORD:
-                raise UsageError(f"{where}: printed more than {_LONG_PASSWORD} bytes")
+            if len(printed) > LONG_PASSWORD:
+                raise UsageError(f"{where}: printed more than {LONG_PASSWORD} bytes")
     try:
         status = process.wait(max(0.0, end - time.monotonic()))
     except subprocess.TimeoutExpired:

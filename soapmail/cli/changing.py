@@ -68,16 +68,25 @@ def change(client: Client, do: Callable[[], T], show: Callable[[T], str]) -> T:
                 raise
             problem = f"it may or may not have happened; check before repeating: {stop}"
             raise OutcomeUnknown(problem) from None
-        try:
+        try:  # here and not in a function, at whose start a signal could come in between
             text = show(result)
-            if sys.__stdout__ is None:
-                raise OSError("stdout is closed")
-            if text:
-                print(text, flush=True)
+            put(f"{text}\n" if text else "")
         except Exception as error:
-            problem = getattr(error, "strerror", None) or str(error)
-            raise Unshown(f"it was done, and only the output failed ({problem})") from None
+            raise unshown(error) from None
         return result
+
+
+def put(text: str) -> None:
+    """Print a text, and know that it was written."""
+    if sys.__stdout__ is None:
+        raise OSError("stdout is closed")
+    print(text, end="", flush=True)
+
+
+def unshown(error: Exception, name: str = "", rest: str = "") -> Unshown:
+    """Say of what was done that only its output failed, between what names it and the rest."""
+    problem = getattr(error, "strerror", None) or str(error)
+    return Unshown(f"{name}it was done, and only the output failed ({problem}){rest}")
 
 
 def end_by(number: int) -> int:

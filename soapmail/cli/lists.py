@@ -11,7 +11,7 @@ from ..models import Invoice, MailService, Prepay
 from .codes import OK, NotFound, counted
 from .due import days_left, is_due_soon, is_overdue, today_of
 from .output import Column, Listing, Output, documented
-from .terminal import money, say, shown
+from .terminal import cost, money, say, shown
 
 if TYPE_CHECKING:
     import argparse
@@ -123,11 +123,7 @@ def _undated(args: argparse.Namespace, found: Sequence[Invoice]) -> int:
 
 def services(args: argparse.Namespace, reach: Reach) -> int:
     """List the mail services."""
-    output = Output(args, _SERVICES, named=reach.named)
-    for account, found in reach.each(lambda client: client.get_services()):
-        output.add(account, found)
-    output.end()
-    return reach.code()
+    return _all(args, reach, _SERVICES, lambda client: client.get_services())
 
 
 def service(args: argparse.Namespace, reach: Reach) -> int:
@@ -142,9 +138,19 @@ def service(args: argparse.Namespace, reach: Reach) -> int:
 
 def prepays(args: argparse.Namespace, reach: Reach) -> int:
     """List the prepaid balances."""
-    output = Output(args, _PREPAYS, named=reach.named)
-    for account, found in reach.each(lambda client: client.get_prepay_list()):
-        output.add(account, found)
+    return _all(args, reach, _PREPAYS, lambda client: client.get_prepay_list())
+
+
+def _all(
+    args: argparse.Namespace,
+    reach: Reach,
+    listing: Listing,
+    fetch: Callable[[Client], Sequence[Any]],
+) -> int:
+    """List the records of every account, each as it comes."""
+    output = Output(args, listing, named=reach.named)
+    for account, records in reach.each(fetch):
+        output.add(account, records)
     output.end()
     return reach.code()
 
@@ -215,7 +221,7 @@ def _invoice_listing(args: argparse.Namespace, today: date) -> Listing:
         Column("id", attrgetter("one.invoices_id"), number=True),
         Column("date", lambda row: _day(row.one.date)),
         Column("due date", lambda row: _day(row.one.due_date)),
-        Column("amount", _costs, number=True),
+        Column("amount", lambda row: cost(row.one), number=True),
         Column("paid", attrgetter("one.is_paid")),
         Column("service", attrgetter("one.invoices_service"), number=True),
         *(Column("status", one.get) for one in with_status),
@@ -228,10 +234,6 @@ def _invoice_listing(args: argparse.Namespace, today: date) -> Listing:
         lambda row: is_overdue(row.one, today),
         "overdue",
     )
-
-
-def _costs(row: _Listed) -> str:
-    return f"{money(row.one.amount)} {row.one.invoices_currency or ''}".strip()
 
 
 _SERVICES = Listing(

@@ -31,20 +31,19 @@ from ..payments import (
     settle as looked_up,
 )
 from .accounts import own_folder
-from .changing import stoppable
+from .changing import put, stoppable, unshown
 from .codes import (
     OK,
     REFUSED,
     Doubtful,
     NotFound,
     Stopped,
-    Unshown,
     UsageError,
     counted,
 )
 from .due import today_of
 from .output import Column, Listing, Output, aligned
-from .terminal import asked, confirm, day, has_terminal, money, say, shown, told
+from .terminal import asked, confirm, cost, day, has_terminal, money, say, shown, told
 
 if TYPE_CHECKING:
     import argparse
@@ -145,15 +144,10 @@ def _tell(args: argparse.Namespace, entry: Entry) -> None:
     if entry.result != "paid":
         say(f"{name}{entry.text}")
         return
-    text = shown(entry.text)
     try:
-        if sys.__stdout__ is None:
-            raise OSError("stdout is closed")
-        print(f"{name}{text}", flush=True)
+        put(f"{name}{shown(entry.text)}\n")
     except Exception as error:
-        problem = getattr(error, "strerror", None) or str(error)
-        words = f"{name}it was done, and only the output failed ({problem}){rest}"
-        raise Unshown(words) from None
+        raise unshown(error, name, rest) from None
 
 
 @contextmanager
@@ -216,7 +210,7 @@ def _question(args: argparse.Namespace, plan: Plan) -> str:
     if args.open:
         return f"pay {_sums(plan)} from the account's funds"
     (one,) = plan.invoices
-    about = told(_cost(one), day("due", one.due_date), one.invoices_description)
+    about = told(cost(one), day("due", one.due_date), one.invoices_description)
     return f"pay invoice {one.invoices_id}{about} from the account's funds"
 
 
@@ -227,7 +221,7 @@ def _show(plan: Plan) -> None:
         [
             shown(one.invoices_id),
             day("", one.due_date).strip() or "-",
-            _cost(one),
+            cost(one),
             shown(one.invoices_service),
             shown(one.invoices_description),
         ]
@@ -246,10 +240,6 @@ def _sums(plan: Plan) -> str:
         f"{money(sum_)} {currency}".strip() for currency, sum_ in plan.totals.items()
     )
     return f"{counted(len(plan.invoices), 'invoice')}, {sums or 'nothing'}"
-
-
-def _cost(one: Invoice) -> str:
-    return f"{money(one.amount)} {one.invoices_currency or ''}".strip()
 
 
 # --- the journal -----------------------------------------------------------------------------

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from datetime import datetime
     from decimal import Decimal
 
+    from ..models import Invoice
+
 
 def shown(value: object) -> str:
     """Write a value for a terminal: what could move its cursor is not passed on."""
@@ -32,6 +34,11 @@ def money(amount: Decimal | None) -> str:
         return "-"
     exponent = amount.as_tuple().exponent
     return f"{amount:.2f}" if isinstance(exponent, int) and exponent > -2 else f"{amount:f}"
+
+
+def cost(invoice: Invoice) -> str:
+    """Write what an invoice costs, with its currency."""
+    return f"{money(invoice.amount)} {invoice.invoices_currency or ''}".strip()
 
 
 def day(word: str, moment: datetime | None) -> str:
