@@ -9,7 +9,8 @@ from functools import partial
 from random import uniform
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from . import connection, decoding, redaction  # noqa: F401 - it says what is not installed
+from . import decoding, redaction
+from .deadline import Deadline, Expired
 from .document import Document
 from .envelope import Request, checked_name
 from .errors import (
@@ -22,19 +23,18 @@ from .errors import (
     TransportError,
     outcome_unknown,
 )
-from .exchange import Deadline, Exchange, Expired
 from .extract import scalar, warn_of_repairs
 from .operations import changes, may_change, takes_session
-from .outcome import Outcome
-from .process import Login, clocks
-from .transport import phrase
+from .session import Login, Outcome, clocks
+from .transport.delivery import Exchange
+from .transport.failures import phrase
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from .envelope import Value
-    from .process import Setup
-    from .transport import Response
+    from .session import Setup
+    from .transport.response import Response
 
 T = TypeVar("T")
 

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from .call import Call
     from .document import Document
     from .envelope import Value
-    from .observed import ObservedExchange
-    from .process import Setup
+    from .observe import ObservedExchange
+    from .session import Setup
 
     T = TypeVar("T")
 
@@ -154,7 +154,7 @@ class Client:
             setup.transport.close()
 
     def __getstate__(self) -> dict[str, Any]:
-        from .process import known_login
+        from .session import known_login
 
         # The connections are of this process, and so is the clock of the session's age.
         login = known_login(self._setups, self._session_id)
@@ -382,7 +382,7 @@ class Client:
             try:
                 self._check_open()
                 from . import call as made
-                from .process import setup_of
+                from .session import setup_of
 
                 make = made.documented if template else made.any_other
                 setup = setup_of(self._setups, self._options, self._session_id)

@@ -13,7 +13,7 @@ from . import patterns
 from .errors import ResponseError
 
 if TYPE_CHECKING:
-    from .exchange import Deadline
+    from .deadline import Deadline
     from .letters import Letters
 
 _END = 32 * 1024

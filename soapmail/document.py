@@ -14,8 +14,8 @@ from .references import References, has_references
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from .deadline import Deadline
     from .decoding import Text
-    from .exchange import Deadline
 
 # Small enough that the rows of one chunk stay in the processor's cache.
 _CHUNK = 32 * 1024

@@ -11,6 +11,7 @@ from itertools import islice
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from .deadline import Deadline
 from .decoding import decode
 from .document import Document, Malformed
 from .element import (
@@ -27,7 +28,6 @@ from .element import (
     value,
 )
 from .errors import NO_FIELDS, OperationFailed, ResponseError, SoapMailError
-from .exchange import Deadline
 from .patterns import URL
 from .redaction import outgoing
 

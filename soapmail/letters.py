@@ -34,7 +34,7 @@ from .errors import ResponseError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .exchange import Deadline
+    from .deadline import Deadline
 
 _PIECE = 32 * 1024
 _DECLARING = 1024  # in which a declaration counts

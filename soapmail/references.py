@@ -11,7 +11,7 @@ from .element import XPath, attribute, etree, local_name, name_types, spaces_of
 from .errors import ResponseError
 
 if TYPE_CHECKING:
-    from .exchange import Deadline
+    from .deadline import Deadline
 
 _DEPTH = 64
 # What references may add to a response: some, and to a large one as much as ten times its size.

@@ -21,8 +21,8 @@ from .element import (
 from .errors import ResponseError
 
 if TYPE_CHECKING:
+    from .deadline import Deadline
     from .document import Document, Part
-    from .exchange import Deadline
 
 _DEPTH = 64
 _INTS = frozenset(

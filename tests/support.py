@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from xml.sax.saxutils import escape
 
 from soapmail import Client, Invoice, models
+from soapmail.deadline import Deadline
 from soapmail.decoding import decode
 from soapmail.document import Document
-from soapmail.exchange import Deadline
 from soapmail.sandbox import SESSION_ID
 
 if TYPE_CHECKING:

@@ -10,9 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from soapmail import (
-    Client,
-)
+from soapmail import Client
 
 from .support import (
     METHODS,

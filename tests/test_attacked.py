@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from soapmail import ResponseError
+from soapmail.deadline import Deadline, Expired
 from soapmail.decoding import decode
 from soapmail.document import Document
-from soapmail.exchange import Deadline, Expired
 from soapmail.extract import rows, status, strings, url
 from soapmail.models import Status
 from soapmail.values import by_type

@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from soapmail import Invoice, ResponseError, decoding
-from soapmail.exchange import Deadline, Expired
+from soapmail.deadline import Deadline, Expired
 from soapmail.extract import rows, table
 
 from .support import (

@@ -17,12 +17,16 @@ import soapmail
 from .support import CHANGING
 
 PACKAGE = Path(soapmail.__file__).parent
-MODULES = sorted(path.stem for path in PACKAGE.glob("*.py") if path.stem != "__main__")
+MODULES = sorted(
+    ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
+    for path in PACKAGE.rglob("*.py")
+    if path.stem != "__main__"
+)
 WITH_EXAMPLES = {"__init__", "client", "models", "extract", "sandbox"}
 
 
 def module(name: str) -> Any:
-    return soapmail if name == "__init__" else importlib.import_module(f"soapmail.{name}")
+    return importlib.import_module(f"soapmail.{name}".removesuffix(".__init__"))
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -65,5 +69,6 @@ def test_the_pages_of_the_tests_name_tests_that_are_there() -> None:
     for file, name in named:
         if not file and name in ("test_process", "test_connection"):
             continue
-        text = (Path(__file__).parent / f"{file or 'test_process'}.py").read_text()
+        (path,) = Path(__file__).parent.rglob(f"{file or 'test_process'}.py")
+        text = path.read_text()
         assert re.search(rf"^(?:def|class) {name}\b", text, re.MULTILINE), (file, name)

@@ -359,7 +359,7 @@ def test_a_certificate_that_ends_soon_is_noted() -> None:
 
 def test_unreadable_rows_have_no_fields() -> None:
     from soapmail import Invoice
-    from soapmail.observed import ObservedExchange
+    from soapmail.observe import ObservedExchange
 
     one = ObservedExchange("x", 1, b"", 200, "", "", [], b"no", 0.0, [], None)
     assert doctor._fields(one, Invoice) == []

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-    from soapmail.observed import ObservedExchange
+    from soapmail.observe import ObservedExchange
 
 SECRETS = (PASSWORD, SESSION_ID)
 

@@ -17,8 +17,8 @@ from soapmail import (
     Status,
     extract,
 )
+from soapmail.deadline import Deadline
 from soapmail.decoding import has_envelope
-from soapmail.exchange import Deadline
 from soapmail.extract import integer, rows, scalar, status, strings, struct, url
 from soapmail.values import by_type
 

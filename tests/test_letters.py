@@ -10,8 +10,8 @@ from collections.abc import Sequence
 import pytest
 
 from soapmail import Invoice, ResponseError
+from soapmail.deadline import Deadline
 from soapmail.decoding import decode
-from soapmail.exchange import Deadline
 from soapmail.extract import rows, table
 
 from .support import document, envelope, invoices_answer, many_rows, text_answer

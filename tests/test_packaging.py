@@ -101,7 +101,12 @@ def test_the_wheel_holds_the_package_the_templates_and_nothing_else(wheel: Path)
 def test_what_has_to_be_vendored_is_small(tmp_path: Path) -> None:
     """A copy needs neither the command nor the sandbox, payments by a plan or observers."""
     core = tmp_path / "core.zip"
-    files = [path for path in (ROOT / "soapmail").glob("*.py") if path.stem not in OPTIONAL]
+    package = ROOT / "soapmail"
+    files = [
+        path
+        for path in package.rglob("*.py")
+        if path.relative_to(package).with_suffix("").parts[0] not in OPTIONAL
+    ]
     files += (ROOT / "templates").glob("*.xml")
     with zipfile.ZipFile(core, "w", zipfile.ZIP_DEFLATED) as archive:
         for path in files:
@@ -110,7 +115,7 @@ def test_what_has_to_be_vendored_is_small(tmp_path: Path) -> None:
     assert core.stat().st_size <= 65 * 1024
 
 
-OPTIONAL = {"cli", "journal", "observed", "payments", "sandbox", "__main__"}
+OPTIONAL = {"cli", "journal", "payments", "sandbox", "__main__"}
 
 
 def test_a_copy_without_what_is_optional_does_the_main_job(
@@ -118,9 +123,12 @@ def test_a_copy_without_what_is_optional_does_the_main_job(
 ) -> None:
     shutil.copytree(ROOT / "soapmail", tmp_path / "soapmail", ignore=IGNORED)
     shutil.copytree(ROOT / "templates", tmp_path / "templates")
-    for name in OPTIONAL - {"cli"}:
-        (tmp_path / "soapmail" / f"{name}.py").unlink()
-    shutil.rmtree(tmp_path / "soapmail" / "cli")
+    for name in OPTIONAL:
+        path = tmp_path / "soapmail" / name
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.with_suffix(".py").unlink()
     program = (
         "import sys; sys.path.insert(0, sys.argv[1]); from soapmail import Client, __file__ as at\n"
         "assert at.startswith(sys.argv[1])\n"
@@ -337,7 +345,7 @@ def test_it_runs_out_of_a_zip(wheel: Path, tmp_path: Path, beside: bool) -> None
     archive = tmp_path / f"{ODD}.zip"
     if beside:
         with zipfile.ZipFile(archive, "w") as made:
-            for path in (*(ROOT / "soapmail").glob("*.py"), *(ROOT / "templates").glob("*.xml")):
+            for path in (*(ROOT / "soapmail").rglob("*.py"), *(ROOT / "templates").glob("*.xml")):
                 made.write(path, str(path.relative_to(ROOT)))
     else:
         shutil.copy(wheel, archive)

@@ -37,7 +37,7 @@ from soapmail import (
     TransportError,
     decoding,
 )
-from soapmail.exchange import Expired
+from soapmail.deadline import Expired
 from soapmail.extract import rows
 from soapmail.sandbox import PASSWORD, USERNAME
 
@@ -623,7 +623,7 @@ class Clocks:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.awake, self.wall = 5000.0, 1.7e9
-        monkeypatch.setattr("soapmail.process.time", self)
+        monkeypatch.setattr("soapmail.session.time", self)
 
     def monotonic(self) -> float:
         return self.awake

@@ -419,9 +419,16 @@ def test_the_table_of_exit_codes_is_that_of_the_command() -> None:
     assert rows[:8] == re.findall(r"^  (\d+) +(.+)$", parser._CODES, re.MULTILINE)
 
 
-def imported(path: Path) -> set[str]:
-    """List the modules beside a file, or beside the folder of a file, that it imports to run."""
-    level = 1 if path.parent.name == "soapmail" else 2
+PACKAGE = ROOT / "soapmail"
+
+
+def room_of(path: Path) -> str:
+    """Return the folder of the package that a module is in, or the name of one at its top."""
+    return path.relative_to(PACKAGE).with_suffix("").parts[0]
+
+
+def imported_rooms(path: Path) -> set[str]:
+    """Return the other rooms that a module imports from when it runs."""
     tree = ast.parse(path.read_text())
     typing_only = {
         child
@@ -429,31 +436,35 @@ def imported(path: Path) -> set[str]:
         if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
         for child in ast.walk(node)
     }
-    found = {
-        (node.module or name.name).partition(".")[0]
-        for node in ast.walk(tree)
-        if isinstance(node, ast.ImportFrom) and node.level == level and node not in typing_only
-        for name in node.names
-    }
-    return found - {"__version__"}
+    folders = path.relative_to(PACKAGE).parent.parts
+    rooms = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.level and node not in typing_only:
+            outer = folders[: len(folders) - node.level + 1]
+            inner = node.module.split(".") if node.module else [name.name for name in node.names]
+            rooms |= {outer[0]} if outer else set(inner if node.module is None else inner[:1])
+    return rooms - {room_of(path), "__version__"}
 
 
-def test_the_picture_of_the_modules_is_true_and_points_down() -> None:
+def test_the_picture_of_the_rooms_is_true_and_points_down() -> None:
     drawn: dict[str, set[str]] = {}
-    for line in marked("modules").splitlines():
-        module, _, targets = line.partition("->")
-        drawn[module.strip()] = set(targets.split())
-    package = ROOT / "soapmail"
-    modules = {path.stem for path in package.glob("*.py")} - {"__init__", "__main__"}
-    found = {name: imported(package / f"{name}.py") for name in modules}
-    found["cli"] = set().union(*map(imported, (package / "cli").glob("*.py")))
+    for line in marked("rooms").splitlines():
+        room, _, below = line.partition("->")
+        drawn[room.strip()] = set(below.split())
+    found: dict[str, set[str]] = {}
+    for path in PACKAGE.rglob("*.py"):
+        found.setdefault(room_of(path), set()).update(imported_rooms(path))
+    for outside in ("__init__", "__main__"):
+        del found[outside]
+    for room in sorted(found):
+        print(f"{room:10} -> {' '.join(sorted(found[room]))}".removesuffix("-> ").rstrip())
     assert drawn == found
     above: set[str] = set()
-    for module, below in drawn.items():
-        above.add(module)
-        assert not below & above, module
-    jobs = re.findall(r"^\| `(\w+)` \| [^|]+ \|$", LIBRARY, re.MULTILINE)
-    assert set(jobs) >= modules
+    for room, below_it in drawn.items():
+        above.add(room)
+        assert not below_it & above, room
+    jobs = re.findall(r"^\| `(\w+)/?` \| [^|]+ \|$", LIBRARY, re.MULTILINE)
+    assert set(jobs) >= set(found)
 
 
 # --- a new operation ---------------------------------------------------------------------------------

@@ -21,8 +21,8 @@ from soapmail import (
     Status,
     TransportError,
 )
-from soapmail.exchange import Deadline
-from soapmail.process import Login, Session
+from soapmail.deadline import Deadline
+from soapmail.session import Login, Session
 
 from .support import (
     CHANGING,
@@ -189,8 +189,8 @@ def test_an_empty_list_from_an_old_session_is_checked_with_a_new_one(
 ) -> None:
     now = 1000.0  # whole numbers, so that differences are exact
     clock = [now]
-    monkeypatch.setattr("soapmail.process.time.monotonic", lambda: clock[0])
-    monkeypatch.setattr("soapmail.process.time.time", lambda: clock[0] + 1e9)
+    monkeypatch.setattr("soapmail.session.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("soapmail.session.time.time", lambda: clock[0] + 1e9)
     add(http, LOGIN, EMPTY)
     one = client(timeout=10_000)
     assert one.get_client_invoices() == []

@@ -225,7 +225,7 @@ class Calls(RuleBasedStateMachine):
         import time
 
         wall = time.time
-        self.patch.setattr("soapmail.process.time.time", lambda: wall() + 40_000)
+        self.patch.setattr("soapmail.session.time.time", lambda: wall() + 40_000)
 
     @rule()
     def the_sessions_expire(self) -> None:

@@ -20,11 +20,11 @@ from urllib3.exceptions import HTTPError
 
 from .. import models
 from ..client import Client
+from ..deadline import Deadline
 from ..decoding import decode
 from ..document import Document
 from ..envelope import parameters_of
 from ..errors import AuthenticationError, OperationFailed, SoapFault, SoapMailError
-from ..exchange import Deadline
 from ..operations import checked_endpoint
 from ..sandbox import imitated
 from ..values import by_type
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Iterator, Mapping
 
-    from ..observed import ObservedExchange
+    from ..observe import ObservedExchange
     from .accounts import Reach
 
 _OK, _NOTE, _WRONG = "ok", "note", "WRONG"

@@ -15,7 +15,7 @@ from ..patterns import is_count
 from .codes import UsageError
 
 if TYPE_CHECKING:
-    from ..observed import ObservedExchange
+    from ..observe import ObservedExchange
 
 _RESPONSE = rb"<(?:[\w.-]+:)?([\w.-]+)Response[\s/>]"
 _NUMBERED = r"\d+_(\w+?)(?:_\d+)?"

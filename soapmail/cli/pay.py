@@ -27,20 +27,10 @@ from ..payments import (
     pay_open,
     plan_of,
 )
-from ..payments import (
-    settle as looked_up,
-)
+from ..payments import settle as looked_up
 from .accounts import own_folder
 from .changing import put, stoppable, unshown
-from .codes import (
-    OK,
-    REFUSED,
-    Doubtful,
-    NotFound,
-    Stopped,
-    UsageError,
-    counted,
-)
+from .codes import OK, REFUSED, Doubtful, NotFound, Stopped, UsageError, counted
 from .due import today_of
 from .output import Column, Listing, Output, aligned
 from .terminal import asked, confirm, cost, day, has_terminal, money, say, shown, told

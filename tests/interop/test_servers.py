@@ -21,8 +21,8 @@ from soapmail import (
     SoapFault,
     Status,
 )
-from soapmail.process import Login
 from soapmail.sandbox import PASSWORD, SESSION_ID, USERNAME
+from soapmail.session import Login
 
 from ..support import METHODS
 from .peers import needs_perl, needs_php, perl_server, php_server

@@ -15,8 +15,8 @@ from soapmail import Client, Invoice, OutcomeUnknown, TransportError
 from soapmail.extract import rows
 from soapmail.sandbox import PASSWORD, USERNAME
 
-from .faulty import Faulty, Request, certified, normal
-from .support import DATA, many_rows
+from ..faulty import Faulty, Request, certified, normal
+from ..support import DATA, many_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -28,8 +28,8 @@ from soapmail import (
 )
 from soapmail.sandbox import PASSWORD, USERNAME
 
-from .faulty import Faulty, Hangup, Request, after_login, certified, normal
-from .support import (
+from ..faulty import Faulty, Hangup, Request, after_login, certified, normal
+from ..support import (
     CHANGING,
     DATA,
     LIST,

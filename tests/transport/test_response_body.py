@@ -14,18 +14,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 
-from soapmail import (
-    Client,
-    Invoice,
-    OutcomeUnknown,
-    ResponseError,
-    SoapMailError,
-    TransportError,
-)
+from soapmail import Client, Invoice, OutcomeUnknown, ResponseError, SoapMailError, TransportError
 from soapmail.extract import rows
 
-from .faulty import Faulty, Hangup, Request, after_login, normal
-from .support import (
+from ..faulty import Faulty, Hangup, Request, after_login, normal
+from ..support import (
     LIST,
     many_rows,
     recorded,
@@ -71,7 +64,7 @@ def test_bytes_behind_the_count_may_come_later() -> None:
 def test_bytes_that_are_really_gone_are_an_error(
     close: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("soapmail.body._AFTER_COUNT", 0.1)
+    monkeypatch.setattr("soapmail.transport.response_body._AFTER_COUNT", 0.1)
     cut = len(ACCENTS) - 800
     handler = counted(ACCENTS[:cut], cut, close=close)
     with Faulty(handler) as server, pytest.raises(ResponseError, match="cut off|mismatch|not well"):
@@ -80,7 +73,7 @@ def test_bytes_that_are_really_gone_are_an_error(
 
 
 def test_closing_tags_that_are_gone_are_added(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("soapmail.body._AFTER_COUNT", 0.1)
+    monkeypatch.setattr("soapmail.transport.response_body._AFTER_COUNT", 0.1)
     with Faulty(counted(FULL[:-20], len(FULL) - 20)) as server:
         assert len(client(server).get_client_invoices()) == 12
 
@@ -89,7 +82,7 @@ def test_closing_tags_that_are_gone_are_added(monkeypatch: pytest.MonkeyPatch) -
 def test_a_count_that_is_too_large_is_the_whole_answer(
     close: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("soapmail.body._AFTER_END", 0.1)
+    monkeypatch.setattr("soapmail.transport.response_body._AFTER_END", 0.1)
     with Faulty(counted(FULL, len(FULL) + 50, close=close)) as server:
         one = client(server)
         assert len(one.get_client_invoices()) == len(one.get_client_invoices()) == 12
@@ -100,7 +93,7 @@ def test_a_count_that_is_too_large_is_the_whole_answer(
 def test_what_is_wrong_in_a_whole_answer_is_no_broken_connection(
     close: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("soapmail.body._AFTER_END", 0.1)
+    monkeypatch.setattr("soapmail.transport.response_body._AFTER_END", 0.1)
     wrong = FULL.replace(b">7514880<", b">12a<")
     words = "row 1, invoices_id: not a valid int: '12a'"
     handler = counted(wrong, len(wrong) + 50, close=close)
@@ -113,7 +106,7 @@ def test_what_is_wrong_in_a_whole_answer_is_no_broken_connection(
 def test_no_count_and_no_end_is_the_whole_answer_once_the_envelope_is(
     end: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("soapmail.body._AFTER_END", 0.2)
+    monkeypatch.setattr("soapmail.transport.response_body._AFTER_END", 0.2)
 
     def handler(request: Request) -> None:
         request.answer(FULL, count=None)
@@ -325,7 +318,7 @@ def test_an_answer_over_the_limit_keeps_its_status() -> None:
 
 def test_an_envelope_that_begins_late_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """Bytes behind the count are read as long as an envelope has begun, in UTF-16 too."""
-    monkeypatch.setattr("soapmail.body._AFTER_COUNT", 5.0)
+    monkeypatch.setattr("soapmail.transport.response_body._AFTER_COUNT", 5.0)
     body = FULL.decode().encode("utf-16")
 
     def late(request: Request) -> None:
@@ -362,11 +355,11 @@ def test_how_long_is_waited_goes_by_whether_the_envelope_is_whole(
     started = time.monotonic()
     with Faulty(handler) as server:
         one = client(server, session_id="given", retries=0)
-        monkeypatch.setattr("soapmail.body._AFTER_END", 0.1)
-        monkeypatch.setattr("soapmail.body._AFTER_COUNT", 30)
+        monkeypatch.setattr("soapmail.transport.response_body._AFTER_END", 0.1)
+        monkeypatch.setattr("soapmail.transport.response_body._AFTER_COUNT", 30)
         assert len(one.get_services()) == 12
-        monkeypatch.setattr("soapmail.body._AFTER_END", 30)
-        monkeypatch.setattr("soapmail.body._AFTER_COUNT", 0.1)
+        monkeypatch.setattr("soapmail.transport.response_body._AFTER_END", 30)
+        monkeypatch.setattr("soapmail.transport.response_body._AFTER_COUNT", 0.1)
         with pytest.raises(ResponseError, match="not well-formed"):
             one.get_client_invoices()
     assert time.monotonic() - started < 5

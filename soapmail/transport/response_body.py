@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING
 
 import urllib3
 
-from . import patterns
+from .. import patterns
+from ..deadline import Deadline
 from .connection import source_of
-from .exchange import Deadline, TimeUp, is_foreign
+from .delivery import TimeUp, is_foreign
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import requests
 
-    from .exchange import Exchange
+    from .delivery import Exchange
 
 BREAKS = (OSError, http.client.HTTPException, urllib3.exceptions.HTTPError)
 

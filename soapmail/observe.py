@@ -12,7 +12,7 @@ from .redaction import STARS, hidden, without_tokens
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
-    from .transport import Response
+    from .transport.response import Response
 
 _log = logging.getLogger("soapmail")
 _WIDE = {

@@ -14,16 +14,19 @@ import urllib3
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
-from soapmail import Client, ResponseError, TransportError, connection
-from soapmail.connection import line, source_of
-from soapmail.exchange import Deadline, Exchange, TimeUp, is_foreign
+from soapmail import Client, ResponseError, TransportError
+from soapmail.deadline import Deadline
+from soapmail.transport import connection
+from soapmail.transport.adapter import _Slots, line
+from soapmail.transport.connection import source_of
+from soapmail.transport.delivery import Exchange, TimeUp, is_foreign
 
-from .faulty import Faulty, Hangup, Request, normal
+from ..faulty import Faulty, Hangup, Request, normal
 
 
 def test_what_is_reached_into_is_listed() -> None:
-    page = (Path(__file__).parent / "README.md").read_text()
-    listed = page.partition("What `soapmail/connection.py` reaches into")[2]
+    page = (Path(__file__).parents[1] / "README.md").read_text()
+    listed = page.partition("What `soapmail/transport/` reaches into")[2]
     for name in ("pools", "pool_classes_by_scheme", "_new_conn", "_dns_host", "_fp", "response_class", "makefile", "QueueCls", "_tunnel", "defects", "_payload"):  # fmt: skip
         assert f"`{name}`" in listed
 
@@ -131,10 +134,10 @@ def test_all_addresses_of_a_host_share_one_time(monkeypatch: pytest.MonkeyPatch)
         raise TimeoutError
 
     now = [100.0]
-    monkeypatch.setattr("soapmail.exchange.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("soapmail.deadline.time.monotonic", lambda: now[0])
     found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (f"127.0.0.{n}", 9)) for n in (1, 2)]
-    monkeypatch.setattr("soapmail.connection.socket.getaddrinfo", lambda *args: found)
-    monkeypatch.setattr("soapmail.connection.create_connection", never)
+    monkeypatch.setattr("soapmail.transport.connection.socket.getaddrinfo", lambda *args: found)
+    monkeypatch.setattr("soapmail.transport.connection.create_connection", never)
     made = line(HTTPAdapter())
     made.exchange = Exchange(Deadline(8))
     pool = made.poolmanager.connection_from_url("http://localhost:9/")
@@ -151,7 +154,7 @@ def test_the_next_address_is_tried_where_one_refuses(monkeypatch: pytest.MonkeyP
         names = hosts if host == "localhost" else [host]
         return [found for name in names for found in real(name, port, *args)]
 
-    monkeypatch.setattr("soapmail.connection.socket.getaddrinfo", two)
+    monkeypatch.setattr("soapmail.transport.connection.socket.getaddrinfo", two)
     with Faulty(normal) as server:
         endpoint = f"http://localhost:{server.port}/"
         with Client("u", "p", endpoint=endpoint, retries=0) as one:
@@ -178,9 +181,10 @@ def test_an_address_that_times_out_by_itself_is_not_the_last(
 
     real = socket.getaddrinfo
     monkeypatch.setattr(
-        "soapmail.connection.socket.getaddrinfo", lambda *args: [*real(*args), *real(*args)]
+        "soapmail.transport.connection.socket.getaddrinfo",
+        lambda *args: [*real(*args), *real(*args)],
     )
-    monkeypatch.setattr("soapmail.connection.create_connection", first_times_out)
+    monkeypatch.setattr("soapmail.transport.connection.create_connection", first_times_out)
     with Faulty(normal) as server:
         with Client("u", "p", endpoint=server.endpoint, retries=0) as one:
             assert len(one.get_client_invoices()) == 12
@@ -188,7 +192,7 @@ def test_an_address_that_times_out_by_itself_is_not_the_last(
 
 
 def test_a_name_without_an_address_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("soapmail.connection.socket.getaddrinfo", lambda *args: [])
+    monkeypatch.setattr("soapmail.transport.connection.socket.getaddrinfo", lambda *args: [])
     made = line(HTTPAdapter())
     made.exchange = Exchange(Deadline(8))
     one = made.poolmanager.connection_from_url("http://127.0.0.1:9/")._new_conn()
@@ -210,7 +214,7 @@ def test_a_stream_may_be_closed_twice() -> None:
 
 def test_the_slots_of_a_pool_are_those_of_a_queue() -> None:
     """``QueueCls``: what a pool of urllib3 asks of it, and no lock."""
-    kept = connection._Slots(1)
+    kept = _Slots(1)
     with pytest.raises(queue.Empty):
         kept.get(block=False)
     kept.put(None)
@@ -219,7 +223,7 @@ def test_the_slots_of_a_pool_are_those_of_a_queue() -> None:
     assert kept.get(block=True, timeout=1) == 5
     made = line(HTTPAdapter())
     pool: Any = made.poolmanager.connection_from_url("http://127.0.0.1/")
-    assert type(pool.pool) is connection._Slots
+    assert type(pool.pool) is _Slots
 
 
 def test_what_cannot_be_parsed_of_the_headers_is_not_logged(

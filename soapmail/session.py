@@ -9,14 +9,22 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .errors import TransportError
-from .transport import Transport
+from .errors import (
+    NO_FIELDS,
+    OperationFailed,
+    ResponseError,
+    SoapFault,
+    SoapMailError,
+    TransportError,
+)
+from .transport.transport import Transport
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-    from .exchange import Deadline, Exchange
-    from .observed import Observer
+    from .deadline import Deadline
+    from .observe import Observer
+    from .transport.delivery import Exchange
 
 # What a session of this age, in seconds, answers in doubt is meant as it stands.
 _FRESH = 600.0
@@ -118,7 +126,47 @@ def _made(options: dict[str, Any], login: Login | None) -> Setup:
     watched = options["on_exchange"]
     observer = None
     if watched is not None:
-        from .observed import Observer
+        from .observe import Observer
 
         observer = Observer(watched)
     return Setup(transport, Session(login), **options["calls"], observer=observer)
+
+
+class Outcome(NamedTuple):
+    """What one attempt came to: a value, or an error that says why there is none."""
+
+    value: Any = None
+    error: SoapMailError | None = None
+    # Whether the same request may well work a moment later, and when the server asks for it.
+    transient: bool = False
+    retry_after: float | None = None
+    # What had to be put right in a response that is believed.
+    repairs: Sequence[str] = ()
+
+    def is_refused(self) -> bool:
+        """Tell whether the response says in words that the session is not valid."""
+        words: object = None
+        if isinstance(self.error, SoapFault):
+            words = self.error.text
+        elif isinstance(self.error, OperationFailed):
+            words = self.error.status_text
+        elif isinstance(self.value, dict):
+            status = self.value.get("status")
+            if isinstance(status, str) and status.strip().encode().lower() != b"ok":
+                words = self.value.get("status_text")
+        return isinstance(words, str) and "invalid session" in words.lower()
+
+    def is_unserializable(self) -> bool:
+        """Tell whether it is the fault for a refused session, or for what does not exist."""
+        fault = self.error
+        return isinstance(fault, SoapFault) and "unable to serialize result" in fault.text.lower()
+
+    def is_empty(self) -> bool:
+        """Tell whether it is a list of no rows, as of a refused session or an empty account."""
+        return self.error is None and self.value == []
+
+    def is_doubtful(self) -> bool:
+        """Tell whether the response may mean a refused session, or just what it says."""
+        if isinstance(self.error, ResponseError):
+            return self.error.problem == NO_FIELDS
+        return self.is_unserializable() or (self.error is None and self.value in ([], {}))

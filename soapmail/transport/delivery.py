@@ -2,36 +2,13 @@
 
 from __future__ import annotations
 
-import math
-import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import http.client
 
+    from ..deadline import Deadline
     from .connection import Stream
-
-
-class Expired(Exception):
-    """The time of a call is up while a response is being read."""
-
-
-class Deadline:
-    """The end of one call, by the monotonic clock; without seconds there is none."""
-
-    __slots__ = ("_end",)
-
-    def __init__(self, seconds: float = math.inf) -> None:
-        self._end = time.monotonic() + seconds
-
-    def left(self) -> float:
-        """Give the seconds that are left; zero or less: none."""
-        return self._end - time.monotonic()
-
-    def check(self) -> None:
-        """Raise Expired where no time is left."""
-        if self.left() <= 0:
-            raise Expired
 
 
 class Exchange:

@@ -1,0 +1,1 @@
+"""The tests of one request to one response."""
