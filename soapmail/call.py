@@ -9,10 +9,8 @@ from functools import partial
 from random import uniform
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from . import decoding, redaction
+from . import redaction
 from .deadline import Deadline, Expired
-from .document import Document
-from .envelope import Request, checked_name
 from .errors import (
     AuthenticationError,
     OperationFailed,
@@ -26,14 +24,17 @@ from .errors import (
 from .extract import scalar, warn_of_repairs
 from .operations import changes, may_change, takes_session
 from .session import Login, Outcome, clocks
+from .soap import repair as decoding
+from .soap.document import Document
+from .soap.envelope import Request, checked_name
 from .transport.delivery import Exchange
 from .transport.failures import phrase
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from .envelope import Value
     from .session import Setup
+    from .soap.envelope import Value
     from .transport.response import Response
 
 T = TypeVar("T")

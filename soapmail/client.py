@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     import requests
 
     from .call import Call
-    from .document import Document
-    from .envelope import Value
     from .observe import ObservedExchange
     from .session import Setup
+    from .soap.document import Document
+    from .soap.envelope import Value
 
     T = TypeVar("T")
 
@@ -351,7 +351,7 @@ class Client:
 
         OutcomeUnknown: look at the account before you repeat it.
         """
-        from .values import by_type
+        from .soap.dynamic import by_type
 
         return self._run(operation, parameters, by_type, template=False)
 

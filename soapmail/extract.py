@@ -12,31 +12,21 @@ from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from .deadline import Deadline
-from .decoding import decode
-from .document import Document, Malformed
-from .element import (
-    XPath,
-    all_sent,
-    cell,
-    check_count,
-    column,
-    is_nil,
-    no_simple_type,
-    no_text,
-    no_text_inside,
-    type_of_items,
-    value,
-)
 from .errors import NO_FIELDS, OperationFailed, ResponseError, SoapMailError
 from .patterns import URL
 from .redaction import outgoing
+from .soap.arrays import all_sent, check_count, type_of_items
+from .soap.document import Document, Malformed
+from .soap.element import XPath, is_nil, no_simple_type, no_text, no_text_inside
+from .soap.repair import decode
+from .soap.scalars import cell, column, value
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from lxml import etree
 
-    from .document import Part
+    from .soap.document import Part
 
 M = TypeVar("M")
 

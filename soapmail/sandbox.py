@@ -17,8 +17,8 @@ from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
 from . import models
-from .envelope import parameters_of
 from .patterns import is_count
+from .soap.envelope import parameters_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from soapmail import Invoice, SoapMailError, Status
 from soapmail.extract import scalar, status, strings, struct, table, url
 from soapmail.redaction import hidden
-from soapmail.values import by_type
+from soapmail.soap.dynamic import by_type
 
 from .support import LIST, array_xml, document, envelope, row_xml, text_answer
 

@@ -17,9 +17,9 @@ from xml.sax.saxutils import escape
 
 from soapmail import Client, Invoice, models
 from soapmail.deadline import Deadline
-from soapmail.decoding import decode
-from soapmail.document import Document
 from soapmail.sandbox import SESSION_ID
+from soapmail.soap.document import Document
+from soapmail.soap.repair import decode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from soapmail.cli import doctor
-from soapmail.envelope import parameters_of
 from soapmail.sandbox import Sandbox, imitated
+from soapmail.soap.envelope import parameters_of
 
 from .faulty import Faulty, Hangup, Request
 from .support import DATA, OPERATIONS, ROOT, recorded

@@ -18,9 +18,9 @@ from soapmail import (
     extract,
 )
 from soapmail.deadline import Deadline
-from soapmail.decoding import has_envelope
 from soapmail.extract import integer, rows, scalar, status, strings, struct, url
-from soapmail.values import by_type
+from soapmail.soap.dynamic import by_type
+from soapmail.soap.repair import has_envelope
 
 from .support import (
     LIST,

@@ -35,11 +35,11 @@ from soapmail import (
     SoapFault,
     SoapMailError,
     TransportError,
-    decoding,
 )
 from soapmail.deadline import Expired
 from soapmail.extract import rows
 from soapmail.sandbox import PASSWORD, USERNAME
+from soapmail.soap import repair as decoding
 
 from .faulty import Faulty, Hangup, Request, after_login, certified, normal
 from .support import (
@@ -361,7 +361,7 @@ def test_any_exception_after_a_byte_left_is_an_unknown_outcome(
 ) -> None:
     with Faulty(after_login(paid)) as server, client(server) as one:
         one.login()
-        monkeypatch.setattr("soapmail.decoding.decode", lambda *args: throw(error)())
+        monkeypatch.setattr("soapmail.soap.repair.decode", lambda *args: throw(error)())
         with pytest.raises(OutcomeUnknown, match=f"check before repeating: {type(error).__name__}"):
             one.make_payment(5)
         with pytest.raises(type(error)):

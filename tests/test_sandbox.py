@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from soapmail import Client, Invoice, LossyTextWarning, OperationFailed, OutcomeUnknown, SoapFault
-from soapmail.envelope import Request
 from soapmail.sandbox import PASSWORD, SESSION_ID, USERNAME, Sandbox
+from soapmail.soap.envelope import Request
 
 from .support import (
     CONTRACT,

@@ -21,13 +21,13 @@ from urllib3.exceptions import HTTPError
 from .. import models
 from ..client import Client
 from ..deadline import Deadline
-from ..decoding import decode
-from ..document import Document
-from ..envelope import parameters_of
 from ..errors import AuthenticationError, OperationFailed, SoapFault, SoapMailError
 from ..operations import checked_endpoint
 from ..sandbox import imitated
-from ..values import by_type
+from ..soap.document import Document
+from ..soap.dynamic import by_type
+from ..soap.envelope import parameters_of
+from ..soap.repair import decode
 from .codes import OK, REFUSED, counted, words_of
 from .output import json_text
 from .terminal import shown

@@ -19,12 +19,9 @@ if TYPE_CHECKING:
 
 
 _TIMEOUTS = (requests.Timeout, urllib3.exceptions.TimeoutError, TimeoutError)
-
 _TLS = (ssl.SSLError, requests.exceptions.SSLError, urllib3.exceptions.SSLError)
-
 # What OpenSSL makes of a server that answers in plain text.
 _NO_TLS = {"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG", "HTTP_REQUEST"}
-
 _NO_TUNNEL = r"Tunnel connection failed: [0-9]{3}"
 
 

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from .delivery import Exchange
 
 BREAKS = (OSError, http.client.HTTPException, urllib3.exceptions.HTTPError)
-
 _PIECE = 64 * 1024
 _HEAD = 64 * 1024  # in which the envelope begins
 _TAIL = 1024  # in which it ends, most likely; where that matters, in the long one

@@ -25,11 +25,8 @@ if TYPE_CHECKING:
 
 
 _IDLE = 10
-
 _CHARSET = r"(?i)charset\s*=\s*[\"']?([\w.:-]+)"
-
 _BUSY = {429, 502, 503, 504}
-
 _STUMBLES = (ValueError, TypeError, AttributeError, LookupError)
 
 

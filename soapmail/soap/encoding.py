@@ -29,12 +29,12 @@ import io
 import re
 from typing import TYPE_CHECKING
 
-from .errors import ResponseError
+from ..errors import ResponseError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .deadline import Deadline
+    from ..deadline import Deadline
 
 _PIECE = 32 * 1024
 _DECLARING = 1024  # in which a declaration counts
@@ -45,7 +45,6 @@ _SEVERAL = r"big5\w*|cp9(?:32|49|50)|euc_\w+|gb\w+|johab|shift_\w+"
 _SINGLE = r"ascii|iso8859-\d+|cp\d+|koi8-\w|mac-\w+|tis-620|kz1048|ptcp154|hp-roman8"
 _NAME = r"[A-Za-z0-9][\w.:-]{0,39}"
 _DECLARED = rb"""<\?xml\s[^>]*?\bencoding\s*=\s*["'](%b)["']""" % _NAME.encode()
-
 # Bytes that are not UTF-8 in the form of "surrogateescape": 0xE9 is U+DCE9.
 _OTHER = "[^\udc80-\udcff]+"
 _PAIR = "\udced[\udca0-\udcaf][\udc80-\udcbf]\udced[\udcb0-\udcbf][\udc80-\udcbf]"

@@ -6,11 +6,12 @@ import logging
 
 import pytest
 
-from soapmail import Invoice, ResponseError, decoding
+from soapmail import Invoice, ResponseError
 from soapmail.deadline import Deadline, Expired
 from soapmail.extract import rows, table
+from soapmail.soap import repair as decoding
 
-from .support import (
+from ..support import (
     document,
     invoices_answer,
     many_rows,

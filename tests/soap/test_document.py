@@ -9,9 +9,9 @@ import pytest
 from soapmail import Invoice, ResponseError, SoapFault, Status
 from soapmail.extract import rows, scalar, strings, struct
 from soapmail.redaction import outgoing
-from soapmail.values import by_type
+from soapmail.soap.dynamic import by_type
 
-from .support import (
+from ..support import (
     LIST,
     array_xml,
     document,
@@ -22,7 +22,7 @@ from .support import (
     row_xml,
     text_answer,
 )
-from .test_decoding import PLAIN, description, named
+from .test_repair import PLAIN, description, named
 
 # --- cut off -------------------------------------------------------------------------------------
 

@@ -9,19 +9,18 @@ import io
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from . import patterns
-from .errors import ResponseError
+from .. import patterns
+from ..errors import ResponseError
 
 if TYPE_CHECKING:
-    from .deadline import Deadline
-    from .letters import Letters
+    from ..deadline import Deadline
+    from .encoding import Letters
 
 _END = 32 * 1024
 _LONG_PROLOG = 4096
 _SHOWN = 256 * 1024  # of a page, in which secrets are found
 # Where these are declared, bytes that are valid UTF-8 are that.
 _USUAL = "utf-8|iso-8859-1|us-ascii|windows-1252"
-
 # Up to the envelope: an older libxml2 would believe the encoding that a declaration names.
 _PLAIN = re.compile(
     rb"\s{0,99}(<\?xml[^>]{0,150}\?>\s{0,99})?(?=<((?:[\w.-]{1,99}:)?Envelope)[\s>])"
@@ -74,7 +73,7 @@ def _is_usual(declaration: bytes, charset: str | None) -> bool:
 
 def repaired(data: bytes, charset: str | None, deadline: Deadline) -> Text:
     """Give the text of a response without what XML forbids, which the server lets through."""
-    from .letters import Letters, declared, unmarked, unshifted
+    from .encoding import Letters, declared, unmarked, unshifted
 
     data, encoding, repairs = unmarked(data, deadline)
     first = _tag(data, 0, deadline)
@@ -101,7 +100,7 @@ def repaired(data: bytes, charset: str | None, deadline: Deadline) -> Text:
 
 def has_envelope(data: bytes, deadline: Deadline) -> bool:
     """Tell a SOAP response from a page of any other kind."""
-    from .letters import unmarked
+    from .encoding import unmarked
 
     return _tag(unmarked(data, deadline)[0], 0, deadline) is not None
 
@@ -109,7 +108,7 @@ def has_envelope(data: bytes, deadline: Deadline) -> bool:
 def _is_utf8(data: bytes) -> bool:
     if data.isascii():
         return True
-    from .letters import is_utf8
+    from .encoding import is_utf8
 
     return is_utf8(data)
 

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from string import Template
 
 import pytest
 from lxml import etree
 
-from soapmail.envelope import Request
+from soapmail.soap.envelope import Request
 
-from .support import METHODS, OPERATIONS
+from ..support import METHODS, OPERATIONS, ROOT
 
-FOLDER = Path(__file__).parent.parent / "templates"
+FOLDER = ROOT / "templates"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.xml"))
 PLACEHOLDER = re.compile(r"\$(\w+)")
 TYPES = {"string": "string", "int": "int", "float": "float", "bool": "boolean"}

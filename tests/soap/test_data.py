@@ -11,7 +11,7 @@ import pytest
 from soapmail import Invoice, MailService, Prepay, ResponseError, SoapFault
 from soapmail.extract import rows
 
-from .support import DATA, LIST, SAMPLES, recorded, sample_invoices
+from ..support import DATA, LIST, SAMPLES, recorded, sample_invoices
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -5,25 +5,24 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .decoding import repaired
-from .element import XPath, etree, is_counted, local_name, no_text_inside
-from .errors import ResponseError, SoapFault
-from .patterns import TAG
+from lxml import etree
+
+from ..errors import ResponseError, SoapFault
+from .arrays import is_counted
+from .element import XPath, local_name, no_text_inside
+from .limits import _check_space, _Tags
 from .references import References, has_references
+from .repair import repaired
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .deadline import Deadline
-    from .decoding import Text
+    from ..deadline import Deadline
+    from .repair import Text
+
 
 # Small enough that the rows of one chunk stay in the processor's cache.
 _CHUNK = 32 * 1024
-# Older parsers take the square of a tag's attributes, and each element repeats its namespace.
-_LONG_TAG = 8 * 1024
-_STEP = 4 * 1024
-_LONG_SPACE = 200
-_SPACES = 1000
 _FAR = 10_000  # in which a secret is found before the end of it is shown
 _ENVELOPES = {
     "{http://schemas.xmlsoap.org/soap/envelope/}Envelope",
@@ -43,8 +42,8 @@ _FAULT_PARTS = [
         "*[local-name()='detail'] | *[local-name()='Detail']",
     )
 ]
-_FAULT_TEXT_END = rb"</(?:[\w.-]+:)?(?:faultstring|Reason)\s*>"
 
+_FAULT_TEXT_END = rb"</(?:[\w.-]+:)?(?:faultstring|Reason)\s*>"
 
 # Comments and processing instructions would split a value's text.
 _SAFE: dict[str, Any] = {
@@ -196,33 +195,6 @@ class Document:
             raise ResponseError("the response to another operation", value=found)
 
 
-class _Tags:
-    """Refuses a tag that is too long, before the parser takes it."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-        self._last = self._known = -1
-
-    def check(self, start: int, end: int) -> None:
-        """Look at the next bytes: where no tag begins for long, one may not have ended."""
-        for at in range(start, end, _STEP):
-            begun = self._data.rfind(b"<", at, min(at + _STEP, end))
-            if begun >= 0:
-                self._last = begun
-            elif self._known != self._last:
-                self._known = self._last
-                self._check_length()
-
-    def _check_length(self) -> None:
-        data, begun = self._data, self._last
-        limit = begun + _LONG_TAG
-        if data[begun + 1 : begun + 2] in b"!? \t\n" or len(data) < limit:  # not a tag
-            return
-        if not re.compile(TAG).match(data, begun, limit):
-            shown = data[begun:limit].decode(errors="ignore")
-            raise ResponseError(f"a tag of more than {_LONG_TAG} bytes", value=shown)
-
-
 class _Reader:
     """Finds body and return element of a tree that grows, and looks at nothing twice."""
 
@@ -248,14 +220,6 @@ class _Reader:
             result = next(iter(self.body), None)
             if result is not None and local_name(result) != "Fault":
                 self.value = next(iter(result), None)
-
-
-def _check_space(name: str, inside: int) -> None:
-    """Refuse what makes a look for a prefix take long."""
-    if inside > _SPACES:
-        raise ResponseError(f"more than {_SPACES} namespaces, one inside another")
-    if len(name) > _LONG_SPACE:
-        raise ResponseError(f"a namespace of more than {_LONG_SPACE} characters", value=name)
 
 
 def _is_body(element: etree._Element, root: etree._Element) -> bool:

@@ -7,17 +7,18 @@ import itertools
 import re
 from typing import TYPE_CHECKING
 
-from .element import XPath, attribute, etree, local_name, name_types, spaces_of
-from .errors import ResponseError
+from ..errors import ResponseError
+from .element import XPath, attribute, local_name, name_types, spaces_of
 
 if TYPE_CHECKING:
-    from .deadline import Deadline
+    from lxml import etree
+
+    from ..deadline import Deadline
 
 _DEPTH = 64
 # What references may add to a response: some, and to a large one as much as ten times its size.
 _SPARE = 100_000
 _GROWTH = 10
-
 _TARGETS = XPath("//*[@*[local-name()='id']]")
 _SENT_AT = XPath("string(@enc:offset | @enc:position)")
 _ID = XPath("string(@*[local-name()='id'])")

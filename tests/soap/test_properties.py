@@ -17,12 +17,12 @@ from hypothesis import strategies as st
 
 from soapmail import Invoice, LossyTextWarning, SoapMailError
 from soapmail.client import Client
-from soapmail.envelope import Request
 from soapmail.extract import rows
 from soapmail.sandbox import PASSWORD, USERNAME, Sandbox
+from soapmail.soap.envelope import Request
 
-from . import mutants, oracle
-from .support import DATA, FIELDS, LIST
+from .. import mutants, oracle
+from ..support import DATA, FIELDS, LIST
 
 if TYPE_CHECKING:
     from pathlib import Path

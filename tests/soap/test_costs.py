@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from .costs import GROWTHS, READERS, cost
+from ..costs import GROWTHS, READERS, cost
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,10 +11,10 @@ import pytest
 
 from soapmail import Invoice, ResponseError
 from soapmail.deadline import Deadline
-from soapmail.decoding import decode
 from soapmail.extract import rows, table
+from soapmail.soap.repair import decode
 
-from .support import document, envelope, invoices_answer, many_rows, text_answer
+from ..support import document, envelope, invoices_answer, many_rows, text_answer
 
 E_ACUTE = "é".encode()  # a valid sequence in another row makes the envelope a mixed one
 FFFD = "\ufffd"

@@ -4,24 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .element import (
-    Type,
-    all_sent,
-    attribute,
-    check_count,
-    etree,
-    local_name,
-    no_text,
-    no_text_inside,
-    number,
-    type_of,
-    type_of_items,
-    value,
-)
-from .errors import ResponseError
+from ..errors import ResponseError
+from .arrays import all_sent, check_count, type_of_items
+from .element import Type, attribute, local_name, no_text, no_text_inside, type_of
+from .scalars import number, value
 
 if TYPE_CHECKING:
-    from .deadline import Deadline
+    from lxml import etree
+
+    from ..deadline import Deadline
     from .document import Document, Part
 
 _DEPTH = 64

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from lxml import etree
 
-from soapmail import LossyTextWarning, envelope
-from soapmail.envelope import Request
+from soapmail import LossyTextWarning
+from soapmail.soap import envelope
+from soapmail.soap.envelope import Request
 
 AWKWARD = "& < > \" ' ]]> ${x} $y $$ é 日本 😀 \t \n \r \r\n &amp; <![CDATA[x]]> \x85 \u2028"
 

@@ -15,13 +15,13 @@ import pytest
 
 from soapmail import ResponseError
 from soapmail.deadline import Deadline, Expired
-from soapmail.decoding import decode
-from soapmail.document import Document
 from soapmail.extract import rows, status, strings, url
 from soapmail.models import Status
-from soapmail.values import by_type
+from soapmail.soap.document import Document
+from soapmail.soap.dynamic import by_type
+from soapmail.soap.repair import decode
 
-from .support import document, envelope, many_rows, text_answer
+from ..support import document, envelope, many_rows, text_answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -8,11 +8,11 @@ import pytest
 from lxml import etree
 
 from soapmail import Invoice, ResponseError
-from soapmail.element import XPath
 from soapmail.extract import rows, strings, struct, table
-from soapmail.values import by_type
+from soapmail.soap.dynamic import by_type
+from soapmail.soap.element import XPath
 
-from .support import LIST, array_xml, document, envelope, row_xml
+from ..support import LIST, array_xml, document, envelope, row_xml
 
 ROW = row_xml({"invoices_id": 1})
 

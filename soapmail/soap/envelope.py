@@ -9,8 +9,8 @@ from functools import cache
 from string import Template
 from typing import TYPE_CHECKING
 
-from . import patterns
-from .errors import LossyTextWarning
+from .. import patterns
+from ..errors import LossyTextWarning
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -116,17 +116,23 @@ def _level_of_caller() -> int:
 
     level = 1
     frame = sys._getframe(1)
-    while frame.f_back and frame.f_globals.get("__package__") == __package__:
+    while frame.f_back and _is_ours(frame.f_globals.get("__package__")):
         frame = frame.f_back
         level += 1
     return level
+
+
+def _is_ours(package: object) -> bool:
+    """Return whether a module of this package runs, in whichever of its folders."""
+    own = __name__.removesuffix(".soap.envelope")
+    return isinstance(package, str) and f"{package}.".startswith(f"{own}.")
 
 
 @cache
 def _template(name: str) -> Template:
     """Load one template: a wheel carries them in the package, a checkout beside it."""
     assert __spec__ is not None
-    here = os.path.dirname(__file__)
+    here = os.path.dirname(os.path.dirname(__file__))
     for folder in (here, os.path.dirname(here)):
         try:
             # The loader also reads out of a zip.

@@ -1,0 +1,1 @@
+"""The tests of bytes to values, and values to bytes."""
