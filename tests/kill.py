@@ -19,7 +19,8 @@ import threading
 from collections import Counter
 from dataclasses import dataclass, field
 
-from soapmail.sandbox import PASSWORD, USERNAME, Sandbox, parsed
+from soapmail.sandbox import PASSWORD, USERNAME, Sandbox
+from soapmail.sandbox.nusoap import parsed
 
 ROWS = 5
 REQUESTS = 2 + 2 * ROWS  # a login, a list for the plan, and one before each payment

@@ -16,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from soapmail import Invoice
 from soapmail.cli import check
-from soapmail.sandbox import _OPERATIONS, Sandbox
+from soapmail.sandbox.sandbox import _OPERATIONS
 
 from .commands import ACCOUNT, Accounts, Result, process, section
 from .faulty import Faulty
@@ -25,6 +25,8 @@ from .support import LOGIN
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
+
+    from soapmail.sandbox import Sandbox
 
 # What the guidelines of the monitoring plugins ask of performance data.
 LABEL = r"(?:'[^'=]+'|[^\s'=]+)"

@@ -22,7 +22,7 @@ MODULES = sorted(
     for path in PACKAGE.rglob("*.py")
     if path.stem != "__main__"
 )
-WITH_EXAMPLES = {"__init__", "client", "models", "extract", "sandbox"}
+WITH_EXAMPLES = {"__init__", "client", "models", "extract", "sandbox.sandbox"}
 
 
 def module(name: str) -> Any:

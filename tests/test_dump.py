@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from soapmail import Client, LossyTextWarning, OutcomeUnknown, ResponseError, TransportError
-from soapmail.sandbox import PASSWORD, SESSION_ID, USERNAME, Sandbox
+from soapmail.sandbox import PASSWORD, SESSION_ID, USERNAME
 
 from .commands import ACCOUNT, Result, process
 from .faulty import Faulty, Hangup, Request
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from soapmail.observe import ObservedExchange
+    from soapmail.sandbox import Sandbox
 
 SECRETS = (PASSWORD, SESSION_ID)
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from soapmail import Invoice, OperationFailed, ResponseError
-from soapmail.cli import due, output, summary
+from soapmail.billing import due
+from soapmail.cli import output, summary
 
 from .commands import Result, Terminal, parsed
 from .support import FIELDS, LIST, SAMPLES

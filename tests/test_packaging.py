@@ -115,7 +115,7 @@ def test_what_has_to_be_vendored_is_small(tmp_path: Path) -> None:
     assert core.stat().st_size <= 65 * 1024
 
 
-OPTIONAL = {"cli", "journal", "payments", "sandbox", "__main__"}
+OPTIONAL = {"billing", "cli", "sandbox", "__main__"}
 
 
 def test_a_copy_without_what_is_optional_does_the_main_job(

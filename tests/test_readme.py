@@ -22,7 +22,8 @@ import pytest
 import soapmail
 from soapmail import Client, models
 from soapmail.cli import parser
-from soapmail.sandbox import _OPERATIONS, Sandbox
+from soapmail.sandbox import Sandbox
+from soapmail.sandbox.sandbox import _OPERATIONS
 
 from .faulty import Faulty, Hangup, Request
 from .support import CHANGING, FIELDS, LOGIN, METHODS, ROOT, checkout, recorded
@@ -521,7 +522,7 @@ def test_an_operation_is_added_in_five_places(tmp_path: Path, steps: list[str]) 
     place = "    def call(self"
     changed(package / "client.py", (place, f"{method}\n{place}"))
     place = '    @_does("get_modules")'
-    changed(package / "sandbox.py", (place, f"{answer}\n{place}"))
+    changed(package / "sandbox" / "sandbox.py", (place, f"{answer}\n{place}"))
     last = "| `call(operation, /, **parameters)` |"
     changed(copy / "README.md", (last, row + last))
 
@@ -538,8 +539,12 @@ def test_an_operation_is_added_in_five_places(tmp_path: Path, steps: list[str]) 
         "example.com",
     ]
     # In the copy of the copy this test itself would make another one.
-    names = ("models", "client", "docs", "errors", "sandbox", "readme")
-    tests = ["tests/soap/test_templates.py", *(f"tests/test_{name}.py" for name in names)]
+    names = ("models", "client", "docs", "errors", "readme")
+    tests = [
+        "tests/soap/test_templates.py",
+        "tests/sandbox",
+        *(f"tests/test_{name}.py" for name in names),
+    ]
     options = ("-q", "-p", "no:cacheprovider", "-k", "not five_places")
     done = python("-m", "pytest", *options, *tests, "tests/interop")
     assert done.returncode == 0, done.stdout[-3000:]

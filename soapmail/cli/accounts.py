@@ -111,7 +111,7 @@ def _single(args: argparse.Namespace, stack: ExitStack) -> Account:
     """Give the account of the environment, or that of a sandbox of its own."""
     options: dict[str, Any] = {"timeout": args.timeout}
     if args.sandbox:
-        from .. import sandbox
+        from ..sandbox import sandbox
 
         if getattr(args, "operation", None) and args.operation not in sandbox.imitated():
             raise UsageError(f"the sandbox does not imitate {args.operation}")

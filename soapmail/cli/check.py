@@ -9,11 +9,12 @@ from contextlib import suppress
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ..billing.due import days_left
 from ..errors import SoapMailError
 from .codes import words_of
-from .due import days_left, today_of
 from .output import json_text
 from .terminal import money, shown
+from .today import today_of
 
 if TYPE_CHECKING:
     import argparse

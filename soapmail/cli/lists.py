@@ -7,11 +7,12 @@ from decimal import Decimal
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ..billing.due import days_left, is_due_soon, is_overdue
 from ..models import Invoice, MailService, Prepay
 from .codes import OK, NotFound, counted
-from .due import days_left, is_due_soon, is_overdue, today_of
 from .output import Column, Listing, Output, documented
 from .terminal import cost, money, say, shown
+from .today import today_of
 
 if TYPE_CHECKING:
     import argparse

@@ -14,8 +14,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from ..models import Invoice
-from ..payments import (
+from ..billing import (
     Entry,
     Journal,
     JournalError,
@@ -27,13 +26,14 @@ from ..payments import (
     pay_open,
     plan_of,
 )
-from ..payments import settle as looked_up
+from ..billing import settle as looked_up
+from ..models import Invoice
 from .accounts import own_folder
 from .changing import put, stoppable, unshown
 from .codes import OK, REFUSED, Doubtful, NotFound, Stopped, UsageError, counted
-from .due import today_of
 from .output import Column, Listing, Output, aligned
 from .terminal import asked, confirm, cost, day, has_terminal, money, say, shown, told
+from .today import today_of
 
 if TYPE_CHECKING:
     import argparse

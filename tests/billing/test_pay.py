@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from soapmail import Client, Invoice, SoapFault, TransportError, payments
-from soapmail.payments import (
+from soapmail import Client, Invoice, SoapFault, TransportError
+from soapmail.billing import (
     Entry,
     Journal,
     JournalError,
@@ -32,12 +32,13 @@ from soapmail.payments import (
     pay_open,
     plan_of,
 )
+from soapmail.billing import pay as payments
 from soapmail.sandbox import PASSWORD, USERNAME, Sandbox
 
-from . import kill
-from .commands import ACCOUNT, Result, Terminal, unmeasured
-from .faulty import Faulty, Request
-from .support import fault_answer, forked
+from .. import kill
+from ..commands import ACCOUNT, Result, Terminal, unmeasured
+from ..faulty import Faulty, Request
+from ..support import fault_answer, forked
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -791,15 +792,15 @@ def test_a_signal_after_an_outcome_ends_as_it_would_have(
 
     monkeypatch.setattr(pay, "_tell", stopped)
     assert run("pay", "--open", "--yes", "--max-total", "2").code == 128 + signal.SIGTERM
-    real = payments.Journal.append
+    real = Journal.append
 
     def append(self: Journal, one: Entry) -> None:
         real(self, one)
         raise Stopped("SIGTERM", signal.SIGTERM)
 
-    monkeypatch.setattr(payments.Journal, "append", append)
+    monkeypatch.setattr(Journal, "append", append)
     assert run("pay", str(OTHER), "--yes").code == 128 + signal.SIGTERM
-    monkeypatch.setattr(payments.Journal, "append", real)
+    monkeypatch.setattr(Journal, "append", real)
     (path,) = journal_of(monkeypatch)
     assert brief(path)[-2:] == [(OTHER, "intent", None), (OTHER, "outcome", "refused")]
 
@@ -808,7 +809,7 @@ def test_a_signal_after_an_outcome_ends_as_it_would_have(
         if one.event == "outcome":
             raise Stopped("SIGTERM", signal.SIGTERM)
 
-    monkeypatch.setattr(payments.Journal, "append", append_outcome)
+    monkeypatch.setattr(Journal, "append", append_outcome)
     code, out, err = run("pay", str(OTHER), "--yes")
     assert (code, out, err) == (
         128 + signal.SIGTERM,
@@ -1238,7 +1239,7 @@ def test_what_the_server_echoes_of_a_secret_is_not_written_down(
 def test_without_a_table_of_locks_the_holder_has_no_name(
     path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from soapmail import journal as module
+    from soapmail.billing import journal as module
 
     def nothing(*args: object, **options: object) -> Any:
         raise FileNotFoundError

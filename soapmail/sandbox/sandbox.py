@@ -1,88 +1,53 @@
-"""A loopback server with the documented data, for trying things out and for tests."""
+"""The mail services with the documented data: what each operation does and answers."""
 
 from __future__ import annotations
 
 import enum
 import math
 import secrets
-import socket
-import sys
 import threading
-from contextlib import suppress
-from dataclasses import astuple, fields, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeVar
-from xml.etree import ElementTree
-from xml.sax.saxutils import escape
 
-from . import models
-from .patterns import is_count
-from .soap.envelope import parameters_of
+from .. import models
+from ..soap.envelope import parameters_of
+from .data import (
+    _ANCHOR,
+    _DOCUMENTED,
+    _PREPAYS,
+    MODULES,
+    PASSWORD,
+    SESSION_ID,
+    USERNAME,
+    _invoice,
+    _prepay,
+    _service,
+)
+from .nusoap import (
+    _ATTRIBUTES,
+    _HEAD,
+    _PAYMENT,
+    _STRUCTS,
+    _TAIL,
+    _WSDL,
+    _array,
+    _Encoding,
+    _Fault,
+    _fault_body,
+    _operation_of,
+    _string,
+    _struct,
+    _Typed,
+    parsed,
+)
+from .server import _Handler, _Server
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
-USERNAME = "user@example.com"
-PASSWORD = "p&ss<w>ord"
-SESSION_ID = "e720445786c7735aa64392f987db2fad"
+
 EXAMPLES = ("documented", "varied")
-MODULES = (
-    "domains vps backups mail licenses ssl floating_ips webhosting quickservers servers".split()
-)
-
-# invoices_id, the repeat invoice, invoices_date, invoices_service
-_DOCUMENTED = (
-    (7514880, 19156909, "2021-02-24 01:38:45", 8556),
-    (7529153, 19158862, "2021-02-24 20:41:08", 8626),
-    (7530357, 19159254, "2021-02-25 03:47:59", 8640),
-    (7530371, 19159261, "2021-02-25 03:53:53", 8647),
-    (7530378, 19159268, "2021-02-25 03:58:33", 8654),
-    (7530434, 19159282, "2021-02-25 04:12:02", 8661),
-    (7531463, 19159450, "2021-02-25 06:25:42", 8668),
-    (7531484, 19159457, "2021-02-25 06:30:55", 8675),
-    (7531491, 19159464, "2021-02-25 06:31:22", 8682),
-    (7531540, 19159478, "2021-02-25 06:33:14", 8689),
-    (7680075, 19171275, "2021-03-05 13:42:23", 9076),
-    (23785939, 20555866, "2023-11-02 20:21:57", 50367),
-)
-_PREPAYS = (
-    (1116, "2015-10-29 23:06:37"),
-    (1117, "2015-10-29 23:10:23"),
-    (1118, "2015-10-29 23:26:52"),
-)
-_PAYPAL = (
-    "https://www.paypal.com/cgi-bin/webscr?cmd=_xclick&business=vps@interserver.net"
-    "&item_name=%28Repeat+Invoice%3A+385928%29+INTERSERVER-EXTERNAL&custom=INVdomains10000"
-    "&buyer_credit_promo_code=&buyer_credit_product_category=&buyer_credit_shipping_method="
-    "&buyer_credit_user_address_change=&amount=34.00&no_shipping=0&no_note=1&currency_code=USD"
-    "&lc=US&bn=PP%2dBuyNowBF&charset=UTF%2d8"
-)
-_ANCHOR = f'<a href="{_PAYPAL}" target=_blank>Click Here to make a PayPal payment</a>'
-
-_HEAD = '<?xml version="1.0" encoding="ISO-8859-1"?><SOAP-ENV:Envelope {}><SOAP-ENV:Body>'
-_TAIL = "</SOAP-ENV:Body></SOAP-ENV:Envelope>"
-_ATTRIBUTES = (
-    'SOAP-ENV:encodingStyle="http://schemas.xmlsoap.org/soap/encoding/"',
-    'xmlns:SOAP-ENV="http://schemas.xmlsoap.org/soap/envelope/"',
-    'xmlns:xsd="http://www.w3.org/2001/XMLSchema"',
-    'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"',
-    'xmlns:SOAP-ENC="http://schemas.xmlsoap.org/soap/encoding/"',
-)
-_WSDL = (
-    'xmlns="http://schemas.xmlsoap.org/wsdl/" xmlns:tns="urn:myapi"'
-    ' xmlns:xsd="http://www.w3.org/2001/XMLSchema"'
-)
-_STRUCTS = {
-    models.Invoice: "tns:sql_row_invoices",
-    models.MailService: "tns:sql_row_mail",
-    models.Prepay: "tns:prepays_list",
-    models.Order: "tns:buy_vps_result_status",
-    models.Status: "tns:result_status",
-}
-_PAYMENT = "tns:make_payment_return"
-# XML_ERROR_UNKNOWN_ENCODING and XML_ERROR_INCORRECT_ENCODING
-_ENCODINGS = (18, 19)
 
 
 class _Break(enum.Enum):
@@ -90,28 +55,6 @@ class _Break(enum.Enum):
 
     BEFORE = enum.auto()
     AFTER = enum.auto()
-
-
-class _Fault(Exception):
-    def __init__(self, code: str, text: str) -> None:
-        super().__init__(code, text)
-
-
-class _Encoding(Exception):
-    """A request is in no encoding that can be read."""
-
-
-class _Typed(NamedTuple):
-    """A value as XML: attributes, content, and whether a type of the API itself stands in it."""
-
-    attributes: str
-    content: str
-    own: bool
-
-    def element(self, name: str) -> str:
-        if self.attributes.startswith("xsi:nil"):
-            return f"<{name} {self.attributes}/>"
-        return f"<{name} {self.attributes}>{self.content}</{name}>"
 
 
 class _Operation(NamedTuple):
@@ -417,122 +360,6 @@ class Sandbox:
         return _Typed('xsi:type="xsd:int"', str(id), False)
 
 
-# --- the documented data -----------------------------------------------------------------------
-
-
-def _documented(n: int) -> tuple[int, int, str, int]:
-    """Give the n-th documented invoice; behind the last one they go on, a day apart."""
-    more = max(0, n - len(_DOCUMENTED) + 1)
-    id, repeat, date, service = _DOCUMENTED[min(n, len(_DOCUMENTED) - 1)]
-    moved = datetime.fromisoformat(date) + timedelta(days=more)
-    return id + more, repeat + more, str(moved), service + more
-
-
-def _invoice(n: int) -> models.Invoice:
-    id, repeat, date, service = _documented(n)
-    return models.Invoice(
-        invoices_id=id,
-        invoices_description=f"(Repeat Invoice: {repeat}) MailBaby Mail",
-        invoices_amount=1.0,
-        invoices_custid=160884,
-        invoices_type=1,
-        invoices_date=date,
-        invoices_group=0,
-        invoices_extra=repeat,
-        invoices_paid=0,
-        invoices_module="mail",
-        invoices_due_date=str(datetime.fromisoformat(date) + timedelta(days=14)),
-        invoices_service=service,
-        invoices_deleted=0,
-        invoices_currency="USD",
-    )
-
-
-def _service(n: int) -> models.MailService:
-    _, repeat, date, id = _documented(n)
-    return models.MailService(
-        mail_id=id,
-        mail_username="",
-        mail_type=10880,
-        mail_currency="USD",
-        mail_order_date=date,
-        mail_custid=160884,
-        mail_quota=0,
-        mail_ip="",
-        mail_status="expired",
-        mail_invoice=repeat,
-        mail_coupon=0,
-        mail_extra="[]",
-        mail_server_status="",
-        mail_comment="",
-    )
-
-
-def _prepay(id: int, created: str) -> models.Prepay:
-    return models.Prepay(
-        prepay_id=id,
-        prepay_type=0,
-        prepay_status="",
-        prepay_date="2017-01-11 14:03:02",
-        prepay_created=created,
-        prepay_amount=10.0,
-        prepay_remaining=0.0,
-        prepay_service=0,
-        prepay_automatic_use=1,
-        prepay_module="domains",
-    )
-
-
-# --- requests ----------------------------------------------------------------------------------
-
-
-def _has_doctype(request: bytes) -> bool:
-    """Look for what SOAP forbids, and what entities need that take an old expat to its end."""
-    return b"<!doctype" in request.replace(b"\0", b"").lower()
-
-
-def parsed(request: bytes) -> tuple[str, list[Any]]:
-    """Give the operation of a request, and its values in order."""
-    if _has_doctype(request):
-        raise _Fault("SOAP-ENV:Client", "a DOCTYPE, which SOAP forbids")
-    try:
-        found = ElementTree.fromstring(request).find("{*}Body/*")
-    except ElementTree.ParseError as error:
-        if error.code in _ENCODINGS:
-            raise _Encoding(f"the encoding of the request is wrong: {error}") from None
-        found = None
-    except (LookupError, ValueError) as error:
-        raise _Encoding(f"the encoding of the request is wrong: {error}") from None
-    if found is None:
-        raise _Fault(
-            "SOAP-ENV:Client",
-            "error in msg parsing:\nXML error parsing SOAP payload on line 1: > required",
-        )
-    return found.tag.rpartition("}")[2], [_given(one) for one in found]
-
-
-def _operation_of(request: bytes) -> str:
-    """Name the operation that a request asks for; empty where it cannot be read."""
-    try:
-        return parsed(request)[0]
-    except (_Fault, _Encoding):
-        return ""
-
-
-def _given(element: ElementTree.Element) -> Any:
-    """Read a parameter as PHP does: untyped values are text, and text is ISO-8859-1."""
-    text = (element.text or "").encode("latin-1", "replace").decode("latin-1")
-    kind = (element.get("{http://www.w3.org/2001/XMLSchema-instance}type") or "").rpartition(":")[2]
-    try:
-        if kind == "int":
-            return int(text)
-        if kind == "float":
-            return float(text)
-    except ValueError:
-        return 0
-    return text not in ("false", "0", "") if kind == "boolean" else text
-
-
 def _amount(given: object) -> float:
     """Read an amount as PHP does, which takes what is no number for nothing."""
     try:
@@ -544,118 +371,3 @@ def _amount(given: object) -> float:
 
 def _padded(values: list[Any], count: int) -> list[Any]:
     return (values + [""] * count)[:count]
-
-
-# --- answers, in the byte form of NuSOAP -------------------------------------------------------
-
-
-def _xml(text: str) -> str:
-    return escape(text, {'"': "&quot;", "'": "&apos;"})
-
-
-def _string(text: str) -> _Typed:
-    return _Typed('xsi:type="xsd:string"', _xml(text), False)
-
-
-def _array(rows: Sequence[Any], model: type[Any]) -> _Typed:
-    kind = _STRUCTS[model]
-    items = "".join(_struct(row).element("item") for row in rows)
-    attributes = f'xsi:type="SOAP-ENC:Array" SOAP-ENC:arrayType="{kind}[{len(rows)}]"'
-    return _Typed(attributes, items, True)
-
-
-def _struct(record: Any, kind: str | None = None) -> _Typed:
-    content = "".join(
-        _cell(field.name, _xsd(str(field.type)), value)
-        for field, value in zip(fields(record), astuple(record), strict=True)
-    )
-    return _Typed(f'xsi:type="{kind or _STRUCTS[type(record)]}"', content, True)
-
-
-def _cell(name: str, kind: str, value: Any) -> str:
-    if value is None:
-        return f'<{name} xsi:nil="true" xsi:type="xsd:{kind}"/>'
-    return f'<{name} xsi:type="xsd:{kind}">{_as_php(value)}</{name}>'
-
-
-def _xsd(annotation: str) -> str:
-    kind = annotation.partition(" ")[0]
-    return "string" if kind == "str" else kind
-
-
-def _as_php(value: Any) -> str:
-    """Write a value as PHP does: a float without its zero fraction."""
-    return f"{value:.14g}" if isinstance(value, float) else _xml(str(value))
-
-
-def _fault_body(code: str, text: str) -> bytes:
-    parts = (("faultcode", code), ("faultactor", ""), ("faultstring", text), ("detail", ""))
-    content = "".join(_string(part).element(name) for name, part in parts)
-    head = _HEAD.format("\n  ".join(_ATTRIBUTES)).replace("><SOAP-ENV:Body>", ">\n<SOAP-ENV:Body>")
-    return f"{head}<SOAP-ENV:Fault>{content}</SOAP-ENV:Fault>{_TAIL}".encode()
-
-
-class _Server(ThreadingHTTPServer):
-    sandbox: Sandbox
-    kept: set[socket.socket]
-    daemon_threads = True
-
-    def process_request(self, request: Any, client_address: Any) -> None:
-        self.kept.add(request)
-        super().process_request(request, client_address)
-
-    def shutdown_request(self, request: Any) -> None:
-        self.kept.discard(request)
-        super().shutdown_request(request)
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing of clients that hang up."""
-        if not isinstance(sys.exc_info()[1], OSError):
-            super().handle_error(request, client_address)
-
-    def close_all(self) -> None:
-        """End the connections that are kept open, too."""
-        self.server_close()
-        for connection in list(self.kept):
-            with suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    # Else the body waits for the other side to acknowledge the headers.
-    disable_nagle_algorithm = True
-    server: _Server
-
-    def do_GET(self) -> None:
-        if self.path != "/api.php?wsdl":
-            self.send_error(404)
-            return
-        self._send(200, self.server.sandbox.wsdl())
-
-    def do_POST(self) -> None:
-        length = self.headers.get("Content-Length", "")
-        coded = [name for name in ("Transfer-Encoding", "Content-Encoding") if name in self.headers]
-        if coded or not is_count(length, 9):
-            self.close_connection = True
-            self.send_error(400)
-            return
-        request = self.rfile.read(int(length))
-        if self.path.partition("?")[0] != "/api.php":
-            self.send_error(404)
-            return
-        answer = self.server.sandbox.responded(request)
-        if answer is None:
-            self.close_connection = True
-            return
-        self._send(*answer)
-
-    def _send(self, status: int, body: bytes) -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", "text/xml; charset=ISO-8859-1")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Say nothing: the request line is of no use to a user of the sandbox."""

@@ -14,7 +14,7 @@ from soapmail import Client, Invoice, LossyTextWarning, OperationFailed, Outcome
 from soapmail.sandbox import PASSWORD, SESSION_ID, USERNAME, Sandbox
 from soapmail.soap.envelope import Request
 
-from .support import (
+from ..support import (
     CONTRACT,
     LIST,
     NAMES,

@@ -1,0 +1,1 @@
+"""The tests of what is due, and of paying it once."""
