@@ -1,5 +1,5 @@
 """The command: everything a mail customer does, without writing Python."""
 
-from .program import main
+from .main import main
 
 __all__ = ["main"]

@@ -1,36 +1,29 @@
-"""Which accounts a command works on, where their passwords come from, and many at a time."""
+"""Which accounts a command works on, and where their passwords come from."""
 
 from __future__ import annotations
 
 import configparser
 import os
-import selectors
 import shlex
-import subprocess
 import sys
-import threading
-import time
-from collections import deque
-from concurrent.futures import Future
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from ..arguments import LONG_PASSWORD, password_from
+from ..arguments import password_from
 from ..client import Client
 from ..operations import ENDPOINT, takes_session
-from .codes import KNOWN, OK, UsageError, code_of, counted, words_of
+from .exit_codes import KNOWN, OK, UsageError, code_of, counted, words_of
+from .parallel import Result, _of_each
+from .password_command import _printed
 from .terminal import asked, say
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
     from contextlib import ExitStack
 
-T = TypeVar("T")
 
+T = TypeVar("T")
 _KEYS = ("username", "endpoint", "password_command")
-# Accounts that are done before it is their turn to be shown wait; so many for each job.
-_AHEAD = 4
 
 
 class Account(NamedTuple):
@@ -40,14 +33,6 @@ class Account(NamedTuple):
     client: Callable[..., Client]
     endpoint: str
     username: str | None
-
-
-class Result(NamedTuple, Generic[T]):
-    """What became of one account: a value, or the error why there is none."""
-
-    account: Account
-    value: T | None = None
-    error: BaseException | None = None
 
 
 class Reach:
@@ -149,9 +134,6 @@ def _credentials(args: argparse.Namespace) -> dict[str, str]:
     return {"username": username, "password": password}
 
 
-# --- the accounts file -----------------------------------------------------------------------
-
-
 def _of_file(args: argparse.Namespace) -> list[Account]:
     for name in ("sandbox", "username", "password_stdin"):
         if getattr(args, name):
@@ -237,110 +219,3 @@ def _account(name: str, section: Any, path: str, args: argparse.Namespace) -> Ac
         return Client(username, password, endpoint=endpoint, timeout=args.timeout, **more)
 
     return Account(name, client, endpoint, username)
-
-
-def _printed(where: str, command: Sequence[str], seconds: float) -> str:
-    """Give the first line that a program prints within a time, and so much at most."""
-    try:
-        process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, bufsize=0
-        )
-    except (OSError, ValueError) as error:
-        problem = getattr(error, "strerror", None) or str(error)
-        raise UsageError(f"{where}: {command[0]}: {problem}") from None
-    with process:
-        try:
-            return _line(where, process, time.monotonic() + seconds, seconds)
-        except BaseException:
-            process.kill()
-            raise
-
-
-def _line(where: str, process: subprocess.Popen[bytes], end: float, seconds: float) -> str:
-    assert process.stdout is not None
-    printed = b""
-    piece = b"none yet"
-    with selectors.DefaultSelector() as selector:
-        selector.register(process.stdout, selectors.EVENT_READ)
-        while piece:
-            if not selector.select(max(0.0, end - time.monotonic())):
-                raise UsageError(f"{where}: did not end within {seconds:g} seconds (--timeout)")
-            piece = process.stdout.read(LONG_PASSWORD)
-            printed += piece
-            if len(printed) > LONG_PASSWORD:
-                raise UsageError(f"{where}: printed more than {LONG_PASSWORD} bytes")
-    try:
-        status = process.wait(max(0.0, end - time.monotonic()))
-    except subprocess.TimeoutExpired:
-        raise UsageError(f"{where}: did not end within {seconds:g} seconds (--timeout)") from None
-    if status:
-        ended = f"failed with status {status}" if status > 0 else f"was ended by signal {-status}"
-        raise UsageError(f"{where}: {ended}")
-    try:
-        line = printed.partition(b"\n")[0].rstrip(b"\r").decode()
-    except UnicodeDecodeError:
-        raise UsageError(f"{where}: printed what is not UTF-8") from None
-    if not line.strip():
-        raise UsageError(f"{where}: printed {'an empty line' if printed else 'nothing'}")
-    return line
-
-
-# --- many at a time --------------------------------------------------------------------------
-
-
-def _of_each(
-    accounts: Sequence[Account], do: Callable[[Account], Result[T]], jobs: int
-) -> Iterator[Result[T]]:
-    """Do it with so many accounts at a time, and give what came of it in their order."""
-    if len(accounts) == 1:  # here, where signals arrive
-        yield do(accounts[0])
-        return
-    progress = _Progress(len(accounts))
-    free = threading.Semaphore(jobs)
-    waiting: deque[Future[Result[T]]] = deque()
-
-    def work(account: Account, future: Future[Result[T]]) -> None:
-        result = do(account)
-        free.release()
-        future.set_result(result)
-
-    for account in accounts:
-        while len(waiting) >= _AHEAD * jobs or (waiting and waiting[0].done()):
-            yield progress.without(waiting.popleft())
-        progress.show(waiting)
-        free.acquire()
-        waiting.append(Future())
-        # Daemons: after an interrupt the command ends, and does not wait for what they wait for.
-        threading.Thread(
-            target=work, args=(account, waiting[-1]), name=account.name, daemon=True
-        ).start()
-    while waiting:
-        progress.show(waiting)
-        yield progress.without(waiting.popleft())
-
-
-class _Progress:
-    """A line on stderr that says how far it went, where that is a terminal."""
-
-    def __init__(self, total: int) -> None:
-        self._total = total
-        self._given = 0
-        self._seen = sys.stderr.isatty()
-
-    def show(self, waiting: Sequence[Future[Any]]) -> None:
-        if self._seen:
-            done = self._given + sum(one.done() for one in waiting)
-            self._write(f"\r{done} of {self._total} accounts")
-
-    def without(self, future: Future[Result[T]]) -> Result[T]:
-        """Wait for one, and take the line away for what may be printed of it."""
-        result = future.result()
-        self._given += 1
-        if self._seen:
-            self._write("\r\x1b[K")
-        return result
-
-    def _write(self, text: str) -> None:
-        with suppress(OSError, ValueError):
-            sys.stderr.write(text)
-            sys.stderr.flush()

@@ -12,7 +12,7 @@ from decimal import Decimal
 from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .codes import UsageError
+from .exit_codes import UsageError
 from .terminal import shortened, shown, width
 
 if TYPE_CHECKING:

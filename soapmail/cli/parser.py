@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from .. import __version__
 from ..operations import ENDPOINT
 from ..patterns import is_count
-from .codes import UsageError
+from .exit_codes import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -300,7 +300,7 @@ def _parser() -> _Parser:
 def _add_invoices(commands: _Commands) -> None:
     one = commands.add(
         "invoices",
-        "lists.invoices",
+        "records.invoices",
         "list the invoices",
         "invoices --open --since 2021-03-01",
         f"--overdue and --due-within together list what is either.\n\n{_DUE}",
@@ -322,7 +322,9 @@ def _add_invoices(commands: _Commands) -> None:
     one.add_argument("--service", type=_number, metavar="ID", help="only this service")
     one.add_argument("--services", action="store_true", help="show the status of their services")
     _add_output(one)
-    one = commands.add("invoice", "lists.invoice", "show an invoice", "invoice 7514880", many=True)
+    one = commands.add(
+        "invoice", "records.invoice", "show an invoice", "invoice 7514880", many=True
+    )
     one.add_argument("id", type=_number, help="its invoices_id")
     one.set_defaults(services=False)
     _add_output(one)
@@ -365,25 +367,25 @@ def _add_reports(commands: _Commands) -> None:
 
 def _add_services(commands: _Commands) -> None:
     about = "list the mail services"
-    one = commands.add("services", "lists.services", about, "services --format csv", many=True)
+    one = commands.add("services", "records.services", about, "services --format csv", many=True)
     _add_output(one, today=False)
     about = "show a mail service"
-    one = commands.add("service", "lists.service", about, "service 8556", many=True)
+    one = commands.add("service", "records.service", about, "service 8556", many=True)
     one.add_argument("id", type=_number, help="the mail_id of the service")
     _add_output(one, today=False)
 
 
 def _add_changes(commands: _Commands) -> None:
     add = commands.add
-    one = add("cancel", "changes.cancel", "cancel a mail service", "cancel 8556 --yes")
+    one = add("cancel", "change.cancel", "cancel a mail service", "cancel 8556 --yes")
     one.add_argument("id", type=_number, help="the mail_id of the service")
     _add_yes(one)
-    one = add("buy", "changes.buy", "order a mail service", "buy --yes")
+    one = add("buy", "change.buy", "order a mail service", "buy --yes")
     one.add_argument("--coupon", default="", help="a discount code")
     _add_yes(one)
     one = add(
         "send",
-        "changes.send",
+        "change.send",
         "send a mail; its body comes from stdin",
         "send --to a@example.com --from b@example.com --subject Hello --yes",
     )
@@ -430,13 +432,13 @@ def _add_pay(commands: _Commands) -> None:
     _add_journal(one)
     _add_yes(one)
     about = "show the journal of payments"
-    one = commands.add("journal", "pay.journal", about, "journal", nameonly=True)
+    one = commands.add("journal", "journal.journal", about, "journal", nameonly=True)
     _add_journal(one)
     _add_output(one, today=False)
     more = _Commands(one, commands.common, required=False)
     about = "say what became of a payment whose outcome is unknown"
     example = "journal settle 7514880 unpaid --journal payments.jsonl"
-    one = more.add("settle", "pay.settle", about, example, nameonly=True)
+    one = more.add("settle", "journal.settle", about, example, nameonly=True)
     one.add_argument("invoice", type=_number, help="its invoices_id")
     one.add_argument("result", choices=("paid", "unpaid"))
     _add_journal(one)
@@ -454,21 +456,21 @@ def _add_journal(parser: argparse.ArgumentParser) -> None:
 def _add_urls(commands: _Commands) -> None:
     add = commands.add
     about = "print a PayPal URL for an invoice"
-    one = add("pay-url", "rest.pay_url", about, "pay-url 7514880", anonymous=True)
+    one = add("pay-url", "urls.pay_url", about, "pay-url 7514880", anonymous=True)
     one.add_argument("invoice", type=_number, help="its invoices_id")
     about = "print a login URL of a mail service"
-    one = add("login-url", "rest.login_url", about, "login-url 8556")
+    one = add("login-url", "urls.login_url", about, "login-url 8556")
     one.add_argument("id", type=_number, help="the mail_id of the service")
 
 
 def _add_prepays(commands: _Commands) -> None:
     add = commands.add
     about = "list the prepaid balances"
-    one = add("list", "lists.prepays", about, "prepay list", many=True)
+    one = add("list", "records.prepays", about, "prepay list", many=True)
     _add_output(one, today=False)
-    one = add("remaining", "rest.prepay_remaining", "print what is left", "prepay remaining")
+    one = add("remaining", "urls.prepay_remaining", "print what is left", "prepay remaining")
     one.add_argument("--module", default="mail", help="default: mail")
-    one = add("add", "changes.prepay_add", "add a prepaid balance", "prepay add 10.50 --yes")
+    one = add("add", "change.prepay_add", "add a prepaid balance", "prepay add 10.50 --yes")
     one.add_argument("amount", type=_amount, help="in the account's currency")
     one.add_argument("--module", default="mail", help="default: mail")
     _add_yes(one)
@@ -476,11 +478,11 @@ def _add_prepays(commands: _Commands) -> None:
 
 def _add_rest(commands: _Commands) -> None:
     add = commands.add
-    one = add("modules", "lists.modules", "list the modules", "modules", anonymous=True)
+    one = add("modules", "records.modules", "list the modules", "modules", anonymous=True)
     _add_output(one, today=False)
     one = add(
         "call",
-        "changes.call",
+        "change.call",
         "do any operation of the API and print its result as JSON",
         "call api_mail_get_service id:int=8556",
     )
@@ -497,13 +499,13 @@ def _add_rest(commands: _Commands) -> None:
     one = add("doctor", "doctor.doctor", about, "doctor")
     one.add_argument("--format", choices=("text", "json"), default="text")
     about = "serve the sandbox for other programs"
-    one = add("sandbox", "rest.sandbox", about, "sandbox --port 8099", reaches=False)
+    one = add("sandbox", "serve.sandbox", about, "sandbox --port 8099", reaches=False)
     one.add_argument("--port", type=_port, default=0, help="default: any free one")
     one.add_argument(
         "--replay", metavar="DIR", help="answer with the responses that --dump wrote there"
     )
     about = "print what completes commands in a shell"
-    one = add("completion", "rest.completion", about, "completion bash", reaches=False)
+    one = add("completion", "serve.completion", about, "completion bash", reaches=False)
     one.add_argument("shell", choices=("bash", "zsh", "fish"))
 
 

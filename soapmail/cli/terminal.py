@@ -7,7 +7,7 @@ import unicodedata
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from .codes import Declined, UsageError
+from .exit_codes import Declined, Unshown, UsageError
 
 if TYPE_CHECKING:
     import argparse
@@ -56,6 +56,19 @@ def say(text: str) -> None:
     """Tell the caller, if he can be told."""
     with suppress(OSError, ValueError):
         print(f"soapmail: {shown(text)}", file=sys.stderr, flush=True)
+
+
+def put(text: str) -> None:
+    """Print a text, and know that it was written."""
+    if sys.__stdout__ is None:
+        raise OSError("stdout is closed")
+    print(text, end="", flush=True)
+
+
+def unshown(error: Exception, name: str = "", rest: str = "") -> Unshown:
+    """Say of what was done that only its output failed, between what names it and the rest."""
+    problem = getattr(error, "strerror", None) or str(error)
+    return Unshown(f"{name}it was done, and only the output failed ({problem}){rest}")
 
 
 def has_terminal() -> bool:

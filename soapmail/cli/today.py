@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date, datetime
 
-from .codes import UsageError
+from .exit_codes import UsageError
 
 # No account of this provider's mail services is older.
 _WRONG = date(2015, 1, 1)

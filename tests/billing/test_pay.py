@@ -635,7 +635,7 @@ def test_a_no_on_a_terminal_pays_nothing(sandbox: Sandbox) -> None:
 def test_filters_of_what_is_paid(
     run: Callable[..., Result], sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("soapmail.cli.pay.today_of", lambda given: date(2021, 3, 9))
+    monkeypatch.setattr("soapmail.cli.commands.pay.today_of", lambda given: date(2021, 3, 9))
     assert run("pay", "--open", "--due-within", "1").out.splitlines()[-1] == "2 invoices, 2.00 USD"
     assert run("pay", "--open", "--due-within", "0").out.splitlines()[-1] == "0 invoices, nothing"
     assert run("pay", "--open", "--service", "8640").out.splitlines()[-1] == "1 invoice, 1.00 USD"
@@ -782,8 +782,8 @@ def test_a_signal_between_and_within_payments(
 def test_a_signal_after_an_outcome_ends_as_it_would_have(
     run: Callable[..., Result], sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from soapmail.cli import pay
-    from soapmail.cli.codes import Stopped
+    from soapmail.cli.commands import pay
+    from soapmail.cli.exit_codes import Stopped
 
     monkeypatch.setattr(os, "kill", lambda *args: None)
 

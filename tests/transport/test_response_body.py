@@ -18,15 +18,11 @@ from soapmail import Client, Invoice, OutcomeUnknown, ResponseError, SoapMailErr
 from soapmail.extract import rows
 
 from ..faulty import Faulty, Hangup, Request, after_login, normal
-from ..support import (
-    LIST,
-    many_rows,
-    recorded,
-)
+from ..support import LIST, many_rows, recorded
+from .test_transport import ENDPOINT, FULL, client, good, page, send
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-from .test_transport import ENDPOINT, FULL, client, good, page, send
 
 ACCENTS = many_rows(40, "é" * 20)
 
@@ -142,7 +138,7 @@ def test_text_behind_a_counted_answer_does_not_reach_the_next_one() -> None:
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wait for bytes that nothing announces for so long that a test sees it on any machine."""
     for name in ("_AFTER_END", "_AFTER_COUNT"):
-        monkeypatch.setattr(f"soapmail.body.{name}", 30)
+        monkeypatch.setattr(f"soapmail.transport.response_body.{name}", 30)
 
 
 @pytest.mark.usefixtures("patience")

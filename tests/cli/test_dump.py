@@ -18,9 +18,9 @@ import pytest
 from soapmail import Client, LossyTextWarning, OutcomeUnknown, ResponseError, TransportError
 from soapmail.sandbox import PASSWORD, SESSION_ID, USERNAME
 
-from .commands import ACCOUNT, Result, process
-from .faulty import Faulty, Hangup, Request
-from .support import DATA, LIST, LOGIN, envelope, many_rows, recorded, text_answer
+from ..commands import ACCOUNT, Result, process
+from ..faulty import Faulty, Hangup, Request
+from ..support import DATA, LIST, LOGIN, envelope, many_rows, recorded, text_answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

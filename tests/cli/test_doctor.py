@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from soapmail.cli import doctor
+from soapmail.cli.commands import doctor
 from soapmail.sandbox import Sandbox, imitated
 from soapmail.soap.envelope import parameters_of
 
-from .faulty import Faulty, Hangup, Request
-from .support import DATA, OPERATIONS, ROOT, recorded
+from ..faulty import Faulty, Hangup, Request
+from ..support import DATA, OPERATIONS, ROOT, recorded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from .commands import Result
+    from ..commands import Result
 
 WSDL = (DATA / "wire" / "api.wsdl").read_bytes()
 TEMPLATES = sorted(path.stem for path in (ROOT / "templates").glob("*.xml"))

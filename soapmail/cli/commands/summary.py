@@ -7,15 +7,15 @@ from decimal import Decimal
 from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
-from .output import Column, Listing, Output
-from .terminal import money
+from ..output import Column, Listing, Output
+from ..terminal import money
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Iterable
 
-    from ..models import Invoice
-    from .accounts import Reach
+    from ...models import Invoice
+    from ..accounts import Reach
 
 _BAR = 20
 

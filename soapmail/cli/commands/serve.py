@@ -1,41 +1,20 @@
-"""The commands that print a line or two, and those that serve or help."""
+"""The commands that serve the sandbox, and that help a shell."""
 
 from __future__ import annotations
 
 from shlex import quote
 from typing import TYPE_CHECKING
 
-from .codes import OK, UsageError
-from .terminal import shown
+from ..exit_codes import OK, UsageError
 
 if TYPE_CHECKING:
     import argparse
 
-    from .accounts import Reach
-
-
-def pay_url(args: argparse.Namespace, reach: Reach) -> int:
-    """Print the URL that pays an invoice by PayPal."""
-    print(shown(reach.client().get_paypal_url(args.invoice)))
-    return OK
-
-
-def login_url(args: argparse.Namespace, reach: Reach) -> int:
-    """Print the URL that logs in to a mail service."""
-    print(shown(reach.client().auto_zonemta_login(args.id).status_text))
-    return OK
-
-
-def prepay_remaining(args: argparse.Namespace, reach: Reach) -> int:
-    """Print how much prepaid balance is left."""
-    print(shown(reach.client().get_prepay_remaining(args.module).status_text))
-    return OK
-
 
 def sandbox(args: argparse.Namespace) -> int:
     """Serve the sandbox, or a dump, and print the lines by which a shell uses it."""
-    from ..sandbox import PASSWORD, USERNAME, Sandbox
-    from .dump import Replay
+    from ...sandbox import PASSWORD, USERNAME, Sandbox
+    from ...sandbox.replay import Replay
 
     try:
         served: Sandbox | Replay = (
@@ -56,7 +35,7 @@ def sandbox(args: argparse.Namespace) -> int:
 
 def completion(args: argparse.Namespace) -> int:
     """Print the script that completes commands in a shell."""
-    from .parser import completion_script as script
+    from ..parser import completion_script as script
 
     print(script(args.shell))
     return OK

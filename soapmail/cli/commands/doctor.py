@@ -18,26 +18,26 @@ from xml.etree import ElementTree
 import requests
 from urllib3.exceptions import HTTPError
 
-from .. import models
-from ..client import Client
-from ..deadline import Deadline
-from ..errors import AuthenticationError, OperationFailed, SoapFault, SoapMailError
-from ..operations import checked_endpoint
-from ..sandbox import imitated
-from ..soap.document import Document
-from ..soap.dynamic import by_type
-from ..soap.envelope import parameters_of
-from ..soap.repair import decode
-from .codes import OK, REFUSED, counted, words_of
-from .output import json_text
-from .terminal import shown
+from ... import models
+from ...client import Client
+from ...deadline import Deadline
+from ...errors import AuthenticationError, OperationFailed, SoapFault, SoapMailError
+from ...operations import checked_endpoint
+from ...sandbox import imitated
+from ...soap.document import Document
+from ...soap.dynamic import by_type
+from ...soap.envelope import parameters_of
+from ...soap.repair import decode
+from ..exit_codes import OK, REFUSED, counted, words_of
+from ..output import json_text
+from ..terminal import shown
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Iterator, Mapping
 
-    from ..observe import ObservedExchange
-    from .accounts import Reach
+    from ...observe import ObservedExchange
+    from ..accounts import Reach
 
 _OK, _NOTE, _WRONG = "ok", "note", "WRONG"
 _LARGE = 16 * 2**20

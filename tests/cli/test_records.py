@@ -14,10 +14,11 @@ import pytest
 
 from soapmail import Invoice, OperationFailed, ResponseError
 from soapmail.billing import due
-from soapmail.cli import output, summary
+from soapmail.cli import output, today
+from soapmail.cli.commands import summary
 
-from .commands import Result, Terminal, parsed
-from .support import FIELDS, LIST, SAMPLES
+from ..commands import Result, Terminal, parsed
+from ..support import FIELDS, LIST, SAMPLES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -254,7 +255,7 @@ class Clock(datetime):
 def test_a_clock_at_1970_is_told_where_it_matters(
     run: Callable[..., Result], arguments: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(due, "datetime", Clock)
+    monkeypatch.setattr(today, "datetime", Clock)
     code, out, err = run(*arguments)
     words = "the clock of this machine says 1970-01-01: set it, or give --today DATE"
     if arguments == ["check"]:

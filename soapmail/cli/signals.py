@@ -1,24 +1,20 @@
-"""Changing something: signals that come meanwhile, and output that fails afterwards."""
+"""Signals that come while something is being changed."""
 
 from __future__ import annotations
 
 import os
 import signal
-import sys
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..errors import OutcomeUnknown
-from .codes import INTERRUPTED, Stopped, Unshown
+from .exit_codes import INTERRUPTED, Stopped
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
-    from ..client import Client
 
 T = TypeVar("T")
-
 _NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
 _SIGNALS = [getattr(signal, name) for name in _NAMES if hasattr(signal, name)]
 
@@ -56,37 +52,6 @@ def stoppable() -> Iterator[Stop]:
     finally:
         for number, handler in known.items():
             signal.signal(number, handler)
-
-
-def change(client: Client, do: Callable[[], T], show: Callable[[T], str]) -> T:
-    """Do what changes something, and print it; say what is known of it, whatever comes between."""
-    with stoppable():
-        try:
-            result = do()
-        except Stopped as stop:
-            if not client._may_have_changed():
-                raise
-            problem = f"it may or may not have happened; check before repeating: {stop}"
-            raise OutcomeUnknown(problem) from None
-        try:  # here and not in a function, at whose start a signal could come in between
-            text = show(result)
-            put(f"{text}\n" if text else "")
-        except Exception as error:
-            raise unshown(error) from None
-        return result
-
-
-def put(text: str) -> None:
-    """Print a text, and know that it was written."""
-    if sys.__stdout__ is None:
-        raise OSError("stdout is closed")
-    print(text, end="", flush=True)
-
-
-def unshown(error: Exception, name: str = "", rest: str = "") -> Unshown:
-    """Say of what was done that only its output failed, between what names it and the rest."""
-    problem = getattr(error, "strerror", None) or str(error)
-    return Unshown(f"{name}it was done, and only the output failed ({problem}){rest}")
 
 
 def end_by(number: int) -> int:

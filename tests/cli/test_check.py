@@ -15,12 +15,12 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from soapmail import Invoice
-from soapmail.cli import check
+from soapmail.cli.commands import check, check_formats
 from soapmail.sandbox.sandbox import _OPERATIONS
 
-from .commands import ACCOUNT, Accounts, Result, process, section
-from .faulty import Faulty
-from .support import LOGIN
+from ..commands import ACCOUNT, Accounts, Result, process, section
+from ..faulty import Faulty
+from ..support import LOGIN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -141,10 +141,10 @@ def test_amounts_by_currency_are_never_added(run: Callable[..., Result], sandbox
 
 
 def test_an_unknown_amount_is_told() -> None:
-    bill = check.Bill(None, Invoice(invoices_id=5, invoices_type=1), -1)
-    found = check.standing([bill], set(), 0)
-    assert "1 overdue, 0.00 and 1 of unknown amount (5)" in check.text(found)
-    assert "overdue: 5, unknown amount, no due date, no service" in check.text(found)
+    bill = check_formats.Bill(None, Invoice(invoices_id=5, invoices_type=1), -1)
+    found = check_formats.standing([bill], set(), 0)
+    assert "1 overdue, 0.00 and 1 of unknown amount (5)" in check_formats.text(found)
+    assert "overdue: 5, unknown amount, no due date, no service" in check_formats.text(found)
 
 
 def test_the_prepaid_rest_is_told_where_it_matters(

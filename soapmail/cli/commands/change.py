@@ -4,21 +4,43 @@ from __future__ import annotations
 
 import sys
 import warnings
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from ..errors import LossyTextWarning
-from ..operations import may_change
-from .changing import change
-from .codes import OK, REFUSED, NotFound, UsageError
-from .output import json_text
-from .terminal import confirm, day, has_terminal, say, shown, told
+from ...errors import LossyTextWarning, OutcomeUnknown
+from ...operations import may_change
+from ..exit_codes import OK, REFUSED, NotFound, Stopped, UsageError
+from ..output import json_text
+from ..signals import stoppable
+from ..terminal import confirm, day, has_terminal, put, say, shown, told, unshown
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Callable
 
-    from ..client import Client
-    from ..models import Order
-    from .accounts import Reach
+    from ...client import Client
+    from ...models import Order
+    from ..accounts import Reach
+
+
+T = TypeVar("T")
+
+
+def change(client: Client, do: Callable[[], T], show: Callable[[T], str]) -> T:
+    """Do what changes something, and print it; say what is known of it, whatever comes between."""
+    with stoppable():
+        try:
+            result = do()
+        except Stopped as stop:
+            if not client._may_have_changed():
+                raise
+            problem = f"it may or may not have happened; check before repeating: {stop}"
+            raise OutcomeUnknown(problem) from None
+        try:  # here and not in a function, at whose start a signal could come in between
+            text = show(result)
+            put(f"{text}\n" if text else "")
+        except Exception as error:
+            raise unshown(error) from None
+        return result
 
 
 def cancel(args: argparse.Namespace, reach: Reach) -> int:

@@ -1,33 +1,22 @@
-"""What is due, told to monitoring: a line and an exit code, JSON, or metrics for Prometheus."""
+"""A check as the line of a monitoring plugin, as JSON, or as metrics for Prometheus."""
 
 from __future__ import annotations
 
-import os
-import sys
 import time
-from contextlib import suppress
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..billing.due import days_left
-from ..errors import SoapMailError
-from .codes import words_of
-from .output import json_text
-from .terminal import money, shown
-from .today import today_of
+from ..output import json_text
+from ..terminal import money, shown
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Iterable, Sequence
-    from datetime import date
 
-    from ..client import Client
-    from ..models import Invoice
-    from .accounts import Reach
+    from ...models import Invoice
+
 
 _OK, _WARNING, _CRITICAL, _UNKNOWN = range(4)
 _WORDS = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
-_ENDED = ("expired", "canceled", "cancelled")
 _FEW = 3
 _STATES = ("overdue", "due_soon", "undated", "apart", "later")
 
@@ -86,88 +75,6 @@ def _state(bill: Bill, ended: set[int | None], within: int) -> str:
     if bill.days < 0:
         return "overdue"
     return "due_soon" if bill.days <= within else "later"
-
-
-# --- the command -----------------------------------------------------------------------------
-
-
-def check(args: argparse.Namespace, reach: Reach) -> int:
-    """Look at each account, and tell what is due."""
-    today = today_of(args.today)
-
-    def fetch(client: Client) -> Standing:
-        return _looked_at(client, args, today)
-
-    found = _added(list(reach.each(fetch)))
-    found = found._replace(failed=[(name, words_of(error)) for name, error in reach.failures])
-    reach.code()  # which says them on stderr; the exit codes of a check are its own
-    form = {"text": text, "json": as_json, "prometheus": metrics}[args.format]
-    _put(form(found), args.output)
-    return found.code
-
-
-def _added(standings: Sequence[tuple[str | None, Standing]]) -> Standing:
-    """Put together what the accounts have, under their names."""
-    bills: dict[str, Any] = {
-        state: [
-            bill._replace(account=account)
-            for account, one in standings
-            for bill in getattr(one, state)
-        ]
-        for state in _STATES
-    }
-    return Standing(**bills)._replace(
-        prepaid=[(account, words) for account, one in standings for _, words in one.prepaid],
-        checked=[account for account, _ in standings],
-    )
-
-
-def _looked_at(client: Client, args: argparse.Namespace, today: date) -> Standing:
-    opened = [one for one in client.get_client_invoices() if one.is_open]
-    services = client.get_services() if opened and not args.all_services else []
-    ended = {one.mail_id for one in services if (one.mail_status or "").strip().lower() in _ENDED}
-    bills = [Bill(None, one, days_left(one, today)) for one in opened]
-    found = standing(bills, ended, args.due_within)
-    if not (found.overdue or found.due_soon or found.undated):
-        return found
-    return found._replace(prepaid=[(None, _prepaid(client))])
-
-
-def _prepaid(client: Client) -> str:
-    """Give what is left; that it is not known is no reason to say nothing of what is due."""
-    try:
-        amount = client.get_prepay_remaining().amount
-    except SoapMailError as error:
-        return f"unknown ({words_of(error)})"
-    return "unknown" if amount is None else money(amount)
-
-
-def _put(written: str, path: str | None) -> None:
-    """Print it, or put it in a file that is never there in part; a device is written to."""
-    if path is None:
-        if sys.__stdout__ is None:
-            raise OSError("stdout is closed")
-        print(written, end="")
-        return
-    path = os.path.realpath(path)
-    if os.path.exists(path) and not os.path.isfile(path):
-        with open(path, "w", encoding="utf-8") as device:
-            device.write(written)
-        return
-    beside = f"{path}.{os.getpid()}.tmp"  # of a name that no collector reads
-    try:
-        with open(beside, "w", encoding="utf-8") as file:
-            file.write(written)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(beside)
-        raise
-
-
-# --- in words --------------------------------------------------------------------------------
 
 
 def text(found: Standing) -> str:
@@ -269,9 +176,6 @@ def _performance(found: Standing) -> list[str]:
             label = "".join(one for one in currency if one.isalnum()) or "none"
             data.append(f"{state}_{label}={money(amount)};;;0")
     return data
-
-
-# --- for programs ----------------------------------------------------------------------------
 
 
 def as_json(found: Standing) -> str:

@@ -13,8 +13,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from . import parser
-from .changing import end_by
-from .codes import INTERRUPTED, KNOWN, OK, Stopped, code_of, words_of
+from .exit_codes import INTERRUPTED, KNOWN, OK, Stopped, code_of, words_of
+from .signals import end_by
 from .terminal import say, shown
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(args: Any) -> int:
     """Call the function of the command, whose module is loaded now."""
     name, _, function = args.command.partition(".")
-    command = getattr(import_module(f".{name}", __package__), function)
+    command = getattr(import_module(f".commands.{name}", __package__), function)
     if not args.reaches:
         return command(args)  # type: ignore[no-any-return]
     from .accounts import Reach

@@ -21,13 +21,18 @@ import pytest
 
 import soapmail
 from soapmail import Invoice, cli
-from soapmail.cli import changing, codes, lists, output, program
+from soapmail.cli import exit_codes as codes
+from soapmail.cli import output
+from soapmail.cli import signals as changing
 from soapmail.cli import terminal as shown_at
+from soapmail.cli.commands import records as lists
+from soapmail.cli.commands.change import change
+from soapmail.cli.main import _let_go
 from soapmail.sandbox import PASSWORD, USERNAME, Sandbox
 
-from .commands import ACCOUNT, Result, Terminal, parsed, process, unmeasured
-from .faulty import Faulty, Request, after_login
-from .support import (
+from ..commands import ACCOUNT, Result, Terminal, parsed, process, unmeasured
+from ..faulty import Faulty, Request, after_login
+from ..support import (
     FIELDS,
     LIST,
     LOGIN,
@@ -394,7 +399,7 @@ def test_missing_credentials_are_wrong_usage(
 def test_on_a_terminal_the_mail_is_asked_for(
     run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("soapmail.cli.changes.has_terminal", lambda: True)
+    monkeypatch.setattr("soapmail.cli.commands.change.has_terminal", lambda: True)
     code, out, err = run(*SEND.split(), "--yes", stdin="body")
     assert (code, out) == (0, "Mail queued\n")
     assert err == "soapmail: type the mail, and end it with Ctrl-D\n"
@@ -981,7 +986,7 @@ def test_a_stream_that_cannot_be_written_is_let_go(tmp_path: Path) -> None:
             def fileno(self) -> int:
                 return file.fileno()
 
-        program._let_go(Full())
+        _let_go(Full())
         file.write("x")
     assert path.read_text() == ""
 
@@ -1011,7 +1016,7 @@ def test_a_signal_between_the_answer_and_the_command_is_told_too(
             return None
 
         with pytest.raises(soapmail.OutcomeUnknown, match="may or may not .*SIGTERM"):
-            changing.change(client, do, str)
+            change(client, do, str)
         # A second one would come between this and what is said of it.
         assert {signal.getsignal(number) for number in changing._SIGNALS} == {signal.SIG_IGN}
 
@@ -1021,9 +1026,7 @@ def test_in_another_thread_signals_are_left_alone(sandbox: Sandbox) -> None:
         done: list[object] = []
         thread = threading.Thread(
             target=lambda: done.append(
-                changing.change(
-                    client, lambda: client.make_payment(7514880).status, lambda paid: ""
-                )
+                change(client, lambda: client.make_payment(7514880).status, lambda paid: "")
             )
         )
         thread.start()
@@ -1040,7 +1043,7 @@ def test_a_change_that_was_stopped_before_it_left_ends_the_command(
     def stopped(*args: object) -> int:
         raise codes.Stopped(name, number)
 
-    monkeypatch.setattr("soapmail.cli.pay.pay", stopped)
+    monkeypatch.setattr("soapmail.cli.commands.pay.pay", stopped)
     monkeypatch.setattr(os, "kill", lambda *args: None)
     monkeypatch.setattr(signal, "signal", lambda *args: None)
     assert run("pay", "5", "--yes") == (128 + number, "", "")
@@ -1049,7 +1052,7 @@ def test_a_change_that_was_stopped_before_it_left_ends_the_command(
 def test_a_signal_before_anything_was_sent_passes(sandbox: Sandbox) -> None:
     with soapmail.Client(USERNAME, PASSWORD, endpoint=sandbox.endpoint) as client:
         with pytest.raises(codes.Stopped):
-            changing.change(client, lambda: signal.raise_signal(signal.SIGTERM), str)
+            change(client, lambda: signal.raise_signal(signal.SIGTERM), str)
 
 
 def test_what_cannot_be_shown_is_told(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -1059,17 +1062,17 @@ def test_what_cannot_be_shown_is_told(sandbox: Sandbox, monkeypatch: pytest.Monk
             raise ValueError("not to be written")
 
         with pytest.raises(codes.Unshown, match=r"only the output failed \(not to be written\)"):
-            changing.change(client, lambda: client.make_payment(7514880), fail)
+            change(client, lambda: client.make_payment(7514880), fail)
         monkeypatch.setattr(sys, "__stdout__", None)
         with pytest.raises(codes.Unshown, match="stdout is closed"):
-            changing.change(client, lambda: client.make_payment(7529153), str)
+            change(client, lambda: client.make_payment(7529153), str)
     assert codes.code_of(codes.Unshown("x")) == 6
 
 
 def test_a_signal_that_is_ignored_or_handled_elsewhere_is_left_alone(sandbox: Sandbox) -> None:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     with soapmail.Client(USERNAME, PASSWORD, endpoint=sandbox.endpoint) as client:
-        found = changing.change(client, lambda: signal.getsignal(signal.SIGHUP), lambda done: "")
+        found = change(client, lambda: signal.getsignal(signal.SIGHUP), lambda done: "")
     assert found is signal.SIG_IGN
     assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
 

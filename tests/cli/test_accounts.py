@@ -15,9 +15,9 @@ import pytest
 
 from soapmail.sandbox import PASSWORD, USERNAME
 
-from .commands import ECHO, THREE, Accounts, Result, Terminal, section, unmeasured
-from .faulty import Faulty, Request
-from .support import FIELDS, LOGIN
+from ..commands import ECHO, THREE, Accounts, Result, Terminal, section, unmeasured
+from ..faulty import Faulty, Request
+from ..support import FIELDS, LOGIN
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -133,7 +133,7 @@ def test_a_defect_of_the_program_is_no_failure_of_an_account(
     def defect(*args: object) -> None:
         raise KeyError
 
-    monkeypatch.setattr("soapmail.cli.lists._between", defect)
+    monkeypatch.setattr("soapmail.cli.commands.records._between", defect)
     monkeypatch.setattr("soapmail.Client.get_services", defect)
     for command in ("invoices", "services"):
         with pytest.raises(KeyError):

@@ -7,19 +7,19 @@ from decimal import Decimal
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..billing.due import days_left, is_due_soon, is_overdue
-from ..models import Invoice, MailService, Prepay
-from .codes import OK, NotFound, counted
-from .output import Column, Listing, Output, documented
-from .terminal import cost, money, say, shown
-from .today import today_of
+from ...billing.due import days_left, is_due_soon, is_overdue
+from ...models import Invoice, MailService, Prepay
+from ..exit_codes import OK, NotFound, counted
+from ..output import Column, Listing, Output, documented
+from ..terminal import cost, money, say, shown
+from ..today import today_of
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Sequence
 
-    from ..client import Client
-    from .accounts import Reach
+    from ...client import Client
+    from ..accounts import Reach
 
 
 class _Listed(NamedTuple):
