@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     F = TypeVar("F")
 
-LONG_PASSWORD = 64 * 1024
+MAX_PASSWORD_BYTES = 64 * 1024
 
 
 def text(name: str, value: str) -> str:
@@ -26,7 +26,7 @@ def text(name: str, value: str) -> str:
     return value
 
 
-def filled(name: str, value: str) -> str:
+def nonblank_text(name: str, value: str) -> str:
     """Return a text that is not blank."""
     if not text(name, value).strip():
         raise ValueError(f"{name}: must not be empty")
@@ -35,8 +35,8 @@ def filled(name: str, value: str) -> str:
 
 def credentials(username: str | None, password: str | None) -> tuple[str, str] | None:
     """Return both, or ``None`` where neither was given."""
-    given("username", username)
-    given("password", password)
+    optional_text("username", username)
+    optional_text("password", password)
     if username is not None and password is not None:
         return username, password
     if username is not None or password is not None:
@@ -44,7 +44,7 @@ def credentials(username: str | None, password: str | None) -> tuple[str, str] |
     return None
 
 
-def from_environment(environ: Mapping[str, str]) -> tuple[str, str]:
+def credentials_from(environ: Mapping[str, str]) -> tuple[str, str]:
     """Return username and password; ValueError names the variables that are missing."""
     pair = environ.get("SOAPMAIL_USERNAME", ""), password_from(environ)
     if all(pair):
@@ -58,13 +58,13 @@ def from_environment(environ: Mapping[str, str]) -> tuple[str, str]:
 def password_from(environ: Mapping[str, str]) -> str:
     """Return the password that the environment holds, or names a file of; empty: neither."""
     path = environ.get("SOAPMAIL_PASSWORD_FILE")
-    return environ.get("SOAPMAIL_PASSWORD") or (_first_line(path) if path else "")
+    return environ.get("SOAPMAIL_PASSWORD") or (_read_first_line(path) if path else "")
 
 
-def _first_line(path: str) -> str:
+def _read_first_line(path: str) -> str:
     with open(path, "rb") as file:
         mode = os.fstat(file.fileno()).st_mode
-        line = file.readline(LONG_PASSWORD).rstrip(b"\r\n")
+        line = file.readline(MAX_PASSWORD_BYTES).rstrip(b"\r\n")
     if os.name == "posix" and mode & 0o044:
         from logging import getLogger
 
@@ -79,9 +79,9 @@ def _first_line(path: str) -> str:
     raise ValueError(f"SOAPMAIL_PASSWORD_FILE: the first line of {path} is not UTF-8")
 
 
-def given(name: str, value: str | None) -> str | None:
+def optional_text(name: str, value: str | None) -> str | None:
     """Return a text that is not blank, or ``None``."""
-    return None if value is None else filled(name, value)
+    return None if value is None else nonblank_text(name, value)
 
 
 def http_session(value: requests.Session | None) -> requests.Session | None:
@@ -91,7 +91,7 @@ def http_session(value: requests.Session | None) -> requests.Session | None:
     return value
 
 
-def function(name: str, value: F | None) -> F | None:
+def callable_or_none(name: str, value: F | None) -> F | None:
     """Return what can be called, or ``None``."""
     if value is not None and not callable(value):
         raise TypeError(f"{name}: a callable expected, not {type(value).__name__}")
@@ -106,14 +106,14 @@ def header_line(name: str, value: str) -> str:
     return value
 
 
-def flag(name: str, value: bool) -> bool:
+def boolean(name: str, value: bool) -> bool:
     """Return a bool, and nothing that merely looks like one."""
     if not isinstance(value, bool):
         raise TypeError(f"{name}: bool expected, not {type(value).__name__}")
     return value
 
 
-def whole(name: str, value: int, least: int = 1) -> int:
+def positive_int(name: str, value: int, *, least: int = 1) -> int:
     """Return an int that is large enough; by default, an id."""
     if isinstance(value, bool) or not isinstance(value, int):
         raise TypeError(f"{name}: int expected, not {type(value).__name__}")
@@ -122,29 +122,29 @@ def whole(name: str, value: int, least: int = 1) -> int:
     return value
 
 
-def money(value: float | Decimal) -> float | Decimal:
+def amount(value: float | Decimal) -> float | Decimal:
     """Return an amount above zero that the server's float keeps."""
     from decimal import Decimal
 
     if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)):
         raise TypeError(f"amount: int, float or Decimal expected, not {type(value).__name__}")
-    if not _finite(value) or value <= 0:
+    if not _is_finite(value) or value <= 0:
         raise ValueError(f"amount: must be a positive number, got {value}")
     if isinstance(value, int) and int(float(value)) != value:
         raise ValueError("amount: more digits than the server's float keeps")
     return value
 
 
-def seconds(value: float) -> float:
+def timeout(value: float) -> float:
     """Return a time limit that a lock can wait for."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise TypeError(f"timeout: a number of seconds expected, not {type(value).__name__}")
-    if not _finite(value) or not 0 < value <= threading.TIMEOUT_MAX:
+    if not _is_finite(value) or not 0 < value <= threading.TIMEOUT_MAX:
         raise ValueError(f"timeout: must be a positive number of seconds, got {value}")
     return float(value)
 
 
-def _finite(value: float | Decimal) -> bool:
+def _is_finite(value: float | Decimal) -> bool:
     try:
         return math.isfinite(value)
     except (OverflowError, ValueError):  # an int too large, a signalling NaN

@@ -10,7 +10,7 @@ from random import uniform
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from . import redaction
-from .deadline import Deadline, Expired
+from .deadline import Deadline, DeadlineExceeded
 from .errors import (
     AuthenticationError,
     OperationFailed,
@@ -21,26 +21,25 @@ from .errors import (
     TransportError,
     outcome_unknown,
 )
-from .extract import scalar, warn_of_repairs
+from .extract import parse_single, warn_of_repairs
 from .operations import changes, may_change, takes_session
-from .session import Login, Outcome, clocks
-from .soap import repair as decoding
+from .session import AttemptResult, IssuedSession, read_clocks
+from .soap import repair
 from .soap.document import Document
-from .soap.envelope import Request, checked_name
-from .transport.delivery import Exchange
-from .transport.failures import phrase
+from .soap.envelope import Request, check_name
+from .transport import Delivery, Outgoing, describe_status
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection
 
-    from .session import Setup
+    from .session import ProcessState
     from .soap.envelope import Value
-    from .transport.response import Response
+    from .transport import Response
 
 T = TypeVar("T")
 
 _log = logging.getLogger("soapmail")
-_PAUSES = (0.5, 1.0, 2.0)
+_PAUSES_SECONDS = (0.5, 1.0, 2.0)
 
 
 class Call(Generic[T]):
@@ -51,293 +50,331 @@ class Call(Generic[T]):
 
     def __init__(
         self,
-        setup: Setup,
+        state: ProcessState,
         request: Request,
         parse: Callable[[Document], T] | None,
         *,
-        changing: bool,
-        secrets: Sequence[str],
+        is_changing: bool,
+        secrets: Collection[str],
     ) -> None:
-        self._setup = setup
+        self._state = state
         self._request = request
         self._parse = parse
-        self._changing = changing
-        self._deadline = Deadline(setup.timeout)
-        self._secrets = {*secrets, *(setup.credentials or ())[1:]}
-        # The last exchange of a changing operation, unless its response was a clear no.
-        self._open: Exchange | None = None
+        self._is_changing = is_changing
+        self._deadline = Deadline(state.timeout)
+        self._secrets = {*secrets, *(state.credentials or ())[1:]}
+        # The last delivery of a changing operation, unless its response was a clear no.
+        self._unconfirmed: Delivery | None = None
         self._status: int | None = None
         self.failure: BaseException | None = None
 
     def run(self) -> T:
-        """Return the value, or raise what ``leaving`` makes the error of that may leave.
+        """Return the result. The caller passes any exception to ``to_public_error``.
 
         ValueError: the caller's session might send an operation again that changes something.
         """
         if self._parse is None:
-            return self._login(anew=True).sid  # type: ignore[return-value]
-        if self._changing:
-            self._setup.change = None
-            self._setup.transport.check()
+            return self._get_session(anew=True).sid  # type: ignore[return-value]
+        if self._is_changing:
+            self._state.transport.check()
         if takes_session(self._request.operation):
-            return self._with_session()
-        return self._settled(self._tried(None))
+            return self._attempt_with_session()
+        return self._unwrap(self._attempt(None))
 
     @property
-    def is_open(self) -> bool:
+    def may_have_happened(self) -> bool:
         """Whether a changing operation may have happened, and its response was no clear no."""
-        return self._open is not None and self._open.sent
+        return self._unconfirmed is not None and self._unconfirmed.may_have_left
 
-    def hidden(self, text: str | None) -> str | None:
-        """Hide the secrets of this call in a text."""
-        shown: str | None = redaction.hidden(text, self._secrets)
-        return shown
+    def redact(self, text: str) -> str:
+        """Return a text without the secrets of this call."""
+        return redaction.redact(text, self._secrets)
 
-    def leaving(self, error: BaseException) -> BaseException:
-        """Make the error that leaves; where a signal comes in between, it is judged instead."""
+    def to_public_error(self, error: BaseException) -> BaseException:
+        """Convert an exception for the caller. If a signal handler raises meanwhile, that one."""
         try:
-            self.failure = redaction.without_frames(self._judged(error))
+            self.failure = redaction.drop_frames(self._classify(error))
         except BaseException as later:
-            self.failure = redaction.without_frames(self._judged(later))
+            self.failure = redaction.drop_frames(self._classify(later))
         return self.failure
 
-    def _judged(self, error: BaseException) -> BaseException:
-        """Say of an error whether the operation may have happened, and hide secrets in it."""
-        if self.is_open:
+    def _classify(self, error: BaseException) -> BaseException:
+        """Return an error that says whether the operation may have happened, without secrets."""
+        if self.may_have_happened:
             if not isinstance(error, Exception):
                 _warn_of_interruption(self._request.operation, error)
             elif not isinstance(error, OutcomeUnknown):
-                error = self._unknown(error)
+                error = self._to_outcome_unknown(error)
         if isinstance(error, SoapMailError):
-            return redaction.outgoing(error, self._secrets)
+            return redaction.sanitize_error(error, self._secrets)
         return error
 
-    def _unknown(self, error: Exception) -> OutcomeUnknown:
+    def _to_outcome_unknown(self, error: Exception) -> OutcomeUnknown:
         name = self._request.operation
         if isinstance(error, SoapMailError):
-            reason = str(redaction.outgoing(error, self._secrets)).removeprefix(f"{name}: ")
-            return outcome_unknown(name, reason, self._status)
-        made = outcome_unknown(name, f"{type(error).__name__}: {error}".rstrip(": "))
+            error = redaction.sanitize_error(error, self._secrets)
+            return outcome_unknown(name, str(error).removeprefix(f"{name}: "), self._status)
+        unknown = outcome_unknown(name, f"{type(error).__name__}: {error}".rstrip(": "))
         if isinstance(error, TimeoutError):  # of the caller, who may wait for it
-            made.__cause__ = error
-        return made
+            unknown.__cause__ = error
+        return unknown
 
     # --- the session -------------------------------------------------------------------------
 
-    def _with_session(self) -> T:
-        login = self._login()
-        outcome = self._tried(login)
-        if outcome.is_refused():
-            self._refused("and there is no password to log in with", last=not self._has_password)
-        elif not self._is_worth_a_login(outcome, login):
-            return self._settled(outcome)
-        login = self._login(refused=login)
-        outcome = self._tried(login)
-        if outcome.is_refused():
-            self._refused("right after a login", last=True)
-        if outcome.is_unserializable():
-            self._setup.session.login = login._replace(doubted=True)
-        return self._settled(outcome)
+    def _attempt_with_session(self) -> T:
+        session = self._get_session()
+        result = self._attempt(session)
+        if result.is_refused():
+            hint = "and there is no password to log in with"
+            self._note_refused_session(hint, is_final=not self._has_password)
+        elif not self._is_worth_a_login(result, session):
+            return self._unwrap(result)
+        session = self._get_session(refused=session)
+        result = self._attempt(session)
+        if result.is_refused():
+            self._note_refused_session("right after a login", is_final=True)
+        if result.is_unserializable():
+            self._state.sessions.current = session._replace(fault_confirmed=True)
+        return self._unwrap(result)
 
     @property
     def _has_password(self) -> bool:
-        return self._setup.credentials is not None
+        return self._state.credentials is not None
 
-    def _refused(self, hint: str, *, last: bool) -> None:
+    def _note_refused_session(self, hint: str, *, is_final: bool) -> None:
         """Note that the operation was not done, as its session was refused."""
-        self._open = self._setup.change = None
-        if last:
+        self._unconfirmed = None
+        if is_final:
             raise AuthenticationError(f"{self._request.operation}: the session was refused {hint}")
 
-    def _is_worth_a_login(self, outcome: Outcome, login: Login) -> bool:
-        """Tell whether a doubtful response may be another one with a new session."""
-        if not outcome.is_doubtful() or self._changing:
+    def _is_worth_a_login(self, result: AttemptResult, session: IssuedSession) -> bool:
+        """Return whether to log in again and repeat: an expired session may explain the result."""
+        if not result.is_ambiguous() or self._is_changing:
             return False
-        known = outcome.is_empty() or (login.doubted and outcome.is_unserializable())
-        if login.is_fresh() and known:
+        is_confirmed = session.fault_confirmed and result.is_unserializable()
+        if session.is_fresh() and (result.is_empty() or is_confirmed):
             return False
-        if not self._has_password and outcome.error is None:
+        if not self._has_password and result.error is None:
             name = self._request.operation
             _log.warning("%s: nothing came back, which may mean a refused session", name)
         return self._has_password
 
-    def _login(self, refused: Login | None = None, *, anew: bool = False) -> Login:
-        login = self._setup.session.get(self._log_in, self._deadline, refused, anew=anew)
-        self._secrets.add(login.sid)
-        return login
+    def _get_session(
+        self, refused: IssuedSession | None = None, *, anew: bool = False
+    ) -> IssuedSession:
+        session = self._state.sessions.get(self._log_in, self._deadline, refused, anew=anew)
+        self._secrets.add(session.sid)
+        return session
 
-    def _log_in(self) -> Login:
-        if self._setup.credentials is None:
+    def _log_in(self) -> IssuedSession:
+        if self._state.credentials is None:
             raise ValueError("username and password, or a session_id, are needed for this")
-        username, password = self._setup.credentials
+        username, password = self._state.credentials
         request = Request("api_login", {"username": username, "password": password}, template=True)
-        started = clocks()
-        outcome = self._attempts(request, None, partial(scalar, kind=str), changing=False)
-        if outcome.error is not None:
-            raise outcome.error
-        if outcome.value is None or not outcome.value.strip():
+        started = read_clocks()
+        result = self._repeat(request, None, partial(parse_single, kind=str), is_changing=False)
+        if result.error is not None:
+            raise result.error
+        if result.value is None or not result.value.strip():
             raise AuthenticationError("api_login: the server does not accept username and password")
-        return Login(outcome.value, *started)
+        return IssuedSession(result.value, *started)
 
     # --- attempts ----------------------------------------------------------------------------
 
-    def _tried(self, login: Login | None) -> Outcome:
+    def _attempt(self, session: IssuedSession | None) -> AttemptResult:
         assert self._parse is not None
-        return self._attempts(self._request, login, self._parse, changing=self._changing)
+        return self._repeat(self._request, session, self._parse, is_changing=self._is_changing)
 
-    def _settled(self, outcome: Outcome) -> T:
+    def _unwrap(self, result: AttemptResult) -> T:
         """Return the value of the last attempt, or raise its error."""
-        if self._changing and self._open is not None and outcome.is_doubtful():
-            shown = outcome.value if outcome.error is None else outcome.error
-            reason = f"the response may mean a refused session ({shown})"
+        if self._is_changing and self._unconfirmed is not None and result.is_ambiguous():
+            seen = result.value if result.error is None else result.error
+            reason = f"the response may mean a refused session ({seen})"
             raise outcome_unknown(self._request.operation, reason)
-        if isinstance(outcome.error, (SoapFault, OperationFailed)):
-            self._open = None
-        if outcome.error is not None:
-            raise outcome.error
-        return outcome.value  # type: ignore[no-any-return]
+        if isinstance(result.error, (SoapFault, OperationFailed)):
+            self._unconfirmed = None
+        if result.error is not None:
+            raise result.error
+        return result.value  # type: ignore[no-any-return]
 
-    def _attempts(
+    def _repeat(
         self,
         request: Request,
-        login: Login | None,
+        session: IssuedSession | None,
         parse: Callable[[Document], Any],
         *,
-        changing: bool,
-    ) -> Outcome:
+        is_changing: bool,
+    ) -> AttemptResult:
         """Send a request, and again while that is safe and may help."""
-        envelope = request.envelope(None if login is None else login.sid)
-        attempt = 0
+        envelope = request.envelope(None if session is None else session.sid)
+        attempt = 1
         while True:
-            exchange = Exchange(self._deadline)
-            if changing:
-                self._open = self._setup.change = exchange
-            sent = (request.operation, attempt + 1, envelope)
-            outcome = self._attempt(sent, exchange, parse, fresh=changing)
-            last = attempt >= self._setup.retries
-            if last or not outcome.transient or (changing and exchange.sent):
-                return outcome
-            pause = _pause(attempt, outcome)
-            if pause >= self._deadline.left():
-                return outcome
+            delivery = Delivery(self._deadline)
+            if is_changing:
+                self._unconfirmed = delivery
+            outgoing = Outgoing(request.operation, envelope, attempt)
+            result = self._send(outgoing, delivery, parse, fresh=is_changing)
+            is_last = attempt > self._state.retries
+            if is_last or not result.is_transient or (is_changing and delivery.may_have_left):
+                return result
+            pause = _pause_seconds(attempt, result)
+            if pause >= self._deadline.remaining():
+                return result
             time.sleep(pause)
             attempt += 1
 
-    def _attempt(
+    def _send(
         self,
-        request: tuple[str, int, bytes],
-        exchange: Exchange,
+        outgoing: Outgoing,
+        delivery: Delivery,
         parse: Callable[[Document], Any],
         *,
         fresh: bool,
-    ) -> Outcome:
+    ) -> AttemptResult:
         """Send a request once, read what came, and tell whoever watches."""
-        name, _, envelope = request
         started = time.monotonic()
-        response = self._setup.transport.post(name, envelope, exchange, fresh=fresh)
+        response = self._state.transport.send(outgoing, delivery, fresh=fresh)
         seconds = time.monotonic() - started
         self._status = response.status or None
-        self._log(name, response, seconds)
-        outcome = self._outcome(name, response, parse)
-        if self._setup.observer is not None:
-            secrets = {*self._secrets, *_new_secrets(name, outcome)}
-            problem = None if outcome.error is None else str(outcome.error)
-            told = (outcome.repairs, problem)
-            self._setup.observer.observe(request, response, seconds, told, secrets)
-        return outcome
+        self._log(outgoing.operation, response, seconds)
+        result = self._parse_response(outgoing.operation, response, parse)
+        secrets = {*self._secrets, *_issued_secrets(outgoing.operation, result)}
+        _observe(self._state, outgoing, response, seconds, result, secrets)
+        return result
 
-    def _outcome(self, name: str, response: Response, parse: Callable[[Document], Any]) -> Outcome:
-        """Read what came."""
+    def _parse_response(
+        self, name: str, response: Response, parse: Callable[[Document], Any]
+    ) -> AttemptResult:
         if response.problem is not None:
-            return _failed(name, response.problem, response)
-        if response.wrong is not None:
-            return Outcome(error=ResponseError(response.wrong, name))
+            return _fail(name, response.problem, response)
+        if response.unusable is not None:
+            return AttemptResult(error=ResponseError(response.unusable, name))
         if response.status >= 300 and not self._has_envelope(response):
-            shown = f"{response.status}{phrase(response.status)}"
-            return _failed(name, f"HTTP status {shown} without a SOAP response", response)
+            status = f"{response.status}{describe_status(response.status)}"
+            return _fail(name, f"HTTP status {status} without a SOAP response", response)
         try:
-            text = decoding.decode(response.data, response.charset, self._deadline)
+            text = repair.decode(response.data, response.charset, self._deadline)
             document = Document(text, name, self._deadline)
             value = parse(document)
-        except Expired:
-            return _failed(name, "timed out", response._replace(transient=False))
+        except DeadlineExceeded:
+            return _fail(name, "timed out", response._replace(is_transient=False))
         except ResponseError as error:
-            if response.short is not None:
-                return _failed(name, response.short, response._replace(transient=True))
-            value = redaction.without_tokens(error.value) if name == "api_login" else error.value
+            if response.ended_early is not None:
+                return _fail(name, response.ended_early, response._replace(is_transient=True))
+            value = error.value
+            if value is not None and name == "api_login":
+                value = redaction.redact_tokens(value)
             problem = ResponseError(error.problem, name, error.place, value)
-            transient = response.transient or not response.data.strip()
-            return Outcome(error=problem, transient=transient, retry_after=response.retry_after)
+            is_transient = response.is_transient or not response.data.strip()
+            return AttemptResult(
+                error=problem, is_transient=is_transient, retry_after=response.retry_after
+            )
         except SoapMailError as error:
-            return Outcome(
-                error=error, transient=response.transient, retry_after=response.retry_after
+            return AttemptResult(
+                error=error, is_transient=response.is_transient, retry_after=response.retry_after
             )
         warn_of_repairs(name, document.repairs)
-        return Outcome(value, repairs=document.repairs)
+        return AttemptResult(value, repairs=document.repairs)
 
     def _has_envelope(self, response: Response) -> bool:
         try:
-            return decoding.has_envelope(response.data, self._deadline)
-        except Expired:
+            return repair.has_envelope(response.data, self._deadline)
+        except DeadlineExceeded:
             return False
 
     def _log(self, name: str, response: Response, seconds: float) -> None:
         if _log.isEnabledFor(logging.DEBUG):
-            shown = redaction.hidden(response.problem, self._secrets)
-            if shown is None:
-                shown = f"HTTP {response.status}, {len(response.data)} bytes"
-            _log.debug("%s: %s, %.0f ms", name, shown, seconds * 1000)
+            what = f"HTTP {response.status}, {len(response.data)} bytes"
+            if response.problem is not None:
+                what = self.redact(response.problem)
+            _log.debug("%s: %s, %.0f ms", name, what, seconds * 1000)
 
 
-def documented(
-    setup: Setup, operation: str, values: dict[str, Value], parse: Callable[[Document], T] | None
+def call_with_template(
+    state: ProcessState,
+    operation: str,
+    values: dict[str, Value],
+    parse: Callable[[Document], T] | None,
 ) -> Call[T]:
-    """Make a call of an operation that has a template."""
+    """Return a call of an operation that has a template."""
     request = Request(operation, values, template=True)
-    return Call(setup, request, parse, changing=changes(operation), secrets=())
+    return Call(state, request, parse, is_changing=changes(operation), secrets=())
 
 
-def any_other(
-    setup: Setup, operation: str, values: dict[str, Value], parse: Callable[[Document], T] | None
+def call_by_name(
+    state: ProcessState,
+    operation: str,
+    values: dict[str, Value],
+    parse: Callable[[Document], T] | None,
 ) -> Call[T]:
-    """Make a call of an operation of which only its name is known."""
-    checked_name("operation", operation)
+    """Return a call of an operation of which only its name is known."""
+    check_name("operation", operation)
     if takes_session(operation) and "sid" in values:
         raise ValueError("sid: the client adds the session id itself")
     for name in values:
-        checked_name("parameter", name)
+        check_name("parameter", name)
     request = Request(operation, values, template=False)
     secrets = [str(value) for name, value in values.items() if "pass" in name]
-    return Call(setup, request, parse, changing=may_change(operation), secrets=secrets)
+    return Call(state, request, parse, is_changing=may_change(operation), secrets=secrets)
 
 
-def _failed(name: str, problem: str, response: Response) -> Outcome:
-    return Outcome(
+def fetch_wsdl(state: ProcessState) -> bytes:
+    """Return the server's own description of its operations; TransportError: it sent none."""
+    outgoing = Outgoing("wsdl")
+    started = time.monotonic()
+    response = state.transport.send(outgoing, Delivery(Deadline(state.timeout)), fresh=False)
+    problem = response.problem or response.unusable or response.ended_early
+    if problem is None and response.status != 200:
+        problem = f"HTTP status {response.status}{describe_status(response.status)}"
+    result = AttemptResult(response.data)
+    if problem is not None:
+        result = _fail(outgoing.operation, problem, response)
+    secrets = (state.credentials or ())[1:]
+    _observe(state, outgoing, response, time.monotonic() - started, result, secrets)
+    if result.error is not None:
+        raise redaction.sanitize_error(result.error, secrets)
+    return response.data
+
+
+def _observe(
+    state: ProcessState,
+    outgoing: Outgoing,
+    response: Response,
+    seconds: float,
+    result: AttemptResult,
+    secrets: Collection[str],
+) -> None:
+    if state.observer is not None:
+        state.observer.observe(outgoing, response, seconds, result, secrets)
+
+
+def _fail(name: str, problem: str, response: Response) -> AttemptResult:
+    return AttemptResult(
         error=TransportError(f"{name}: {problem}", response.status or None),
-        transient=response.transient,
+        is_transient=response.is_transient,
         retry_after=response.retry_after,
     )
 
 
-def _new_secrets(name: str, outcome: Outcome) -> list[str]:
-    """Give what a response holds that logs in whoever has it."""
-    if name == "api_login" and isinstance(outcome.value, str):
-        return [outcome.value]
-    found = outcome.value
-    url = found.get("status_text") if isinstance(found, dict) else getattr(found, "status_text", "")
+def _issued_secrets(name: str, result: AttemptResult) -> list[str]:
+    """Return what a response holds that logs in whoever has it."""
+    value = result.value
+    if name == "api_login" and isinstance(value, str):
+        return [value]
+    url = value.get("status_text") if isinstance(value, dict) else getattr(value, "status_text", "")
     return [url] if name == "api_api_auto_zonemta_login" and url else []
 
 
-def _pause(attempt: int, outcome: Outcome) -> float:
-    """Say how long to wait before the next attempt."""
-    if outcome.retry_after is not None:
-        return outcome.retry_after
-    return _PAUSES[min(attempt, len(_PAUSES) - 1)] * uniform(0.5, 1.5)
+def _pause_seconds(attempt: int, result: AttemptResult) -> float:
+    """Return how long to wait before the next attempt."""
+    if result.retry_after is not None:
+        return result.retry_after
+    return _PAUSES_SECONDS[min(attempt, len(_PAUSES_SECONDS)) - 1] * uniform(0.5, 1.5)
 
 
 def _warn_of_interruption(name: str, error: BaseException) -> None:
-    """Say that what was interrupted, such as by Ctrl-C, may have happened."""
+    """Note that what was interrupted, such as by Ctrl-C, may have happened."""
     words = f"{outcome_unknown(name, type(error).__name__)}"
     with suppress(Exception):  # what a filter of the log raises must not take its place
-        getattr(error, "add_note", str)(words)  # Python 3.10 has no notes
+        getattr(error, "add_note", str)(words)  # Python 3.10 has no notes (PEP 678)
         _log.warning("%s", words)

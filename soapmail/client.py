@@ -6,7 +6,7 @@ import os
 from functools import partial
 
 from . import arguments, errors, models, redaction
-from .operations import ENDPOINT, checked_endpoint
+from .operations import ENDPOINT, check_endpoint
 
 TYPE_CHECKING = False  # typing itself costs a tenth of the import
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from .call import Call
     from .observe import ObservedExchange
-    from .session import Setup
+    from .session import ProcessState
     from .soap.document import Document
     from .soap.envelope import Value
 
@@ -40,7 +40,7 @@ class Client:
     - ``session_id``: of an earlier login; used until the server refuses it.
     - ``max_response_bytes``: a response over this size, decompressed, is an error.
     - ``on_exchange``: is told of each request and what came of it, without secrets, as an
-      ``observed.ObservedExchange``; what it raises is logged.
+      ``observe.ObservedExchange``; what it raises is logged.
 
     Methods raise TransportError, ResponseError, SoapFault, AuthenticationError; those that return a
     status or an order OperationFailed too, and changing ones OutcomeUnknown. Wrong arguments are
@@ -74,26 +74,28 @@ class Client:
     ) -> None:
         try:
             self._username = username
-            self._session_id = arguments.given("session_id", session_id)
-            self._setups: dict[int, Setup] = {}
+            self._session_id = arguments.optional_text("session_id", session_id)
+            self._states: dict[int, ProcessState] = {}
             self._options: dict[str, Any] = {
                 "transport": {
-                    "loopback": checked_endpoint(endpoint),
+                    "loopback": check_endpoint(endpoint),
                     "endpoint": endpoint,
                     "session": arguments.http_session(session),
-                    "max_response_bytes": arguments.whole("max_response_bytes", max_response_bytes),
+                    "max_response_bytes": arguments.positive_int(
+                        "max_response_bytes", max_response_bytes
+                    ),
                 },
                 "calls": {
                     "credentials": arguments.credentials(username, password),
-                    "timeout": arguments.seconds(timeout),
-                    "retries": arguments.whole("retries", retries, 0),
+                    "timeout": arguments.timeout(timeout),
+                    "retries": arguments.positive_int("retries", retries, least=0),
                 },
-                "on_exchange": arguments.function("on_exchange", on_exchange),
+                "on_exchange": arguments.callable_or_none("on_exchange", on_exchange),
             }
             self._endpoint = endpoint
             return
         except BaseException as error:
-            failure = redaction.without_frames(error)
+            failure = redaction.drop_frames(error)
         finally:
             # A traceback shows what the variables of this frame hold.
             password = session_id = None
@@ -120,7 +122,7 @@ class Client:
         """
         try:
             return cls(
-                *arguments.from_environment(os.environ),
+                *arguments.credentials_from(os.environ),
                 endpoint=endpoint or os.environ.get("SOAPMAIL_ENDPOINT") or ENDPOINT,
                 timeout=timeout,
                 retries=retries,
@@ -149,16 +151,16 @@ class Client:
         It takes no lock, so a signal's handler may call it.
         """
         self._closed = True
-        setup = self._setups.pop(os.getpid(), None)
-        if setup is not None:
-            setup.transport.close()
+        state = self._states.pop(os.getpid(), None)
+        if state is not None:
+            state.transport.close()
 
     def __getstate__(self) -> dict[str, Any]:
-        from .session import known_login
+        from .session import current_session
 
         # The connections are of this process, and so is the clock of the session's age.
-        login = known_login(self._setups, self._session_id)
-        return {**self.__dict__, "_setups": {}, "_session_id": login and login.sid}
+        session = current_session(self._states, self._session_id)
+        return {**self.__dict__, "_states": {}, "_session_id": session and session.sid}
 
     # --- the operations ----------------------------------------------------------------------
 
@@ -167,7 +169,7 @@ class Client:
 
         AuthenticationError: the server does not accept username and password.
         """
-        sid: str = self._run("api_login", {}, None)
+        sid: str = self._run(self._prepare("api_login", {}, None))
         return sid
 
     def get_client_invoices(self) -> list[models.Invoice]:
@@ -175,14 +177,14 @@ class Client:
 
         ResponseError: the list is not whole, or a row is not what the contract promises.
         """
-        return self._table("api_mail_get_client_invoices", models.Invoice)
+        return self._get_records("api_mail_get_client_invoices", models.Invoice)
 
     def get_client_unpaid_invoices(self) -> list[models.Invoice]:
         """List the unpaid invoices (``api_mail_get_client_unpaid_invoices``).
 
         ResponseError: the list is not whole, or a row is not what the contract promises.
         """
-        return self._table("api_mail_get_client_unpaid_invoices", models.Invoice)
+        return self._get_records("api_mail_get_client_unpaid_invoices", models.Invoice)
 
     def get_invoice(self, id: int) -> models.Invoice | None:
         """Return one invoice (``api_mail_get_client_invoices``, of which it keeps this one).
@@ -190,39 +192,44 @@ class Client:
         ``None``: there is no such invoice. ResponseError: the list is not whole, or holds the
         invoice twice.
         """
-        wanted = arguments.whole("id", id)
-        found = [one for one in self.get_client_invoices() if one.invoices_id == wanted]
-        if len(found) > 1:
+        arguments.positive_int("id", id)
+        rows = [row for row in self.get_client_invoices() if row.invoices_id == id]
+        if len(rows) > 1:
             raise errors.ResponseError(
                 "an invoice listed twice",
                 "api_mail_get_client_invoices",
                 "invoices_id",
-                str(wanted),
+                str(id),
             )
-        return found[0] if found else None
+        return rows[0] if rows else None
 
     def get_services(self) -> list[models.MailService]:
         """List the mail services (``api_mail_get_services``)."""
-        return self._table("api_mail_get_services", models.MailService)
+        return self._get_records("api_mail_get_services", models.MailService)
 
     def get_service(self, id: int) -> models.MailService | None:
         """Return one mail service (``api_mail_get_service``); ``None``: there is no such service.
 
         SoapFault "unable to serialize result": the server may also mean that there is none.
         """
-        from .extract import named
+        from .extract import parse_record_with_id
 
-        parse = partial(named, model=models.MailService, field="mail_id", wanted=id)
-        return self._run("api_mail_get_service", {"id": arguments.whole("id", id)}, parse)
+        values: dict[str, Value] = {"id": arguments.positive_int("id", id)}
+        parse = partial(parse_record_with_id, model=models.MailService, field="mail_id", wanted=id)
+        return self._run(self._prepare("api_mail_get_service", values, parse))
 
     def cancel_service(self, id: int) -> bool:
-        """Cancel a mail service (``api_mail_cancel_service``); whether the server did so.
+        """Cancel a mail service (``api_mail_cancel_service``); return whether the server did so.
 
         OutcomeUnknown: check the service before you repeat it.
         """
-        from .extract import boolean
+        return self._run(self._prepare_cancel_service(id))
 
-        return self._run("api_mail_cancel_service", {"id": arguments.whole("id", id)}, boolean)
+    def _prepare_cancel_service(self, id: int) -> Call[bool]:
+        from .extract import parse_boolean
+
+        values: dict[str, Value] = {"id": arguments.positive_int("id", id)}
+        return self._prepare("api_mail_cancel_service", values, parse_boolean)
 
     def send_mail(self, subject: str, body: str, to: str, from_: str) -> models.Status:
         """Send a mail (``api_send_mail``).
@@ -230,13 +237,18 @@ class Client:
         OperationFailed: the server did not take it. OutcomeUnknown: it may or may not have been
         sent. LossyTextWarning: the server will not keep all of the text.
         """
+        return self._run(self._prepare_send_mail(subject, body, to, from_))
+
+    def _prepare_send_mail(
+        self, subject: str, body: str, to: str, from_: str
+    ) -> Call[models.Status]:
         values: dict[str, Value] = {
             "subject": arguments.header_line("subject", subject),
             "body": arguments.text("body", body),
-            "to": arguments.filled("to", arguments.header_line("to", to)),
-            "from": arguments.filled("from_", arguments.header_line("from_", from_)),
+            "to": arguments.nonblank_text("to", arguments.header_line("to", to)),
+            "from": arguments.nonblank_text("from_", arguments.header_line("from_", from_)),
         }
-        return self._status("api_send_mail", values, models.Status)
+        return self._prepare_status("api_send_mail", values, models.Status)
 
     def buy_mail(self, coupon: str = "") -> models.Order:
         """Order a mail service (``api_api_buy_mail``); this makes an invoice.
@@ -244,67 +256,64 @@ class Client:
         OperationFailed: the order was refused. OutcomeUnknown: check the services before you repeat
         it.
         """
-        return self._status(
-            "api_api_buy_mail", {"coupon": arguments.text("coupon", coupon)}, models.Order
-        )
+        return self._run(self._prepare_buy_mail(coupon))
+
+    def _prepare_buy_mail(self, coupon: str = "") -> Call[models.Order]:
+        values: dict[str, Value] = {"coupon": arguments.text("coupon", coupon)}
+        return self._prepare_status("api_api_buy_mail", values, models.Order)
 
     def auto_zonemta_login(self, id: int) -> models.Status:
         """Make a login URL of a mail service (``api_api_auto_zonemta_login``), in ``status_text``.
 
         OperationFailed: the server made none.
         """
-        return self._status(
-            "api_api_auto_zonemta_login", {"id": arguments.whole("id", id)}, models.Status
-        )
+        values: dict[str, Value] = {"id": arguments.positive_int("id", id)}
+        return self._run(self._prepare_status("api_api_auto_zonemta_login", values, models.Status))
 
     def get_modules(self) -> list[str]:
         """List the modules that invoices can be for (``get_modules``); needs no session."""
-        from .extract import strings
+        from .extract import parse_strings
 
-        return self._run("get_modules", {}, strings)
+        return self._run(self._prepare("get_modules", {}, parse_strings))
 
     def make_payment(self, invoice: int, module: str = "mail") -> models.Status:
         """Pay an invoice from the account's funds (``api_make_payment``).
 
         OperationFailed: it was not paid. OutcomeUnknown: check the invoice before you repeat it.
         """
-        return self._pay(invoice, module, [])
+        return self._run(self._prepare_payment(invoice, module))
 
-    def _pay(self, invoice: int, module: str, calls: list[Call[models.Status]]) -> models.Status:
-        """Pay an invoice, and put its call among ``calls``, which then knows what was sent."""
-        from .extract import status
-
+    def _prepare_payment(self, invoice: int, module: str) -> Call[models.Status]:
         values: dict[str, Value] = {
-            "module": arguments.filled("module", module),
-            "invoice": arguments.whole("invoice", invoice),
+            "module": arguments.nonblank_text("module", module),
+            "invoice": arguments.positive_int("invoice", invoice),
         }
-        parse = partial(status, model=models.Status)
-        return self._run("api_make_payment", values, parse, calls=calls)
+        return self._prepare_status("api_make_payment", values, models.Status)
 
     def get_paypal_url(self, invoice: int, module: str = "mail") -> str:
         """Return the URL that pays an invoice by PayPal (``api_get_paypal_url``); needs no session.
 
         ResponseError: the server sent no URL.
         """
-        from .extract import url
+        from .extract import parse_url
 
         values: dict[str, Value] = {
-            "module": arguments.filled("module", module),
-            "invoice": arguments.whole("invoice", invoice),
+            "module": arguments.nonblank_text("module", module),
+            "invoice": arguments.positive_int("invoice", invoice),
         }
-        return self._run("api_get_paypal_url", values, url)
+        return self._run(self._prepare("api_get_paypal_url", values, parse_url))
 
     def get_prepay_list(self) -> list[models.Prepay]:
         """List the prepaid balances (``api_get_prepay_list``)."""
-        return self._table("api_get_prepay_list", models.Prepay)
+        return self._get_records("api_get_prepay_list", models.Prepay)
 
     def get_prepay_remaining(self, module: str = "mail") -> models.Status:
         """Say how much prepaid balance is left (``api_get_prepay_remaining``), in ``status_text``.
 
         The amount is in the account's currency. OperationFailed: the server says nothing.
         """
-        values: dict[str, Value] = {"module": arguments.filled("module", module)}
-        return self._status("api_get_prepay_remaining", values, models.Status)
+        values: dict[str, Value] = {"module": arguments.nonblank_text("module", module)}
+        return self._run(self._prepare_status("api_get_prepay_remaining", values, models.Status))
 
     def get_prepay_paypal_fill_url(
         self, prepay_id: int, amount: float | Decimal, module: str = "mail"
@@ -313,14 +322,14 @@ class Client:
 
         ``amount`` is in the account's currency. ResponseError: the server sent no URL.
         """
-        from .extract import url
+        from .extract import parse_url
 
         values: dict[str, Value] = {
-            "module": arguments.filled("module", module),
-            "prepay_id": arguments.whole("prepay_id", prepay_id),
-            "amount": arguments.money(amount),
+            "module": arguments.nonblank_text("module", module),
+            "prepay_id": arguments.positive_int("prepay_id", prepay_id),
+            "amount": arguments.amount(amount),
         }
-        return self._run("api_get_prepay_paypal_fill_url", values, url)
+        return self._run(self._prepare("api_get_prepay_paypal_fill_url", values, parse_url))
 
     def add_prepay(
         self, amount: float | Decimal, module: str = "mail", automatic_use: bool = True
@@ -330,14 +339,19 @@ class Client:
         ``amount`` is in the account's currency. OutcomeUnknown: check the list of prepays before
         you repeat it.
         """
-        from .extract import integer
+        return self._run(self._prepare_add_prepay(amount, module, automatic_use))
+
+    def _prepare_add_prepay(
+        self, amount: float | Decimal, module: str = "mail", automatic_use: bool = True
+    ) -> Call[int]:
+        from .extract import parse_integer
 
         values: dict[str, Value] = {
-            "module": arguments.filled("module", module),
-            "amount": arguments.money(amount),
-            "automatic_use": arguments.flag("automatic_use", automatic_use),
+            "module": arguments.nonblank_text("module", module),
+            "amount": arguments.amount(amount),
+            "automatic_use": arguments.boolean("automatic_use", automatic_use),
         }
-        return self._run("api_add_prepay", values, integer)
+        return self._prepare("api_add_prepay", values, parse_integer)
 
     def call(self, operation: str, /, **parameters: Value) -> Any:
         """Do any operation of the API and return its result by ``xsi:type``.
@@ -351,59 +365,69 @@ class Client:
 
         OutcomeUnknown: look at the account before you repeat it.
         """
-        from .soap.dynamic import by_type
+        return self._run(self._prepare_call(operation, parameters))
 
-        return self._run(operation, parameters, by_type, template=False)
+    def _prepare_call(self, operation: str, parameters: dict[str, Value]) -> Call[Any]:
+        from .soap.dynamic import parse_by_type
+
+        return self._prepare(operation, parameters, parse_by_type, template=False)
 
     # --- one call ----------------------------------------------------------------------------
 
-    def _table(self, operation: str, model: type[T]) -> list[T]:
-        from .extract import table
+    def _get_records(self, operation: str, model: type[T]) -> list[T]:
+        from .extract import parse_records
 
-        return self._run(operation, {}, partial(table, model=model))
+        return self._run(self._prepare(operation, {}, partial(parse_records, model=model)))
 
-    def _status(self, operation: str, values: dict[str, Value], model: type[T]) -> T:
-        from .extract import status
+    def _prepare_status(self, operation: str, values: dict[str, Value], model: type[T]) -> Call[T]:
+        from .extract import parse_status
 
-        return self._run(operation, values, partial(status, model=model))
+        return self._prepare(operation, values, partial(parse_status, model=model))
 
-    def _run(
+    def _prepare(
         self,
         operation: str,
         values: dict[str, Value],
         parse: Callable[[Document], T] | None,
         *,
         template: bool = True,
-        calls: list[Call[T]] | None = None,
-    ) -> T:
+    ) -> Call[T]:
+        """Return a call that ``_run`` does, and that can be asked whether it may have happened."""
+        try:
+            self._check_open()
+            from . import call
+            from .session import state_of_this_process
+
+            make = call.call_with_template if template else call.call_by_name
+            state = state_of_this_process(self._states, self._options, self._session_id)
+            return make(state, operation, values, parse)
+        except BaseException as error:
+            failure = redaction.drop_frames(error)
+        finally:
+            values.clear()  # a traceback shows what the variables of the caller's frame hold
+        raise failure
+
+    def _run(self, call: Call[T]) -> T:
         """Do one call; errors leave without the frames below, whose variables hold secrets."""
-        call: Call[T] | None = None
         try:
             try:
-                self._check_open()
-                from . import call as made
-                from .session import setup_of
-
-                make = made.documented if template else made.any_other
-                setup = setup_of(self._setups, self._options, self._session_id)
-                call = make(setup, operation, values, parse)
-                if calls is not None:
-                    calls.append(call)
                 return call.run()
             except BaseException as error:
-                failure = redaction.without_frames(error) if call is None else call.leaving(error)
-            values.clear()
+                failure = call.to_public_error(error)
             raise failure
         except BaseException as error:
-            if call is None or error is call.failure:
+            if error is call.failure:
                 raise
             late = error  # a signal came while the failure was made
-        raise call.leaving(late)
+        raise call.to_public_error(late)
 
-    def _may_have_changed(self) -> bool:
-        """Tell whether a byte left of an operation that changes something."""
-        setup = self._setups.get(os.getpid())
-        return setup is not None and setup.change is not None and setup.change.sent
+    def _fetch_wsdl(self) -> bytes:
+        """Return the server's own description of its operations; TransportError: it sent none."""
+        self._check_open()
+        from .call import fetch_wsdl
+        from .session import state_of_this_process
+
+        return fetch_wsdl(state_of_this_process(self._states, self._options, self._session_id))
 
     def _check_open(self) -> None:
         if self._closed:

@@ -6,7 +6,7 @@ import math
 import time
 
 
-class Expired(Exception):
+class DeadlineExceeded(Exception):
     """The time of a call is up while a response is being read."""
 
 
@@ -18,11 +18,11 @@ class Deadline:
     def __init__(self, seconds: float = math.inf) -> None:
         self._end = time.monotonic() + seconds
 
-    def left(self) -> float:
-        """Give the seconds that are left; zero or less: none."""
+    def remaining(self) -> float:
+        """Return the seconds that remain; zero or less: none."""
         return self._end - time.monotonic()
 
     def check(self) -> None:
-        """Raise Expired where no time is left."""
-        if self.left() <= 0:
-            raise Expired
+        """Raise DeadlineExceeded where no time remains."""
+        if self.remaining() <= 0:
+            raise DeadlineExceeded

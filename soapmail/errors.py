@@ -25,21 +25,21 @@ __all__ = [
 
 # The problem of a ResponseError that may mean a refused session.
 NO_FIELDS = "a struct without fields"
-_SHOWN = 100
+MAX_VALUE_CHARACTERS = 100  # of a value that an error shows
 
 
-def shortened(text: str | None) -> str | None:
-    """Keep of a value what an error can show, its end where it begins with an ellipsis.
+def truncate(text: str, limit: int = MAX_VALUE_CHARACTERS) -> str:
+    """Return what an error can show of a text, its end where it begins with an ellipsis.
 
     Secrets are looked for before this: half of one would not be found.
     """
-    if text is None or len(text) <= _SHOWN:
+    if len(text) <= limit:
         return text
-    return text[-_SHOWN:] if text.startswith("…") else f"{text[: _SHOWN - 1]}…"
+    return text[-limit:] if text.startswith("…") else f"{text[: limit - 1]}…"
 
 
-def unimportable(package: str, error: ImportError) -> ImportError:
-    """Say which package is missing, in place of where it was missed."""
+def missing_package_error(package: str, error: ImportError) -> ImportError:
+    """Return the error that says which package is missing, in place of where it was missed."""
     return ImportError(
         f"soapmail needs {package} ({error}); install it with: pip install {package}"
     )
@@ -80,10 +80,10 @@ class OutcomeUnknown(TransportError):
 
 
 def outcome_unknown(operation: str, reason: str, status: int | None = None) -> OutcomeUnknown:
-    """Say of a changing operation that it may or may not have happened."""
-    done = "been sent" if operation == "api_send_mail" else "happened"
+    """Return the error of a changing operation that may or may not have happened."""
+    verb = "been sent" if operation == "api_send_mail" else "happened"
     return OutcomeUnknown(
-        f"{operation}: it may or may not have {done}; check before repeating: {reason}", status
+        f"{operation}: it may or may not have {verb}; check before repeating: {reason}", status
     )
 
 
@@ -108,9 +108,9 @@ class ResponseError(SoapMailError):
         self.value = value
 
     def __str__(self) -> str:
-        where = [part for part in (self.operation, self.place) if part]
-        shown = "" if self.value is None else f": {self.value!r}"
-        return ": ".join([*where, self.problem]) + shown
+        places = [place for place in (self.operation, self.place) if place]
+        value = "" if self.value is None else f": {self.value!r}"
+        return ": ".join([*places, self.problem]) + value
 
 
 class SoapFault(SoapMailError):

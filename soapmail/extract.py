@@ -13,30 +13,36 @@ from typing import TYPE_CHECKING, Any, TypeVar, Union, get_args, get_origin, get
 
 from .deadline import Deadline
 from .errors import NO_FIELDS, OperationFailed, ResponseError, SoapMailError
-from .patterns import URL
-from .redaction import outgoing
-from .soap.arrays import all_sent, check_count, type_of_items
+from .patterns import URL, is_ok
+from .redaction import sanitize_error
+from .soap.arrays import check_row_count, require_complete_array, type_of_items
 from .soap.document import Document, Malformed
-from .soap.element import XPath, is_nil, no_simple_type, no_text, no_text_inside
+from .soap.element import XPath, is_nil, reject_simple_type, reject_text, reject_text_inside
 from .soap.repair import decode
-from .soap.scalars import cell, column, value
+from .soap.scalars import parse_column, parse_scalar, read_scalar
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from lxml import etree
 
-    from .soap.document import Part
+    from .soap.document import PartialReturn
 
 M = TypeVar("M")
 
 _log = logging.getLogger("soapmail")
 
-_VALUE = r"""("[^"]*"(?=[\s/>])|'[^']*'(?=[\s/>])|[^\s"'>][^\s>]*(?=[\s>]))"""
-_ANCHOR = rf"""(?i)<a\s+(?:(?!href[\s=])[^\s"'<>=]+(?:\s*=\s*{_VALUE})?\s+)*href\s*=\s*{_VALUE}"""
+# An attribute's value as HTML 4.01 3.2.2 has it: quoted, or without white space.
+_ATTRIBUTE = r"""("[^"]*"(?=[\s/>])|'[^']*'(?=[\s/>])|[^\s"'>][^\s>]*(?=[\s>]))"""
+_ANCHOR = rf"""(?ix)
+    <a\s+
+    (?: (?!href[\s=]) [^\s"'<>=]+ (?:\s*=\s*{_ATTRIBUTE})? \s+ )*   # other attributes
+    href\s*=\s*{_ATTRIBUTE}
+    """
 # Only what ends in ";": the server writes "&currency_code=" bare, which is no "&curren;".
 _ENTITY = r"&#?\w{1,40};"
-_LONG_URL = 8 * 1024
+_MAX_URL_CHARACTERS = 8 * 1024
+_LISTED_NAMES = 9  # of fields that are not known, in an error
 
 _ROWS = XPath("*")
 _CELLS = XPath("*/*")
@@ -47,7 +53,7 @@ _TEXT_BETWEEN = XPath("string(text()[normalize-space()] | */text()[normalize-spa
 
 
 def rows(xml: bytes, model: type[M]) -> list[M]:
-    """Map the rows of any operation's response to a list of ``model``, without a connection.
+    """Return the rows of any operation's response as a list of ``model``, without a connection.
 
     ``model`` is a dataclass whose fields are ``int``, ``float``, ``Decimal`` or ``str``, or one of
     them or ``None``; they are found by name, and one that a row leaves out is ``None``. A
@@ -68,191 +74,188 @@ def rows(xml: bytes, model: type[M]) -> list[M]:
     try:
         deadline = Deadline()
         document = Document(decode(xml, None, deadline), None, deadline)
-        found = table(document, model)
+        records = parse_records(document, model)
     except SoapMailError as error:
-        failure = outgoing(error)
+        failure = sanitize_error(error)
     else:
         warn_of_repairs("response", document.repairs)
-        return found
+        return records
     raise failure
 
 
 def warn_of_repairs(operation: str, repairs: Sequence[str]) -> None:
-    """Say what had to be put right in a response that is believed."""
+    """Log what had to be put right in a response that is believed."""
     for repair in repairs:
         _log.warning("%s: repaired: %s", operation, repair)
 
 
-def table(document: Document, model: type[M]) -> list[M]:
-    """Map an array of structs to a list of ``model``; nil is an empty list."""
+def parse_records(document: Document, model: type[M]) -> list[M]:
+    """Return an array of structs as a list of ``model``; nil is an empty list."""
     try:
-        return _table(document, model)
+        return _parse_growing(document, model)
     except Malformed:
         document.repair()
-    return _table(document, model)
+    return _parse_growing(document, model)
 
 
-def _table(document: Document, model: type[M]) -> list[M]:
-    found: list[M] = []
-    for part in document.growing():
+def _parse_growing(document: Document, model: type[M]) -> list[M]:
+    records: list[M] = []
+    for part in document.iter_growing():
         array = part.element
-        all_sent(array, "return")
-        some = (_ROWS if part.whole else _WHOLE_ROWS)(array)
-        if part.whole or some:
-            no_text(_TEXT_BETWEEN(array), "return")
+        require_complete_array(array, "return")
+        elements = (_ROWS if part.is_whole else _WHOLE_ROWS)(array)
+        if part.is_whole or elements:
+            reject_text(_TEXT_BETWEEN(array), "return")
             array.text = None  # looked at once, however often the array grows
-        if some:
-            cells = (_CELLS if part.whole else _WHOLE_CELLS)(array)
-            found += _records(model, part, some, cells, len(found) + 1)
-            count = len(some)
-            del some, cells  # a row can be freed only when nothing points into it
+        if elements:
+            cells = (_CELLS if part.is_whole else _WHOLE_CELLS)(array)
+            records += _build_records(model, part, elements, cells, len(records) + 1)
+            count = len(elements)
+            del elements, cells  # a row can be freed only when nothing points into it
             del array[:count]
-        if part.whole:
-            no_simple_type(array, "return")
-            check_count(array, len(found), "return")
-    return found
+        if part.is_whole:
+            reject_simple_type(array, "return")
+            check_row_count(array, len(records), "return")
+    return records
 
 
-def struct(document: Document, model: type[M]) -> M | None:
-    """Map a single struct to ``model``; nil is ``None``."""
-    part = document.whole()
+def parse_record(document: Document, model: type[M]) -> M | None:
+    """Return a single struct as ``model``; nil is ``None``."""
+    part = document.read()
     element = part.element
-    no_simple_type(element, "return")
-    no_text_inside(element, "return")
+    reject_simple_type(element, "return")
+    reject_text_inside(element, "return")
     if len(element) == 0:
         if is_nil(element, "return"):
             return None
         raise ResponseError(NO_FIELDS, place="return")
-    return _records(model, part, [element], list(element), None)[0]
+    return _build_records(model, part, [element], list(element), None)[0]
 
 
-def named(document: Document, model: type[M], field: str, wanted: int) -> M | None:
-    """Do the same, and refuse the record of something else than what was asked for."""
-    record = struct(document, model)
-    found = getattr(record, field, None)
-    if found is not None and found != wanted:
-        raise ResponseError(
-            f"the record of another id, not {wanted}", place=field, value=str(found)
-        )
+def parse_record_with_id(document: Document, model: type[M], field: str, wanted: int) -> M | None:
+    """Return a single struct as ``model``, and refuse another one than was asked for."""
+    record = parse_record(document, model)
+    id = getattr(record, field, None)
+    if id is not None and id != wanted:
+        raise ResponseError(f"the record of another id, not {wanted}", place=field, value=str(id))
     return record
 
 
-def scalar(document: Document, kind: type[M]) -> M | None:
-    """Give a single value as str, int, float or bool; nil and an empty number are ``None``."""
-    part = document.whole()
-    found: M | None = cell(kind, part.element, "return", encoded=part.encoded)
-    return found
+def parse_single(document: Document, kind: type[M]) -> M | None:
+    """Return a single value as str, int, float or bool; nil and an empty number are ``None``."""
+    part = document.read()
+    value: M | None = parse_scalar(kind, part.element, "return", has_base64=part.has_base64)
+    return value
 
 
-def boolean(document: Document) -> bool:
-    """Give a single value that is true or false."""
-    return _required(document, bool)
+def parse_boolean(document: Document) -> bool:
+    """Return a single value that is true or false."""
+    return _require(document, bool)
 
 
-def integer(document: Document) -> int:
-    """Give a single whole number."""
-    return _required(document, int)
+def parse_integer(document: Document) -> int:
+    """Return a single whole number."""
+    return _require(document, int)
 
 
-def _required(document: Document, kind: type[M]) -> M:
-    found = scalar(document, kind)
-    if found is None:
+def _require(document: Document, kind: type[M]) -> M:
+    value = parse_single(document, kind)
+    if value is None:
         raise ResponseError("no value", place="return")
-    return found
+    return value
 
 
-def url(document: Document) -> str:
-    """Give the URL alone, also out of an HTML anchor."""
-    text = found = _required(document, str).strip()
-    anchor = re.match(_ANCHOR, text[:_LONG_URL])
+def parse_url(document: Document) -> str:
+    """Return the URL alone, also out of an HTML anchor."""
+    text = url = _require(document, str).strip()
+    anchor = re.match(_ANCHOR, text[:_MAX_URL_CHARACTERS])
     if anchor:
-        written = re.sub("^([\"'])(.*)\\1$", r"\2", anchor[2])
-        found = re.sub(_ENTITY, _unescaped, written)
-    if len(found) > _LONG_URL or not re.fullmatch(URL, found):
+        href = re.sub("^([\"'])(.*)\\1$", r"\2", anchor[2])
+        url = re.sub(_ENTITY, _unescape, href)
+    if len(url) > _MAX_URL_CHARACTERS or not re.fullmatch(URL, url):
         raise ResponseError("not a URL", place="return", value=text)
-    return found
+    return url
 
 
-def _unescaped(entity: re.Match[str]) -> str:
-    """Undo an entity, but not the part of a name that happens to be one."""
+def _unescape(entity: re.Match[str]) -> str:
+    """Return what an entity means, but not a part of a name that happens to be one."""
     from html import unescape
     from html.entities import html5
 
-    known = entity[0].startswith("&#") or entity[0][1:] in html5
-    return unescape(entity[0]) if known else entity[0]
+    is_entity = entity[0].startswith("&#") or entity[0][1:] in html5
+    return unescape(entity[0]) if is_entity else entity[0]
 
 
-def status(document: Document, model: type[M]) -> M:
-    """Map a status struct to ``model``; OperationFailed unless the status is "ok"."""
-    record: Any = struct(document, model)
-    written = getattr(record, "status", None)
-    if written is None:
+def parse_status(document: Document, model: type[M]) -> M:
+    """Return a status struct as ``model``; OperationFailed unless the status is "ok"."""
+    record: Any = parse_record(document, model)
+    status = getattr(record, "status", None)
+    if status is None:
         raise ResponseError("no status", place="return")
-    if written.strip().encode().lower() != b"ok":  # of ASCII alone: there are other letters K
-        raise OperationFailed(written, record.status_text)
+    if not is_ok(status):
+        raise OperationFailed(status, record.status_text)
     return record  # type: ignore[no-any-return]
 
 
-def strings(document: Document) -> list[str]:
-    """Give an array of strings; nil is an empty list, but a string of it cannot be nil."""
-    part = document.whole(counted=True)
+def parse_strings(document: Document) -> list[str]:
+    """Return an array of strings; nil is an empty list, but a string of it cannot be nil."""
+    part = document.read(counts_rows=True)
     array = part.element
-    no_simple_type(array, "return")
-    no_text_inside(array, "return")
-    all_sent(array, "return")
+    reject_simple_type(array, "return")
+    reject_text_inside(array, "return")
+    require_complete_array(array, "return")
     declared = type_of_items(array)
-    found = []
-    for n, row in enumerate(array, 1):
+    texts = []
+    for number, row in enumerate(array, 1):
         document.deadline.check()
-        text, nil = value(row, f"row {n}", declared, encoded=part.encoded)
+        text, nil = read_scalar(row, f"row {number}", declared, has_base64=part.has_base64)
         if nil:
-            raise ResponseError("nil instead of a text", place=f"row {n}")
-        found.append(text)
-    check_count(array, len(found), "return")
-    return found
+            raise ResponseError("nil instead of a text", place=f"row {number}")
+        texts.append(text)
+    check_row_count(array, len(texts), "return")
+    return texts
 
 
 # --- arrays of structs -----------------------------------------------------------------------
 
 
-def _records(
+def _build_records(
     model: type[M],
-    part: Part,
-    some: Sequence[etree._Element],
+    part: PartialReturn,
+    elements: Sequence[etree._Element],
     cells: Sequence[etree._Element],
     first: int | None,
 ) -> list[M]:
-    """Map rows to records, a column at a time where all rows have the same fields."""
-    widths = list(map(len, some))
+    """Return rows as records, a column at a time where all rows have the same fields."""
+    widths = list(map(len, elements))
     if 0 in widths:
-        for n, row in enumerate(some):
+        for n, element in enumerate(elements):
             part.deadline.check()
-            no_text_inside(row, _row(first, n))
+            reject_text_inside(element, _row_place(first, n))
     names: list[Any] = [cell.tag for cell in cells]
     width = widths[0]
-    if set(widths) != {width} or names != names[:width] * len(some):
-        rest = iter(cells)
+    if set(widths) != {width} or names != names[:width] * len(elements):
+        remaining = iter(cells)
         return [
             record
-            for n, row in enumerate(some)
-            for record in _records(
-                model, part, [row], list(islice(rest, widths[n])), first and first + n
+            for n, element in enumerate(elements)
+            for record in _build_records(
+                model, part, [element], list(islice(remaining, widths[n])), first and first + n
             )
         ]
-    return list(map(model, *_columns(model, part, names[:width], cells, len(some), first)))
+    return list(map(model, *_build_columns(model, part, names[:width], cells, first)))
 
 
-def _columns(
+def _build_columns(
     model: Any,
-    part: Part,
-    names: Sequence[str],
+    part: PartialReturn,
+    tags: Sequence[str],
     cells: Sequence[etree._Element],
-    count: int,
     first: int | None,
 ) -> list[list[Any]]:
-    plan = _plan(model)
+    plan = _field_plan(model)
     columns: list[list[Any] | None] = [None] * len(plan)
-    for n, tag in enumerate(names):
+    for n, tag in enumerate(tags):
         part.deadline.check()
         name = tag.rpartition("}")[2]
         if name not in plan:
@@ -260,18 +263,21 @@ def _columns(
         index, kind = plan[name]
         if columns[index] is not None:
             raise ResponseError("duplicate field", place=_cell_place(first, 0, name))
-        some = cells[n :: len(names)]
-        columns[index] = (None if part.encoded else column(kind, some)) or [
-            cell(kind, one, _cell_place(first, row, name), encoded=part.encoded)
-            for row, one in enumerate(some)
+        column = cells[n :: len(tags)]
+        columns[index] = (None if part.has_base64 else parse_column(kind, column)) or [
+            parse_scalar(kind, cell, _cell_place(first, row, name), has_base64=part.has_base64)
+            for row, cell in enumerate(column)
         ]
     if not any(columns):
-        shown = ", ".join(names[:9]) or "nothing"
-        raise ResponseError("a row without any known field", place=_row(first, 0), value=shown)
-    return [made or [None] * count for made in columns]
+        names = ", ".join(tags[:_LISTED_NAMES]) or "nothing"
+        raise ResponseError(
+            "a row without any known field", place=_row_place(first, 0), value=names
+        )
+    count = len(cells) // len(tags)
+    return [column or [None] * count for column in columns]
 
 
-def _row(first: int | None, offset: int) -> str:
+def _row_place(first: int | None, offset: int) -> str:
     return "return" if first is None else f"row {first + offset}"
 
 
@@ -280,8 +286,8 @@ def _cell_place(first: int | None, offset: int, name: str) -> str:
 
 
 @lru_cache(maxsize=64)
-def _plan(model: Any) -> dict[str, tuple[int, type[Any]]]:
-    """Say at which place each field stands, and of which kind it is."""
+def _field_plan(model: Any) -> dict[str, tuple[int, type[Any]]]:
+    """Return at which place each field stands, and of which kind it is."""
     # Whoever has a Decimal for a field has imported it.
     decimals = [sys.modules["decimal"].Decimal] if "decimal" in sys.modules else []
     hints = get_type_hints(model)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .errors import ResponseError, shortened
+from .errors import ResponseError, truncate
 from .patterns import FLOAT, URL, is_count
 
 TYPE_CHECKING = False  # typing itself costs a tenth of the import
@@ -26,7 +26,7 @@ def _moment(field: str, text: str | None) -> datetime | None:
     except ValueError:
         pass
     raise ResponseError(
-        "not a date of the form YYYY-MM-DD HH:MM:SS", place=field, value=shortened(text)
+        "not a date of the form YYYY-MM-DD HH:MM:SS", place=field, value=truncate(text)
     )
 
 
@@ -157,7 +157,7 @@ class MailService:
             return json.loads(self.mail_extra)
         except (ValueError, RecursionError):
             pass
-        raise ResponseError("not JSON", place="mail_extra", value=shortened(self.mail_extra))
+        raise ResponseError("not JSON", place="mail_extra", value=truncate(self.mail_extra))
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +208,7 @@ class Status:
         text = (self.status_text or "").strip()
         if not text or re.fullmatch(URL, text):
             return text or None
-        raise ResponseError("not a URL", place="status_text", value=shortened(text))
+        raise ResponseError("not a URL", place="status_text", value=truncate(text))
 
     @property
     def amount(self) -> Decimal | None:
@@ -226,7 +226,7 @@ class Status:
         text = (self.status_text or "").strip()
         if not text or re.fullmatch(FLOAT, text):
             return Decimal(text) if text else None
-        raise ResponseError("not a number", place="status_text", value=shortened(text))
+        raise ResponseError("not a number", place="status_text", value=truncate(text))
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,5 +258,5 @@ class Order:
         if all(map(is_count, texts)):
             return [int(text) for text in texts]
         raise ResponseError(
-            "not a list of numbers", place="invoices", value=shortened(self.invoices)
+            "not a list of numbers", place="invoices", value=truncate(self.invoices or "")
         )

@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING
 
-from .redaction import STARS, hidden, without_tokens
+from .redaction import STARS, redact, redact_tokens
+from .soap.encoding import encoding_at_start
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
-    from .transport.response import Response
+    from .session import AttemptResult
+    from .transport import Outgoing, Response
+    from .transport.delivery import Tls
 
 _log = logging.getLogger("soapmail")
-_WIDE = {
-    b"\xff\xfe": "utf-16-le",
-    b"<\0": "utf-16-le",
-    b"\xfe\xff": "utf-16-be",
-    b"\0<": "utf-16-be",
-}
 _SECRET_HEADERS = ("set-cookie", "set-cookie2", "authorization", "www-authenticate")
+_CODING_HEADERS = ("transfer-encoding", "content-encoding")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +26,13 @@ class ObservedExchange:
     """One request and what came of it, with ``***`` in place of each secret.
 
     - ``operation``, ``attempt``: what was asked for, and for which time, from 1 on
-    - ``request``: the envelope
+    - ``request``: the envelope; empty where the WSDL was asked for
     - ``status``, ``version``, ``reason``, ``headers``: of the response; without one, ``status`` is
       ``None``
     - ``response``: its body, decompressed and in one piece
     - ``seconds``: how long it took, connecting included
     - ``repairs``: what had to be put right; ``problem``: why it cannot be used, or ``None``
+    - ``tls``: version and certificate, where a connection with TLS was made for this exchange
     """
 
     operation: str
@@ -48,6 +46,7 @@ class ObservedExchange:
     seconds: float
     repairs: Sequence[str]
     problem: str | None
+    tls: Tls | None = None
 
     @property
     def http(self) -> bytes:
@@ -55,61 +54,65 @@ class ObservedExchange:
         if self.status is None:
             return b""
         lines = [f"{self.version} {self.status} {self.reason}"]
-        coded = ("transfer-encoding", "content-encoding")
-        lines += [f"{name}: {text}" for name, text in self.headers if name.lower() not in coded]
+        lines += [
+            f"{name}: {text}" for name, text in self.headers if name.lower() not in _CODING_HEADERS
+        ]
         return "\r\n".join([*lines, "", ""]).encode("latin-1", "replace") + self.response
 
 
 class Observer:
     """Tells a callable of each exchange; what it raises is logged, and disturbs no call."""
 
-    def __init__(self, tell: Callable[[ObservedExchange], object]) -> None:
-        self._tell = tell
+    def __init__(self, on_exchange: Callable[[ObservedExchange], object]) -> None:
+        self._on_exchange = on_exchange
 
     def observe(
         self,
-        request: tuple[str, int, bytes],
+        outgoing: Outgoing,
         response: Response,
         seconds: float,
-        outcome: tuple[Sequence[str], str | None],
+        result: AttemptResult,
         secrets: Collection[str],
     ) -> None:
-        """Tell of one exchange: operation, attempt and envelope; repairs and problem."""
-        operation, attempt, envelope = request
-        repairs, problem = outcome
-        hide = partial(hidden, secrets=secrets)
-        found = ObservedExchange(
-            operation,
-            attempt,
-            _without(envelope, secrets),
+        """Tell of one exchange."""
+        is_login = outgoing.operation == "api_login"
+        exchange = ObservedExchange(
+            outgoing.operation,
+            outgoing.attempt,
+            _redact_bytes(outgoing.envelope, secrets),
             response.status or None,
             response.version,
-            hide(response.reason),
-            [(hide(name), _header(name, text, secrets)) for name, text in response.headers],
-            _without(response.data, secrets, tokens=operation == "api_login"),
+            redact(response.reason, secrets),
+            [_redact_header(name, text, secrets) for name, text in response.headers],
+            _redact_bytes(response.data, secrets, is_login=is_login),
             seconds,
-            list(map(hide, repairs)),
-            hide(problem),
+            [redact(repair, secrets) for repair in result.repairs],
+            None if result.error is None else redact(str(result.error), secrets),
+            response.tls,
         )
         try:
-            self._tell(found)
+            self._on_exchange(exchange)
         except Exception as error:
-            problem = f"{type(error).__name__}: {hidden(str(error), secrets)}"
-            _log.warning("%s: on_exchange failed: %s", operation, problem)
+            problem = f"{type(error).__name__}: {redact(str(error), secrets)}"
+            _log.warning("%s: on_exchange failed: %s", outgoing.operation, problem)
 
 
-def _header(name: str, text: str, secrets: Collection[str]) -> str:
-    return STARS if name.lower() in _SECRET_HEADERS else str(hidden(text, secrets))
+def _redact_header(name: str, text: str, secrets: Collection[str]) -> tuple[str, str]:
+    is_secret = name.lower() in _SECRET_HEADERS
+    return redact(name, secrets), STARS if is_secret else redact(text, secrets)
 
 
-def _without(data: bytes, secrets: Collection[str], *, tokens: bool = False) -> bytes:
+def _redact_bytes(data: bytes, secrets: Collection[str], *, is_login: bool = False) -> bytes:
     """Hide secrets in bytes: those of UTF-8 are known in the form of Latin-1, too.
 
-    ``tokens``: a session id that could not be read is not known, so what may be one is hidden.
+    ``is_login``: a session id that could not be read is not known, so what may be one is hidden.
     """
-    name = _WIDE.get(data[:2], "latin-1")
-    whole = len(data) if name == "latin-1" else len(data) // 2 * 2
-    text: str = hidden(data[:whole].decode(name, "surrogatepass"), secrets, everywhere=True)
-    if tokens:
-        text = str(without_tokens(text))
-    return text.encode(name, "surrogatepass") + data[whole:]
+    encoding = encoding_at_start(data)
+    if encoding in (None, "utf-8"):
+        encoding = "latin-1"
+    # Of UTF-16 and UTF-32 the last character may be cut.
+    end = len(data) if encoding == "latin-1" else len(data) // 4 * 4
+    text = redact(data[:end].decode(str(encoding), "surrogatepass"), secrets)
+    if is_login:
+        text = redact_tokens(text)
+    return text.encode(str(encoding), "surrogatepass") + data[end:]

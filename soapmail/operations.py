@@ -24,7 +24,7 @@ def changes(operation: str) -> bool:
     return may_change(operation) and operation not in _READING
 
 
-def checked_endpoint(endpoint: str) -> bool:
+def check_endpoint(endpoint: str) -> bool:
     """Check where passwords will go, and tell whether that is this very machine."""
     from ipaddress import ip_address
     from urllib.parse import urlsplit

@@ -6,9 +6,8 @@ It is done once, where an error or a log record leaves the package, and after al
 from __future__ import annotations
 
 import sys
-from itertools import chain
 
-from .errors import ResponseError, SoapMailError, TransportError, shortened
+from .errors import MAX_VALUE_CHARACTERS, ResponseError, SoapMailError, TransportError, truncate
 
 TYPE_CHECKING = False  # typing itself costs a tenth of the import
 if TYPE_CHECKING:
@@ -19,42 +18,68 @@ if TYPE_CHECKING:
     E = TypeVar("E", bound=SoapMailError)
 
 STARS = "***"
-_LONG_TEXT = 100_000
-_TOLD = 400
+_PIECE_CHARACTERS = 100_000
+# How much of a text in an error is kept; what is cut off is not searched.
+_MAX_TEXT_CHARACTERS = 100_000
+_MAX_PLACE_CHARACTERS = 10_000
+_MAX_MESSAGE_CHARACTERS = 400
+# Behind the end of a piece or of what is kept, so that a secret across it is found: so much, and
+# so much for each character of the longest secret, as "&amp;#039;" has ten characters for one.
+_OVERLAP_CHARACTERS, _ESCAPED_CHARACTERS = 10_000, 20
 # A secret of fewer letters is part of many words; it is hidden where it stands alone.
-_SHORT = 3
-# One letter as PHP, Python, XML, JSON, or a URL may write it.
-_WRITTEN = (
-    r"&(?:#(?P<number>[0-9]{1,7})|#[xX](?P<hex>[0-9a-fA-F]{1,6})|(?P<name>[A-Za-z][A-Za-z0-9]{1,8}));"
-    r"|(?P<url>(?:%[0-9a-fA-F]{2})+)|\\u(?P<code>[0-9a-fA-F]{4})|\\(?P<slashed>.)|(?P<blank>\+)"
-)
-_LEVELS = 3  # how often a text may have been escaped, one time after another
+_SHORT_SECRET = 3
+_MAX_ESCAPES = 3  # how often a text may have been escaped, one time after another
+_ESCAPE = r"""(?xs)
+    &(?: \#(?P<number>[0-9]{1,7})           # HTML 4 and XML 1.0 4.1: htmlspecialchars, html.escape
+       | \#[xX](?P<hex>[0-9a-fA-F]{1,6})
+       | (?P<name>[A-Za-z][A-Za-z0-9]{1,8})
+      );
+  | (?P<url>(?:%[0-9a-fA-F]{2})+)           # RFC 3986 2.1: rawurlencode, quote
+  | (?P<plus>\+)                            # the blank of a form: urlencode, quote_plus
+  | (?P<utf16>(?:\\u[0-9a-fA-F]{4})+)       # RFC 8259 7: json_encode, json.dumps
+  | \\x(?P<byte>[0-9a-fA-F]{2})             # repr
+  | \\(?P<slashed>.)                        # addslashes, var_export, JSON, repr
+"""
+_CONTROLS = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f"}
 
 
-def outgoing(error: E, secrets: Collection[str] = ()) -> E:
-    """Make the error that may leave: it holds no secret, and is of fit size."""
+def sanitize_error(error: E, secrets: Collection[str] = ()) -> E:
+    """Return a copy of the error without secrets, its texts truncated."""
+    args: list[Any]
     if isinstance(error, ResponseError):
-        window = 10_000 + 12 * max(map(len, secrets), default=0)
-        place = hidden(error.place, secrets, window)
-        value = shortened(hidden(error.value, secrets, window))
-        args: list[Any] = [error.problem, error.operation, place, value]
+        place = _redact_excerpt(error.place, secrets, _MAX_PLACE_CHARACTERS)
+        value = _redact_excerpt(error.value, secrets, MAX_VALUE_CHARACTERS)
+        args = [error.problem, error.operation, place, value]
     else:
-        args = [hidden(part, secrets) if isinstance(part, str) else part for part in error.args]
-    if isinstance(error, TransportError):
-        args[0] = args[0][:_TOLD]
-    made = type(error)(*args)
-    made.__cause__ = error.__cause__
-    return made
+        is_message = isinstance(error, TransportError)
+        limit = _MAX_MESSAGE_CHARACTERS if is_message else _MAX_TEXT_CHARACTERS
+        args = [
+            _redact_excerpt(part, secrets, limit) if isinstance(part, str) else part
+            for part in error.args
+        ]
+    copy = type(error)(*args)
+    copy.__cause__ = error.__cause__
+    return copy
 
 
-def without_tokens(text: str | None) -> str | None:
+def _redact_excerpt(text: str | None, secrets: Collection[str], limit: int) -> str | None:
+    """Return the beginning of a text, or its end where it begins with an ellipsis."""
+    if text is None:
+        return None
+    window = limit + _overlap(secrets)
+    return truncate(
+        redact(text[-window:] if text.startswith("…") else text[:window], secrets), limit
+    )
+
+
+def redact_tokens(text: str) -> str:
     """Hide what may be a session id, of a login whose response could not be understood."""
     import re
 
-    return None if text is None else re.sub("[0-9A-Za-z]{16,}", STARS, text)
+    return re.sub("[0-9A-Za-z]{16,}", STARS, text)
 
 
-def without_frames(error: BaseException) -> BaseException:
+def drop_frames(error: BaseException) -> BaseException:
     """Cut what an error collected on its way: frames, and errors of packages below."""
     cause = error.__cause__
     if cause is not None:
@@ -65,136 +90,100 @@ def without_frames(error: BaseException) -> BaseException:
     return error.with_traceback(None)
 
 
-def hidden(
-    text: Any, secrets: Collection[str], window: int | None = None, *, everywhere: bool = False
-) -> Any:
-    """Write ``***`` for each secret, also where it stands escaped.
+def redact(text: str, secrets: Collection[str]) -> str:
+    """Return a text with ``***`` for each secret, also where it stands escaped.
 
-    A secret of one or two letters is hidden where no letter or digit stands beside it.
-    Of a longer text only the ``window`` at its beginning is looked at and kept, or at its end
-    where it begins with an ellipsis. The time grows with the text, whatever the server sent. In a
-    long text only whole secrets are looked for, unless ``everywhere``.
+    A secret of one or two letters is hidden where no letter or digit stands beside it. The time
+    grows with the text, whatever the server sent.
     """
-    if text is None:
-        return None
-    if window is not None:
-        text = text[-window:] if text.startswith("…") else text[:window]
-    secrets = sorted(filter(None, secrets), key=len, reverse=True)
-    forms = [sorted(set(_forms(secret)), key=len, reverse=True) for secret in secrets]
-    covered = [(at, at + len(form)) for form in chain(*forms) for at in _places(text, form)]
-    if len(text) > _LONG_TEXT and not everywhere:
-        secrets = []
-    if secrets and not (text.isascii() and text.isalnum()):
-        # Piece by piece, each with the beginning of the next one, in which the longest form ends.
-        more = 10_000 + 20 * len(secrets[0])
-        for start in range(0, len(text), _LONG_TEXT):
-            found = _mixed(text[start : start + _LONG_TEXT + more], secrets)
-            covered += [(start + first, start + last) for first, last in found]
-    pieces: list[str] = []
-    done = 0
-    for start, end in sorted(covered):
-        if end - start < _SHORT and _is_inside_a_word(text, start, end):
+    parts: list[str] = []
+    end_of_last = 0
+    for start, end in sorted(_find_secrets(text, secrets)):
+        is_short = end - start < _SHORT_SECRET
+        if is_short and (text[start - 1 : start].isalnum() or text[end : end + 1].isalnum()):
             continue
-        if start >= done:
-            pieces += [text[done:start], STARS]
-        done = max(done, end)
-    return "".join([*pieces, text[done:]])
+        if start >= end_of_last:
+            parts += [text[end_of_last:start], STARS]
+        end_of_last = max(end_of_last, end)
+    return "".join([*parts, text[end_of_last:]])
 
 
-def _is_inside_a_word(text: str, start: int, end: int) -> bool:
-    return text[start - 1 : start].isalnum() or text[end : end + 1].isalnum()
+def _overlap(secrets: Collection[str]) -> int:
+    return _OVERLAP_CHARACTERS + _ESCAPED_CHARACTERS * max(map(len, secrets), default=0)
 
 
-def _places(text: str, wanted: str) -> Iterator[int]:
-    at = text.find(wanted)
-    while at >= 0:
-        yield at
-        at = text.find(wanted, at + len(wanted))
+def _find_secrets(text: str, secrets: Collection[str]) -> Iterator[tuple[int, int]]:
+    """Yield where secrets begin and end: plain, or escaped as a whole or in part.
+
+    Both sides are unescaped step by step, and each form of the one is looked for in each form of
+    the other: a secret may hold what looks like an escape.
+    """
+    forms = {form for secret in filter(None, secrets) for form in _forms(secret)}
+    if not forms:
+        return
+    more = _overlap(secrets)
+    for begin in range(0, len(text), _PIECE_CHARACTERS):
+        for plain, starts, ends in _unescape(text[begin : begin + _PIECE_CHARACTERS + more]):
+            for form in forms:
+                at = plain.find(form)
+                while at >= 0:
+                    last = at + len(form) - 1
+                    yield begin + starts[at], begin + ends[last]
+                    at = plain.find(form, last + 1)
 
 
 def _forms(secret: str) -> Iterator[str]:
-    """Give the ways in which a whole secret may be written."""
-    import json
-    from html import escape
-    from html.entities import codepoint2name
-    from urllib.parse import quote, quote_plus
-
-    kept = secret.encode("latin-1", "replace").decode("latin-1")  # what PHP keeps of it
-    mislabelled = secret.encode("utf-8", "replace").decode("latin-1")
-    for text in {secret, kept, mislabelled}:
-        xml = escape(text)
-        yield from (
-            text,
-            xml,
-            escape(text, quote=False),
-            escape(xml),
-            xml.replace("&#x27;", "&#39;"),
-            xml.replace("&#x27;", "&#039;"),
-        )
-        yield "".join(
-            f"&{codepoint2name[ord(one)]};" if ord(one) in codepoint2name else one for one in text
-        )
-        yield from (
-            repr(text)[1:-1],
-            json.dumps(text)[1:-1],
-            json.dumps(text)[1:-1].replace("/", "\\/"),
-        )
-        slashed = text.replace("\\", "\\\\").replace("'", "\\'").replace('"', '\\"')
-        yield slashed.replace("\0", "\\0")
-        yield from (quote(text), quote(text, ""), quote_plus(text))
+    # A dump is read as Latin-1, in which UTF-8 has a letter for each byte.
+    for text in {secret, secret.encode("utf-8", "replace").decode("latin-1")}:
+        for plain, _, _ in _unescape(text):
+            yield plain
 
 
-def _mixed(text: str, secrets: Collection[str]) -> Iterator[tuple[int, int]]:
-    """Find secrets of which some letters are escaped, in any way and one way upon another.
+def _unescape(text: str) -> Iterator[tuple[str, Any, Any]]:
+    """Yield a text as it is, unescaped once, twice ..., and where each letter began and ended.
 
-    Both sides are reduced to plain letters; what is found there says where it came from.
+    What ISO-8859-1 lacks is a question mark, as PHP makes it of it (utf8_decode).
     """
-    plain, starts, ends = _plain(text)
-    for secret in secrets:
-        wanted = _plain(secret)[0]
-        for at in _places(plain, wanted):
-            yield starts[at], ends[at + len(wanted) - 1]
-
-
-def _plain(text: str) -> tuple[str, list[int], list[int]]:
-    """Undo escapes, and say of each letter where it began and ended."""
     import re
 
-    pattern = re.compile(_WRITTEN, re.DOTALL)
-    starts, ends = list(range(len(text))), list(range(1, len(text) + 1))
-    for _ in range(_LEVELS):
+    pattern = re.compile(_ESCAPE)
+    starts: Any = range(len(text))
+    ends: Any = range(1, len(text) + 1)
+    for _ in range(_MAX_ESCAPES):
+        yield re.sub("[^\0-\xff]", "?", text), starts, ends
         letters: list[str] = []
         first: list[int] = []
         last: list[int] = []
         done = 0
-        for found in pattern.finditer(text):
-            meant = _undone(found)
-            letters += text[done : found.start()], meant
-            first += starts[done : found.start()] + [starts[found.start()]] * len(meant)
-            last += ends[done : found.start()] + [ends[found.end() - 1]] * len(meant)
-            done = found.end()
+        for match in pattern.finditer(text):
+            meaning = _meaning_of(match)
+            letters += text[done : match.start()], meaning
+            first += [*starts[done : match.start()], *[starts[match.start()]] * len(meaning)]
+            last += [*ends[done : match.start()], *[ends[match.end() - 1]] * len(meaning)]
+            done = match.end()
         if done == 0:
-            break
+            return
         text = "".join([*letters, text[done:]])
-        starts, ends = first + starts[done:], last + ends[done:]
-    # PHP turns what ISO-8859-1 lacks into question marks.
-    return "".join("?" if one > "\xff" else one for one in text), starts, ends
+        starts, ends = [*first, *starts[done:]], [*last, *ends[done:]]
+    yield re.sub("[^\0-\xff]", "?", text), starts, ends
 
 
-def _undone(found: re.Match[str]) -> str:
+def _meaning_of(escape: re.Match[str]) -> str:
     from html.entities import name2codepoint
     from urllib.parse import unquote
 
-    kind = str(found.lastgroup)
-    written = found[kind]
+    kind = str(escape.lastgroup)
+    digits = escape[kind]
     if kind == "name":
-        code = name2codepoint.get(written, 0x27 if written == "apos" else None)
-        return found[0] if code is None else chr(code)
+        code = name2codepoint.get(digits, 0x27 if digits == "apos" else None)
+        return escape[0] if code is None else chr(code)
     if kind == "url":
-        return unquote(written, errors="replace").replace("+", " ")
-    if kind == "slashed":
-        return {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f"}.get(written, written)
-    if kind == "blank":
+        return unquote(digits, errors="replace")
+    if kind == "plus":
         return " "
-    code = int(written, 10 if kind == "number" else 16)
-    return chr(code) if code <= sys.maxunicode else found[0]
+    if kind == "utf16":
+        return bytes.fromhex(digits.replace("\\u", "")).decode("utf-16-be", "replace")
+    if kind == "slashed":
+        return _CONTROLS.get(digits, digits)
+    code = int(digits, 10 if kind == "number" else 16)
+    return chr(code) if code <= sys.maxunicode else escape[0]

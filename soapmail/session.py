@@ -1,4 +1,4 @@
-"""What each process has of its own: connections, locks, and the session id."""
+"""The provider's session: its id and age, how threads share it, and what may mean a refused one."""
 
 from __future__ import annotations
 
@@ -17,71 +17,76 @@ from .errors import (
     SoapMailError,
     TransportError,
 )
-from .transport.transport import Transport
+from .patterns import is_ok
+from .transport import Transport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from .deadline import Deadline
     from .observe import Observer
-    from .transport.delivery import Exchange
 
-# What a session of this age, in seconds, answers in doubt is meant as it stands.
-_FRESH = 600.0
-_SLEWED = 1.0
+# Ambiguous responses of a session younger than this are believed without a new login.
+FRESH_SESSION_SECONDS = 600.0
+_CLOCK_TOLERANCE_SECONDS = 1.0
 
 
-class Login(NamedTuple):
-    """One session id, and by two clocks when it was made; one that was handed in is of any age."""
+class IssuedSession(NamedTuple):
+    """A session id and when it was issued, by both clocks. One given by the caller counts as old.
+
+    ``fault_confirmed``: this login was made to check an "unable to serialize" fault, and the fault
+    came again.
+    """
 
     sid: str
     monotonic: float = -math.inf
     wall: float = -math.inf
-    # Whether it was made to check a fault that it then got as well.
-    doubted: bool = False
+    fault_confirmed: bool = False
 
     def is_fresh(self) -> bool:
-        """Tell whether it was made a short time ago.
+        """Return whether it was issued a short time ago.
 
-        A clock may stand still while the machine does, so the larger difference counts; one that
-        was set back tells nothing.
+        The monotonic clock of Linux stands still while the machine is suspended, so the larger
+        difference counts; a wall clock that was set back tells nothing.
         """
         awake, passed = time.monotonic() - self.monotonic, time.time() - self.wall
-        return max(awake, passed) < _FRESH and passed >= awake - _SLEWED
+        is_young = max(awake, passed) < FRESH_SESSION_SECONDS
+        return is_young and passed >= awake - _CLOCK_TOLERANCE_SECONDS
 
 
-def clocks() -> tuple[float, float]:
-    """Read both clocks."""
+def read_clocks() -> tuple[float, float]:
+    """Return the monotonic and the wall clock."""
     return time.monotonic(), time.time()
 
 
-class Session:
-    """The login that all calls of one client share."""
+class SessionStore:
+    """The session that all calls of one client share."""
 
-    def __init__(self, login: Login | None) -> None:
-        self.login = login
+    def __init__(self, current: IssuedSession | None) -> None:
+        self.current = current
         # A lock that the thread which holds it may take again: in a signal's handler.
         self._lock = threading.RLock()
 
     def get(
         self,
-        log_in: Callable[[], Login],
+        log_in: Callable[[], IssuedSession],
         deadline: Deadline,
-        refused: Login | None = None,
+        refused: IssuedSession | None = None,
         *,
         anew: bool = False,
-    ) -> Login:
-        """Return a login other than the refused one, or in any case a new one.
+    ) -> IssuedSession:
+        """Return a session other than the refused one, or in any case a new one.
 
         Of the threads that wait here, only the first one logs in.
         """
         try:
-            if not self._lock.acquire(timeout=max(0.0, deadline.left())):
+            if not self._lock.acquire(timeout=max(0.0, deadline.remaining())):
                 raise TransportError("api_login: timed out")
-            login = self.login
-            if anew or login is None or (refused is not None and login.sid == refused.sid):
-                login = self.login = log_in()
-            return login
+            current = self.current
+            is_refused = refused is not None and current is not None and current.sid == refused.sid
+            if anew or current is None or is_refused:
+                current = self.current = log_in()
+            return current
         finally:
             try:  # noqa: SIM105 - and nothing before it, where a signal could come in between
                 self._lock.release()
@@ -90,61 +95,61 @@ class Session:
 
 
 @dataclass(slots=True, repr=False, eq=False)
-class Setup:
+class ProcessState:
     """What all calls of one client have in common, in one process."""
 
     transport: Transport
-    session: Session
+    sessions: SessionStore
     credentials: tuple[str, str] | None
     timeout: float
     retries: int
     observer: Observer | None = None
-    # The last exchange of an operation that changes something.
-    change: Exchange | None = None
 
 
-def setup_of(setups: dict[int, Setup], options: dict[str, Any], sid: str | None) -> Setup:
-    """Give this process its setup; a fork takes over the session id of its parent, and no more."""
+def state_of_this_process(
+    states: dict[int, ProcessState], options: dict[str, Any], sid: str | None
+) -> ProcessState:
+    """Return the state of this process; a fork takes over the session of its parent, no more."""
     process = os.getpid()
-    known = setups.get(process)
-    if known is None:
-        known = setups.setdefault(process, _made(options, known_login(setups, sid)))
-        for other in set(setups) - {process}:
-            setups.pop(other, None)
-    return known
+    state = states.get(process)
+    if state is None:
+        state = states.setdefault(process, _make_state(options, current_session(states, sid)))
+        for other in set(states) - {process}:
+            states.pop(other, None)
+    return state
 
 
-def known_login(setups: dict[int, Setup], sid: str | None) -> Login | None:
-    """Give the session that there is, also the one from before a fork."""
-    for setup in list(setups.values()):
-        return setup.session.login
-    return None if sid is None else Login(sid)
+def current_session(states: dict[int, ProcessState], sid: str | None) -> IssuedSession | None:
+    """Return the session that there is, also the one from before a fork."""
+    for state in list(states.values()):
+        return state.sessions.current
+    return None if sid is None else IssuedSession(sid)
 
 
-def _made(options: dict[str, Any], login: Login | None) -> Setup:
+def _make_state(options: dict[str, Any], session: IssuedSession | None) -> ProcessState:
     transport = Transport(**options["transport"])
-    watched = options["on_exchange"]
+    on_exchange = options["on_exchange"]
     observer = None
-    if watched is not None:
+    if on_exchange is not None:
         from .observe import Observer
 
-        observer = Observer(watched)
-    return Setup(transport, Session(login), **options["calls"], observer=observer)
+        observer = Observer(on_exchange)
+    return ProcessState(transport, SessionStore(session), **options["calls"], observer=observer)
 
 
-class Outcome(NamedTuple):
+class AttemptResult(NamedTuple):
     """What one attempt came to: a value, or an error that says why there is none."""
 
     value: Any = None
     error: SoapMailError | None = None
     # Whether the same request may well work a moment later, and when the server asks for it.
-    transient: bool = False
+    is_transient: bool = False
     retry_after: float | None = None
     # What had to be put right in a response that is believed.
     repairs: Sequence[str] = ()
 
     def is_refused(self) -> bool:
-        """Tell whether the response says in words that the session is not valid."""
+        """Return whether the response says in words that the session is not valid."""
         words: object = None
         if isinstance(self.error, SoapFault):
             words = self.error.text
@@ -152,21 +157,22 @@ class Outcome(NamedTuple):
             words = self.error.status_text
         elif isinstance(self.value, dict):
             status = self.value.get("status")
-            if isinstance(status, str) and status.strip().encode().lower() != b"ok":
+            if isinstance(status, str) and not is_ok(status):
                 words = self.value.get("status_text")
         return isinstance(words, str) and "invalid session" in words.lower()
 
     def is_unserializable(self) -> bool:
-        """Tell whether it is the fault for a refused session, or for what does not exist."""
+        """Return whether it is the fault for a refused session, or for what does not exist."""
         fault = self.error
         return isinstance(fault, SoapFault) and "unable to serialize result" in fault.text.lower()
 
     def is_empty(self) -> bool:
-        """Tell whether it is a list of no rows, as of a refused session or an empty account."""
+        """Return whether it is a list of no rows, as of a refused session or an empty account."""
         return self.error is None and self.value == []
 
-    def is_doubtful(self) -> bool:
-        """Tell whether the response may mean a refused session, or just what it says."""
+    def is_ambiguous(self) -> bool:
+        """Return whether the response may mean a refused session, or just what it says."""
         if isinstance(self.error, ResponseError):
             return self.error.problem == NO_FIELDS
-        return self.is_unserializable() or (self.error is None and self.value in ([], {}))
+        is_blank = self.error is None and self.value == {}
+        return is_blank or self.is_empty() or self.is_unserializable()

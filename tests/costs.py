@@ -14,9 +14,16 @@ import tracemalloc
 from typing import TYPE_CHECKING, Any
 
 from soapmail import Invoice, SoapMailError, Status
-from soapmail.extract import scalar, status, strings, struct, table, url
-from soapmail.redaction import hidden
-from soapmail.soap.dynamic import by_type
+from soapmail.extract import (
+    parse_record,
+    parse_records,
+    parse_single,
+    parse_status,
+    parse_strings,
+    parse_url,
+)
+from soapmail.redaction import redact
+from soapmail.soap.dynamic import parse_by_type
 
 from .support import LIST, array_xml, document, envelope, row_xml, text_answer
 
@@ -24,13 +31,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 READERS: dict[str, Callable[[Any], object]] = {
-    "table": lambda text: table(text, Invoice),
-    "struct": lambda text: struct(text, Invoice),
-    "status": lambda text: status(text, Status),
-    "scalar": lambda text: scalar(text, float),
-    "url": url,
-    "strings": strings,
-    "by type": by_type,
+    "table": lambda text: parse_records(text, Invoice),
+    "struct": lambda text: parse_record(text, Invoice),
+    "status": lambda text: parse_status(text, Status),
+    "scalar": lambda text: parse_single(text, float),
+    "url": parse_url,
+    "strings": parse_strings,
+    "by type": parse_by_type,
 }
 ROW = row_xml({"invoices_id": 1, "invoices_description": "x"})
 END = b"</SOAP-ENV:Body>"
@@ -175,7 +182,7 @@ def cost(data: bytes, reader: Callable[[Any], object]) -> tuple[float, float]:
         try:
             reader(document(data))
         except SoapMailError as error:
-            hidden(str(error), ["p&ss<w>ord"])
+            redact(str(error), ["p&ss<w>ord"])
 
     seconds = []
     for _ in range(3):

@@ -143,7 +143,9 @@ class Faulty:
                 stream.close()
             connection.close()
 
-    def _read(self, stream: Stream, connection: socket.socket, number: int) -> Request | None:
+    def _read(
+        self, stream: CountingReader, connection: socket.socket, number: int
+    ) -> Request | None:
         line = stream.readline().decode("latin-1").strip()
         if not line:
             return None
@@ -155,7 +157,7 @@ class Faulty:
         return Request(line, headers, body, connection, number, self.closing)
 
 
-class Stream:
+class CountingReader:
     """The part of a file that the server needs."""
 
     readline: Callable[[], bytes]

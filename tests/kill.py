@@ -20,7 +20,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from soapmail.sandbox import PASSWORD, USERNAME, Sandbox
-from soapmail.sandbox.nusoap import parsed
+from soapmail.sandbox.nusoap import parse_request
 
 ROWS = 5
 REQUESTS = 2 + 2 * ROWS  # a login, a list for the plan, and one before each payment
@@ -52,17 +52,17 @@ class Judge(Sandbox):
     def begin(self, victim: subprocess.Popen[bytes], point: Point) -> None:
         self.point, self._count, self.victim = point, 0, victim
 
-    def responded(self, request: bytes) -> tuple[int, bytes] | None:
+    def respond(self, request: bytes) -> tuple[int, bytes] | None:
         with self._judging:
             self._count += 1
             here = self._count == self.point.request
             if here and self.point.moment == "before":
                 self._kill()
                 return None
-            operation, values = parsed(request)
+            operation, values = parse_request(request)
             if operation == "api_make_payment":
                 self._note(values[2])
-            answer = super().responded(request)
+            answer = super().respond(request)
             if here and self.point.moment == "done":
                 self._kill()
             return answer

@@ -1,6 +1,6 @@
 """An answer read a second time, with expat and without a thought of speed: the oracle of fuzzing.
 
-It follows the rules that ``soapmail.letters`` and the README state, and shares no code with the
+It follows the rules that ``soapmail.soap.encoding`` and the README state, and shares no code with the
 package. ``read`` gives the rows, or ``None`` where the answer has to be an error.
 """
 
@@ -19,7 +19,7 @@ ENCODINGS = (
     "http://schemas.xmlsoap.org/soap/encoding/",
     "http://www.w3.org/2003/05/soap-encoding",
 )
-SEVERAL = {"gbk", "shift_jis", "euc_jp", "big5"}
+UNSUPPORTED = {"gbk", "shift_jis", "euc_jp", "big5", "utf-7", "utf-16", "utf-32"}
 SINGLE = {"ascii", "koi8-r", "koi8-u", *(f"cp{n}" for n in range(1250, 1259))}
 SINGLE |= {f"iso8859-{n}" for n in (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 14, 15, 16)}
 FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
@@ -52,17 +52,10 @@ def read(data: bytes, fields: Fields) -> Rows | None:
 
 def envelope(data: bytes) -> tuple[str, bool]:
     """Give the text of the envelope, and whether it has an end."""
-    names: list[str] | None = None
-    for mark, name in (
-        (codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF32_LE, "utf-32-le"), (codecs.BOM_UTF32_BE, "utf-32-be"),
-        (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"),
-        (b"\x00", "utf-16-be"), (b"", "utf-16-le" if 0 in data[:4] else ""),
-    ):  # fmt: skip
-        if data.startswith(mark) and name:
-            names = ["utf-8"]
-            if name != "utf-8":
-                data = data[len(mark) if mark != b"\x00" else 0 :].decode(name, "replace").encode()
-            break
+    wide = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)
+    if data.startswith(wide):
+        raise Wrong
+    names = ["utf-8"] if data.startswith(codecs.BOM_UTF8) else None
     start, end = bounds(data)
     letters = characters(data[start:end], encodings(data[:start]) if names is None else names)
     return mended(letters), end is not None
@@ -95,30 +88,21 @@ def bounds(data: bytes) -> tuple[int, int | None]:
     return start, None
 
 
-Letters = list[tuple[str, bool]]
+ByteDecoder = list[tuple[str, bool]]
 
 
-def characters(data: bytes, names: list[str]) -> Letters:
+def characters(data: bytes, names: list[str]) -> ByteDecoder:
     """Give the text in parts, and whether each was guessed."""
     name = names[0] if names else ""
-    for several in SEVERAL & {name}:
-        try:
-            text = data.decode(several)
-        except UnicodeDecodeError:
-            continue
-        try:
-            if data.decode() != text:
-                raise Wrong
-        except UnicodeDecodeError:
-            pass
-        return [(text, False)]
+    if name in UNSUPPORTED:
+        raise Wrong
     runs: list[tuple[bytes, list[tuple[str, bytes]]]] = [
         (run, [] if run.isascii() else sequences(run)) for run in re.findall(RUNS, data)
     ]
     mixed = any(letter for _, units in runs for letter, _ in units)
     declared = {"iso8859-1": "cp1252", "ascii": "cp1252"}.get(name, name)
     single = declared if name in SINGLE else "" if mixed else "cp1252"
-    made: Letters = []
+    made: ByteDecoder = []
     for at, (run, units) in enumerate(runs):
         if run.isascii():
             made.append((run.decode(), False))
@@ -186,7 +170,7 @@ def rest_of_a_cut(raw: bytes, *, ends: bool, everywhere: bool) -> bool:
     return ends and (0xC2 <= raw[0] <= 0xDE or raw[0] in (0xE2, 0xF0))
 
 
-def mended(letters: Letters) -> str:
+def mended(letters: ByteDecoder) -> str:
     """Replace what XML forbids in texts; in tags it is an error, as is any guess."""
     text = "".join(letter for letter, _ in letters)
     guesses, at = [], 0
@@ -328,57 +312,25 @@ def value_of(root: Node) -> Node:
     for node in (root, bodies[0], *results[:1]):
         if any(text.strip(BLANK) for text in node.texts):
             raise Wrong
-    if not results or any(node.attribute("id") is None for node in results[1:]):
+    if len(results) != 1 or len(results[0].children) != 1:
         raise Wrong
-    if len(results[0].children) != 1:
+    if any(map(is_reference, all_nodes(root))):
         raise Wrong
-    return resolved(root, results[0].children[0])
+    return results[0].children[0]
 
 
-def resolved(root: Node, value: Node) -> Node:
-    """Put in place of each reference what it names."""
-    targets: dict[str, Node] = {}
+def is_reference(node: Node) -> bool:
+    """Tell whether an element stands for another one."""
+    refers = node.attribute("href") or node.attribute("ref")
+    return bool(refers and not node.children and not node.text.strip())
+
+
+def all_nodes(root: Node) -> list[Node]:
+    """List a tree."""
     nodes = [root]
-    linked = False
-    while nodes:
-        node = nodes.pop()
+    for node in nodes:
         nodes += node.children
-        linked = linked or bool(link(node))
-        name = node.attribute("id")
-        if name is not None:
-            if name in targets:
-                targets["twice"] = node
-            targets.setdefault(name, node)
-    if not linked:
-        return value
-    if "twice" in targets:
-        raise Wrong
-    return followed(value, targets, 0)
-
-
-def link(node: Node) -> str | None:
-    """Give what an element refers to."""
-    return (
-        None
-        if node.children or node.text.strip()
-        else node.attribute("href") or node.attribute("ref")
-    )
-
-
-def followed(node: Node, targets: dict[str, Node], depth: int) -> Node:
-    """Follow references, and those inside."""
-    passed = set()
-    end = node
-    while (name := link(end)) is not None:
-        if name in passed or name.removeprefix("#") not in targets or depth > 64:
-            raise Wrong
-        passed.add(name)
-        end = targets[name.removeprefix("#")]
-    made = Node("", {}, end.spaces)
-    made.space, made.name = (end if depth == 0 else node).space, (end if depth == 0 else node).name
-    made.attributes, made.texts = end.attributes, end.texts
-    made.children = [followed(child, targets, depth + 1) for child in end.children]
-    return made
+    return nodes
 
 
 def count_of(value: Node) -> int | None:

@@ -36,7 +36,7 @@ from soapmail import (
     SoapMailError,
     TransportError,
 )
-from soapmail.deadline import Expired
+from soapmail.deadline import DeadlineExceeded
 from soapmail.extract import rows
 from soapmail.sandbox import PASSWORD, USERNAME
 from soapmail.soap import repair as decoding
@@ -708,7 +708,7 @@ def test_time_that_is_up_while_reading_is_told(
     """The same at whatever speed of the machine: the deadline itself says so."""
 
     def late(data: bytes, *rest: object) -> str:
-        raise Expired
+        raise DeadlineExceeded
 
     monkeypatch.setattr(decoding, step, late)
     with (
@@ -1028,11 +1028,11 @@ def test_an_error_that_is_interrupted_on_its_way_out_is_judged_anew(
 ) -> None:
     from soapmail.call import Call
 
-    judged = Call._judged
+    classify = Call._classify
     left: list[BaseException] = [KeyboardInterrupt()]
 
     def interrupted(self: Call[object], error: BaseException) -> BaseException:
-        found = judged(self, error)
+        found = classify(self, error)
         if left:
             raise left.pop()
         return found
@@ -1047,11 +1047,11 @@ def test_an_error_that_is_interrupted_on_its_way_out_is_judged_anew(
 def test_what_a_parent_left_is_dropped_in_a_child() -> None:
     with Faulty(normal) as server, client(server) as one:
         sid = one.login()
-        mine = one._setups.pop(os.getpid())
-        one._setups[0] = mine  # as after a fork
+        mine = one._states.pop(os.getpid())
+        one._states[0] = mine  # as after a fork
         assert len(one.get_client_invoices()) == 12
-        assert list(one._setups) == [os.getpid()]
-        assert one._setups[os.getpid()].session.login == mine.session.login
+        assert list(one._states) == [os.getpid()]
+        assert one._states[os.getpid()].sessions.current == mine.sessions.current
         assert sid == SID
         mine.transport.close()
     assert server.connections == 2
@@ -1070,13 +1070,13 @@ def test_a_signal_while_the_error_is_made_is_judged_too(monkeypatch: pytest.Monk
     """What was known of the payment is not lost with the error that was to say it."""
     from soapmail.call import Call
 
-    leaving = Call.leaving
+    to_public_error = Call.to_public_error
     left: list[BaseException] = [TimeoutError("mine")]
 
     def interrupted(self: Call[object], error: BaseException) -> BaseException:
         if left:
             raise left.pop()
-        return leaving(self, error)
+        return to_public_error(self, error)
 
     monkeypatch.setattr(Call, "leaving", interrupted)
     with Faulty(lost) as server, pytest.raises(OutcomeUnknown) as caught:

@@ -417,7 +417,7 @@ def test_the_table_of_commands_is_what_the_command_knows(shell: Callable[..., li
 
 def test_the_table_of_exit_codes_is_that_of_the_command() -> None:
     rows = re.findall(r"^\| (\d+) \| (.+) \|$", COMMAND, re.MULTILINE)
-    assert rows[:8] == re.findall(r"^  (\d+) +(.+)$", parser._CODES, re.MULTILINE)
+    assert rows[:8] == re.findall(r"^  (\d+) +(.+)$", parser._EXIT_CODES_HELP, re.MULTILINE)
 
 
 PACKAGE = ROOT / "soapmail"
@@ -521,7 +521,7 @@ def test_an_operation_is_added_in_five_places(tmp_path: Path, steps: list[str]) 
         models.write(f"\n\n{record}")
     place = "    def call(self"
     changed(package / "client.py", (place, f"{method}\n{place}"))
-    place = '    @_does("get_modules")'
+    place = '    @_operation("get_modules")'
     changed(package / "sandbox" / "sandbox.py", (place, f"{answer}\n{place}"))
     last = "| `call(operation, /, **parameters)` |"
     changed(copy / "README.md", (last, row + last))

@@ -9,7 +9,7 @@ from urllib.parse import quote, quote_plus
 import pytest
 
 from soapmail import OutcomeUnknown, ResponseError
-from soapmail.redaction import hidden, outgoing, without_frames
+from soapmail.redaction import drop_frames, redact, sanitize_error
 
 
 @pytest.mark.parametrize("quote", ["'", '"', " ", "/", "\\", "é"])
@@ -23,12 +23,12 @@ def test_every_written_form_of_a_secret_is_hidden(quote: str) -> None:
     forms += [in_path(secret), in_path(secret, ""), quote_plus(secret)]
     forms += [escape(secret).replace("&#x27;", "&apos;"), escape(secret).replace("&#x27;", "&#39;")]
     for form in forms:
-        assert hidden(f"a{form}b", [secret]) == "a***b"
+        assert redact(f"a{form}b", [secret]) == "a***b"
 
 
 @pytest.mark.parametrize("secrets", [["b", "ab"], ["ab", "b"]])
 def test_a_secret_inside_another_one_leaves_nothing_of_it(secrets: list[str]) -> None:
-    assert hidden("(ab)", secrets) == "(***)"
+    assert redact("(ab)", secrets) == "(***)"
 
 
 # The whole forms of one secret; the last two come from urllib.parse, the others are written out.
@@ -49,30 +49,30 @@ WHOLE_FORMS = (
 
 @pytest.mark.parametrize("form", WHOLE_FORMS)
 def test_whole_forms_are_hidden_in_long_texts_and_of_long_secrets(form: str) -> None:
-    assert hidden(f"{form}{' ' * 100_001}", [AWKWARD]) == "***" + " " * 100_001
-    assert hidden(f"({form * 20})", [AWKWARD * 20]) == "(***)"
+    assert redact(f"{form}{' ' * 100_001}", [AWKWARD]) == "***" + " " * 100_001
+    assert redact(f"({form * 20})", [AWKWARD * 20]) == "(***)"
 
 
 def test_of_forms_that_begin_alike_the_longer_one_is_hidden() -> None:
     secret = "%" + "25" * 60
-    assert hidden(f"%25{'25' * 60}", [secret]) == "***"
-    assert hidden("&lt;a/&amp;", ["<a/&"]) == "***"
-    assert hidden("&lt;a&#39;&amp;amp;", ["<a'&"]) == "***"
-    assert hidden("&lt;a%2F&", ["<a/&"]) == "***"
-    assert hidden("&lt;a%20&", ["<a &"]) == "***"
-    assert hidden("&lt;a+&", ["<a &"]) == "***"
+    assert redact(f"%25{'25' * 60}", [secret]) == "***"
+    assert redact("&lt;a/&amp;", ["<a/&"]) == "***"
+    assert redact("&lt;a&#39;&amp;amp;", ["<a'&"]) == "***"
+    assert redact("&lt;a%2F&", ["<a/&"]) == "***"
+    assert redact("&lt;a%20&", ["<a &"]) == "***"
+    assert redact("&lt;a+&", ["<a &"]) == "***"
 
 
 def test_what_is_long_begins_behind_the_limits() -> None:
     mixed = "&lt;a&"  # only one of its letters is escaped
-    assert hidden(mixed + "b" * 97, ["<a&" + "b" * 97]) == "***"
-    assert hidden(mixed + " " * 99_994, ["<a&"]) == "***" + " " * 99_994
+    assert redact(mixed + "b" * 97, ["<a&" + "b" * 97]) == "***"
+    assert redact(mixed + " " * 99_994, ["<a&"]) == "***" + " " * 99_994
 
 
 def test_hiding_takes_no_long_time() -> None:
-    assert hidden("\\" * 200, ["\\" * 99 + "x"]) == "\\" * 200
-    assert hidden("a" * 1_000_000, ["a" * 50_000 + "b"]) == "a" * 1_000_000
-    assert hidden("a" * 1_000_000 + "aab", ["aab"]) == "a" * 1_000_000 + "***"
+    assert redact("\\" * 200, ["\\" * 99 + "x"]) == "\\" * 200
+    assert redact("a" * 1_000_000, ["a" * 50_000 + "b"]) == "a" * 1_000_000
+    assert redact("a" * 1_000_000 + "aab", ["aab"]) == "a" * 1_000_000 + "***"
 
 
 def php_forms(secret: str) -> dict[str, str]:
@@ -113,23 +113,23 @@ def test_forms_in_which_php_echoes_a_secret(secret: str, function: str, length: 
     if length and "of" in function.split():  # one way upon another is known in short texts only
         return
     form = php_forms(secret)[function]
-    assert hidden(f"<{form}>" + " " * length, [secret]) == "<***>" + " " * length
+    assert redact(f"<{form}>" + " " * length, [secret]) == "<***>" + " " * length
 
 
 def test_of_a_long_value_enough_is_searched_to_show_none_of_a_secret() -> None:
     secret = "0123456789abcdef" * 1000
     error = ResponseError("x", "api_x", "a" + secret, "b" * 50 + secret)
-    shown = outgoing(error, [secret])
+    shown = sanitize_error(error, [secret])
     assert (shown.place, shown.value) == ("a***", "b" * 50 + "***")
     tail = ResponseError("x", None, None, "…" + secret + "c" * 50)
-    assert outgoing(tail, [secret]).value == "…***" + "c" * 50
+    assert sanitize_error(tail, [secret]).value == "…***" + "c" * 50
 
 
 def test_an_error_keeps_its_cause_and_nothing_else_that_hangs_on_it() -> None:
     made = OutcomeUnknown("x secret")
     made.__cause__ = TimeoutError("mine")
     made.__context__ = ValueError("secret")
-    shown = without_frames(outgoing(made, ["secret"]))
+    shown = drop_frames(sanitize_error(made, ["secret"]))
     assert str(shown) == "x ***"
     assert shown.__cause__ is made.__cause__
     assert shown.__context__ is None
@@ -146,8 +146,8 @@ def test_an_error_keeps_its_cause_and_nothing_else_that_hangs_on_it() -> None:
     ],
 )
 def test_a_secret_of_one_letter_is_hidden_where_it_stands_alone(text: str, expected: str) -> None:
-    assert hidden(text, ["p"]) == expected
+    assert redact(text, ["p"]) == expected
 
 
 def test_a_secret_of_three_letters_is_hidden_everywhere() -> None:
-    assert hidden("xabcx ab", ["abc"]) == "x***x ab"
+    assert redact("xabcx ab", ["abc"]) == "x***x ab"

@@ -22,7 +22,7 @@ from soapmail import (
     TransportError,
 )
 from soapmail.deadline import Deadline
-from soapmail.session import Login, Session
+from soapmail.session import IssuedSession, SessionStore
 
 from .support import (
     CHANGING,
@@ -327,13 +327,13 @@ def test_threads_that_meet_a_refused_session_log_in_once(sandbox: Sandbox) -> No
 
 
 def test_waiting_for_another_threads_login_ends_with_the_time_limit() -> None:
-    session = Session(None)
+    session = SessionStore(None)
     held, done = threading.Event(), threading.Event()
 
-    def log_in() -> Login:
+    def log_in() -> IssuedSession:
         held.set()
         done.wait(20)
-        return Login("made")
+        return IssuedSession("made")
 
     thread = threading.Thread(target=session.get, args=(log_in, Deadline(20)))
     thread.start()

@@ -1,17 +1,26 @@
-"""What is due: whole days between a due date and today."""
+"""What is due: whole days between a due date and today, and sums that keep currencies apart."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from decimal import Decimal
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import date
 
     from ..models import Invoice
 
 
-def days_left(invoice: Invoice, today: date) -> int | None:
-    """Give the days until an open invoice is due, below zero where that is past.
+class Sum(NamedTuple):
+    """What invoices cost in one currency, and how many of them have no amount."""
+
+    amount: Decimal = Decimal(0)
+    unknown: int = 0
+
+
+def count_days_left(invoice: Invoice, today: date) -> int | None:
+    """Return the days until an open invoice is due, below zero where that is past.
 
     ``None``: it is not open, or has no due date.
     """
@@ -20,12 +29,23 @@ def days_left(invoice: Invoice, today: date) -> int | None:
 
 
 def is_overdue(invoice: Invoice, today: date) -> bool:
-    """Tell whether an invoice is open and its day has passed."""
-    left = days_left(invoice, today)
-    return left is not None and left < 0
+    """Return whether an invoice is open and its day has passed."""
+    days = count_days_left(invoice, today)
+    return days is not None and days < 0
 
 
 def is_due_soon(invoice: Invoice, today: date, within: int) -> bool:
-    """Tell whether an invoice is open and due today or within so many days."""
-    left = days_left(invoice, today)
-    return left is not None and 0 <= left <= within
+    """Return whether an invoice is open and due today or within so many days."""
+    days = count_days_left(invoice, today)
+    return days is not None and 0 <= days <= within
+
+
+def sum_by_currency(invoices: Iterable[Invoice]) -> dict[str, Sum]:
+    """Return what invoices cost, by their currencies in the order of the alphabet."""
+    sums: dict[str, Sum] = {}
+    for invoice in invoices:
+        currency = invoice.invoices_currency or ""
+        amount, unknown = sums.get(currency, Sum())
+        is_unknown = invoice.amount is None
+        sums[currency] = Sum(amount + (invoice.amount or 0), unknown + is_unknown)
+    return dict(sorted(sums.items()))

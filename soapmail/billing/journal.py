@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -10,27 +11,27 @@ import stat
 import threading
 import time
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    About = tuple[int | None, float | None, str | None]
-
-EVENTS = {
+# For each event, the results that it may have.
+_RESULTS = {
     "intent": (None,),
     "outcome": ("paid", "refused", "unknown"),
     "settled": ("paid", "unpaid"),
 }
-_ALWAYS = ("invoice", "event", "amount", "currency", "time")
-_POLL = 0.05
-_NAMED = r'\{"invoice": ([0-9]{1,18}),'
-_FULL = OSError(28, "No space left on device")
-_SIGNALS = {
+_ALWAYS_WRITTEN = ("invoice", "event", "amount", "currency", "time")
+_POLL_SECONDS = 0.05
+_FIRST_FIELD = r'\{"invoice": ([0-9]{1,18}),'
+_DISK_FULL = OSError(errno.ENOSPC, "No space left on device")
+# Those by which somebody stops a program.
+STOPPING_SIGNALS = [
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
-}
+]
 
 
 class JournalError(Exception):
@@ -56,11 +57,18 @@ class Entry:
     result: str | None = None
     text: str | None = None
 
+    def follow_up(self, event: str, result: str | None, text: str | None) -> Entry:
+        """Return what happens now to the same invoice."""
+        return replace(self, event=event, time=_format_now(), result=result, text=text)
 
-def entry_of(event: str, about: About, result: str | None = None, text: str | None = None) -> Entry:
-    """Make an entry of this moment, about an invoice, its amount and its currency."""
-    now = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    return Entry(about[0], event, about[1], about[2], now, result, text)
+
+def make_intent(invoice: int | None, amount: float | None, currency: str | None) -> Entry:
+    """Return the line of a payment that is about to be made."""
+    return Entry(invoice, "intent", amount, currency, _format_now())
+
+
+def _format_now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")
 
 
 class Journal:
@@ -74,26 +82,26 @@ class Journal:
     def __init__(self, path: str, seconds: float = 60.0) -> None:
         self.path = path
         self._seconds = seconds
-        self._place = os.path.realpath(path)  # of a link, what it points to
-        self._free = threading.Lock()
+        self._real_path = os.path.realpath(path)  # of a link, what it points to
+        self._thread_lock = threading.Lock()
         self._owner: tuple[int, int] | None = None
         self._depth = 0
         self._file = -1
         self._entries: list[Entry] = []
         self._end = 0
         # What was cut off behind it, by a power cut or a full disk.
-        self._torn = b""
+        self._torn_tail = b""
 
     def __enter__(self) -> Journal:
-        if self._owner != _here():
-            if not self._free.acquire(blocking=False):
+        if self._owner != _current_owner():
+            if not self._thread_lock.acquire(blocking=False):
                 raise JournalError(f"{self.path}: in use by another thread or process")
             try:
                 self._open()
             except BaseException:
-                self._free.release()
+                self._thread_lock.release()
                 raise
-            self._owner = _here()
+            self._owner = _current_owner()
         self._depth += 1
         return self
 
@@ -102,99 +110,98 @@ class Journal:
         if self._depth == 0:
             self._owner = None
             os.close(self._file)
-            self._free.release()
+            self._thread_lock.release()
 
     def entries(self) -> list[Entry]:
-        """Give all lines; the last one may be an intent of which only a part was written."""
-        return [*self._entries, *self._cut()]
+        """Return all lines; the last one may be an intent of which only a part was written."""
+        return [*self._entries, *self._torn_entry()]
 
-    def of(self, invoice: int) -> list[Entry]:
-        """Give the lines of one invoice."""
-        return [one for one in self.entries() if one.invoice == invoice]
+    def entries_for(self, invoice: int) -> list[Entry]:
+        """Return the lines of one invoice."""
+        return [entry for entry in self.entries() if entry.invoice == invoice]
 
     def unsettled(self) -> list[Entry]:
-        """Give the intents whose outcome is unknown; ``None`` as the invoice: of any invoice."""
+        """Return the intents whose outcome is unknown; ``None`` as the invoice: of any invoice."""
         last: dict[int | None, Entry] = {}
         intents: dict[int | None, Entry] = {}
-        for one in self.entries():
-            last[one.invoice] = one
-            if one.event == "intent":
-                intents[one.invoice] = one
+        for entry in self.entries():
+            last[entry.invoice] = entry
+            if entry.event == "intent":
+                intents[entry.invoice] = entry
         return [
-            intents.get(invoice, one)
-            for invoice, one in last.items()
-            if one.event == "intent" or one.result == "unknown"
+            intents.get(invoice, entry)
+            for invoice, entry in last.items()
+            if entry.event == "intent" or entry.result == "unknown"
         ]
 
     def is_paid(self, invoice: int) -> bool:
-        """Tell whether the last line of an invoice says that it was paid."""
-        return [one.result for one in self.of(invoice)][-1:] == ["paid"]
+        """Return whether the last line of an invoice says that it was paid."""
+        return [entry.result for entry in self.entries_for(invoice)][-1:] == ["paid"]
 
     def settle(self, invoice: int, result: str, text: str | None = None) -> Entry:
         """Write down what became of a payment; JournalError: it holds none of this invoice."""
-        intents = [one for one in self.of(invoice) if one.event == "intent"]
-        nameless = any(one.invoice is None for one in self.unsettled())
-        if not (intents or nameless):
+        intents = [entry for entry in self.entries_for(invoice) if entry.event == "intent"]
+        is_nameless = any(entry.invoice is None for entry in self.unsettled())
+        if not (intents or is_nameless):
             raise JournalError(f"{self.path}: holds no payment of invoice {invoice}")
-        amount, currency = (intents[-1].amount, intents[-1].currency) if intents else (None, None)
-        about = (invoice, amount, currency)
+        intent = intents[-1] if intents else make_intent(invoice, None, None)
         # A whole intent takes the place of what was cut off.
-        whole = [entry_of("intent", about, None, "cut off")] if self._torn else []
-        entry = entry_of("settled", about, result, text)
+        whole = [intent.follow_up("intent", None, "cut off")] if self._torn_tail else []
+        entry = intent.follow_up("settled", result, text)
         self._write([*whole, entry])
         return entry
 
     def append(self, entry: Entry) -> None:
         """Write a line, and wait until it is on the disk; JournalError: it is not there."""
-        if self._torn:
+        if self._torn_tail:
             raise JournalError(f"{self.path}: its last line is broken")
         self._write([entry])
 
     # --- the file ----------------------------------------------------------------------------
 
     def _write(self, entries: list[Entry]) -> None:
-        if self._owner != _here():
+        if self._owner != _current_owner():
             raise JournalError(f"{self.path}: not entered by this thread and process")
-        data = b"".join(map(_line, entries))
-        with _unbroken():
+        data = b"".join(map(_format_line, entries))
+        with _block_signals():
             try:
-                self._check_place()
-                self._put(data)
+                self._check_path()
+                self._append_bytes(data)
             except OSError as error:
                 raise JournalError(f"{self.path}: {error.strerror or error}") from None
             self._entries += entries
             self._end += len(data)
-            self._torn = b""
+            self._torn_tail = b""
 
-    def _put(self, data: bytes) -> None:
+    def _append_bytes(self, data: bytes) -> None:
         try:
             if os.pwrite(self._file, data, self._end) < len(data):
-                raise _FULL
+                raise _DISK_FULL
             os.ftruncate(self._file, self._end + len(data))
             os.fsync(self._file)
             if self._end == 0:
-                _sync_folder(os.path.dirname(self._place))
+                _sync_folder(os.path.dirname(self._real_path))
         except OSError:
             with suppress(OSError):  # else the beginning of a line stays, which is seen later
-                os.pwrite(self._file, self._torn, self._end)
-                os.ftruncate(self._file, self._end + len(self._torn))
+                os.pwrite(self._file, self._torn_tail, self._end)
+                os.ftruncate(self._file, self._end + len(self._torn_tail))
             raise
 
-    def _check_place(self) -> None:
+    def _check_path(self) -> None:
         """Refuse to write into a file that is not the one of this path any more."""
-        if not _is_same(self._file, self._place):
-            raise OSError(2, "was removed or replaced meanwhile")
+        if not _is_same(self._file, self._real_path):
+            raise OSError(errno.ENOENT, "was removed or replaced meanwhile")
 
     def _open(self) -> None:
         """Open the file, lock it, and read it."""
         end = time.monotonic() + self._seconds
         try:
-            os.makedirs(os.path.dirname(self._place), 0o700, exist_ok=True)
+            os.makedirs(os.path.dirname(self._real_path), 0o700, exist_ok=True)
             while True:
-                self._file = os.open(self._place, os.O_RDWR | os.O_CREAT | os.O_NONBLOCK, 0o600)
+                self._file = os.open(self._real_path, os.O_RDWR | os.O_CREAT | os.O_NONBLOCK, 0o600)
                 try:
                     self._lock(end)
-                    if _is_same(self._file, self._place):
+                    if _is_same(self._file, self._real_path):
                         self._read()
                         return
                     os.close(self._file)
@@ -217,34 +224,34 @@ class Journal:
                 return
             except BlockingIOError:
                 if time.monotonic() >= end:
-                    held = f"held by {_holder(self._file)}"
-                    raise JournalError(f"{self.path}: {held}; nothing was paid") from None
-            time.sleep(_POLL)
+                    holder = _find_holder(self._file)
+                    raise JournalError(f"{self.path}: held by {holder}; nothing was paid") from None
+            time.sleep(_POLL_SECONDS)
 
     def _read(self) -> None:
         with open(self._file, "rb", closefd=False) as file:
             data = file.read()
-        self._entries, self._end, self._torn = [], 0, b""
+        self._entries, self._end, self._torn_tail = [], 0, b""
         lines = data.splitlines(keepends=True)
         for number, line in enumerate(lines, 1):
-            entry = _entry_in(line) if line.endswith(b"\n") else None
+            entry = _parse_entry(line) if line.endswith(b"\n") else None
             if entry is not None or line == b"\n":
                 self._entries += [entry] if entry else []
                 self._end += len(line)
             elif number == len(lines):
-                self._torn = line
+                self._torn_tail = line
             else:
                 raise JournalError(f"{self.path}: line {number} is broken; nothing is paid by it")
 
-    def _cut(self) -> list[Entry]:
-        """Give what the beginning of a line says; an unfinished line is an intent."""
-        if not self._torn:
+    def _torn_entry(self) -> list[Entry]:
+        """Return what the beginning of a line says; an unfinished line is an intent."""
+        if not self._torn_tail:
             return []
-        found = re.match(_NAMED, self._torn.decode("utf-8", "replace"))
-        return [Entry(int(found[1]) if found else None, "intent", None, None, "", text="cut off")]
+        id = re.match(_FIRST_FIELD, self._torn_tail.decode("utf-8", "replace"))
+        return [Entry(int(id[1]) if id else None, "intent", None, None, "", text="cut off")]
 
 
-def _here() -> tuple[int, int]:
+def _current_owner() -> tuple[int, int]:
     return os.getpid(), threading.get_ident()
 
 
@@ -255,48 +262,50 @@ def _is_same(file: int, path: str) -> bool:
         return False
 
 
-def _holder(locked: int) -> str:
-    """Name the process that holds the lock, where the system tells."""
-    inode = os.fstat(locked).st_ino
+def _find_holder(file: int) -> str:
+    """Return the process that holds the lock, where the system tells (Linux, proc(5))."""
+    inode = os.fstat(file).st_ino
     locks = ""
-    with suppress(OSError), open("/proc/locks", encoding="ascii") as file:
-        locks = file.read()
-    found = re.search(rf"(?m)^\d+: FLOCK .* (\d+) [0-9a-f]+:[0-9a-f]+:{inode} ", locks)
-    return f"process {found[1]}" if found else "another process"
+    with suppress(OSError), open("/proc/locks", encoding="ascii") as table:
+        locks = table.read()
+    lock = re.search(rf"(?m)^\d+: FLOCK .* (\d+) [0-9a-f]+:[0-9a-f]+:{inode} ", locks)
+    return f"process {lock[1]}" if lock else "another process"
 
 
 @contextmanager
-def _unbroken() -> Iterator[None]:
+def _block_signals() -> Iterator[None]:
     """Let no signal come between the steps of one line."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING_SIGNALS)
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _line(entry: Entry) -> bytes:
+def _format_line(entry: Entry) -> bytes:
     # The invoice first, so that even the beginning of a line names it.
     values = {
-        name: value for name, value in asdict(entry).items() if value is not None or name in _ALWAYS
+        name: value
+        for name, value in asdict(entry).items()
+        if value is not None or name in _ALWAYS_WRITTEN
     }
     return json.dumps(values, ensure_ascii=True).encode() + b"\n"
 
 
-def _entry_in(line: bytes) -> Entry | None:
-    """Give what a line says; None where it says nothing that is known."""
+def _parse_entry(line: bytes) -> Entry | None:
+    """Return what a line says; ``None`` where it says nothing that is known."""
     try:
-        found: Any = json.loads(line)
-        entry = Entry(**found)
-        kinds = (
+        fields: Any = json.loads(line)
+        entry = Entry(**fields)
+        checks = (
             type(entry.invoice) is int,
-            entry.result in EVENTS[entry.event],
+            entry.result in _RESULTS[entry.event],
             entry.amount is None or type(entry.amount) in (int, float),
             isinstance(entry.time, str),
         )
     except (ValueError, TypeError, LookupError, RecursionError):
         return None
-    return entry if all(kinds) else None
+    return entry if all(checks) else None
 
 
 def _sync_folder(folder: str) -> None:

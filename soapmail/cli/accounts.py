@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from ..arguments import password_from
 from ..client import Client
 from ..operations import ENDPOINT, takes_session
-from .exit_codes import KNOWN, OK, UsageError, code_of, counted, words_of
-from .parallel import Result, _of_each
-from .password_command import _printed
-from .terminal import asked, say
+from .exit_codes import EXPECTED_ERRORS, OK, UsageError, error_message, exit_code_of
+from .parallel import AccountResult, iter_results
+from .password_command import read_password
+from .terminal import pluralize, print_error, prompt
 
 if TYPE_CHECKING:
     import argparse
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 T = TypeVar("T")
-_KEYS = ("username", "endpoint", "password_command")
+_SECTION_KEYS = ("username", "endpoint", "password_command")
 
 
 class Account(NamedTuple):
@@ -35,11 +35,11 @@ class Account(NamedTuple):
     username: str | None
 
 
-class Reach:
+class AccountSelection:
     """The accounts that a command works on, and which of them failed."""
 
     def __init__(self, args: argparse.Namespace, stack: ExitStack) -> None:
-        self.named = bool(args.account or args.all_accounts)
+        self.is_named = bool(args.account or args.all_accounts)
         self.failures: list[tuple[str, BaseException]] = []
         self._stack = stack
         self._jobs: int = args.jobs
@@ -48,63 +48,66 @@ class Reach:
             from .dump import Dump
 
             self.dump = Dump(args.dump)
-        self._accounts = _of_file(args) if self.named else [_single(args, stack)]
+        self._accounts = (
+            _read_accounts(args) if self.is_named else [_account_of_environment(args, stack)]
+        )
 
     def client(self) -> Client:
-        """Give the client of the one account."""
-        return self._stack.enter_context(self._made(self.one()))
+        """Return the client of the one account."""
+        return self._stack.enter_context(self._make_client(self.account()))
 
-    def one(self) -> Account:
-        """Give the one account."""
+    def account(self) -> Account:
+        """Return the one account."""
         (account,) = self._accounts
         return account
 
     def each(self, do: Callable[[Client], T]) -> Iterator[tuple[str | None, T]]:
-        """Do something with each account, and give what came of it in the order of the file.
+        """Work on each account, and yield its name and what came of it, in the file's order.
 
         Errors of accounts that have a name are kept for ``code``.
         """
 
-        def done(account: Account) -> Result[T]:
+        def work(account: Account) -> AccountResult[T]:
             try:
-                with self._made(account) as client:
-                    return Result(account, do(client))
+                with self._make_client(account) as client:
+                    return AccountResult(account, do(client))
             except Exception as error:
-                return Result(account, error=error)
+                return AccountResult(account, error=error)
 
-        for account, value, error in _of_each(self._accounts, done, self._jobs):
+        for account, value, error in iter_results(self._accounts, work, self._jobs):
             if error is None:
                 yield account.name, value  # type: ignore[misc]
-            elif account.name is None or not isinstance(error, KNOWN):
+            elif account.name is None or not isinstance(error, EXPECTED_ERRORS):
                 raise error
             else:
                 self.failures.append((account.name, error))
 
-    def _made(self, account: Account) -> Client:
+    def _make_client(self, account: Account) -> Client:
         return account.client(on_exchange=self.dump)
 
-    def code(self) -> int:
-        """Say which accounts failed, and give the largest of their exit codes."""
+    def report_failures(self) -> int:
+        """Print which accounts failed, and return the largest of their exit codes."""
         for name, error in self.failures:
-            say(f"{name}: {words_of(error)}")
+            print_error(f"{name}: {error_message(error)}")
         if self.failures:
-            say(f"{counted(len(self.failures), 'account')} of {len(self._accounts)} failed")
-        return max((code_of(error) for _, error in self.failures), default=OK)
+            accounts = pluralize(len(self.failures), "account")
+            print_error(f"{accounts} of {len(self._accounts)} failed")
+        return max((exit_code_of(error) for _, error in self.failures), default=OK)
 
 
-def _single(args: argparse.Namespace, stack: ExitStack) -> Account:
-    """Give the account of the environment, or that of a sandbox of its own."""
+def _account_of_environment(args: argparse.Namespace, stack: ExitStack) -> Account:
+    """Return the account of the environment, or that of a sandbox of its own."""
     options: dict[str, Any] = {"timeout": args.timeout}
     if args.sandbox:
-        from ..sandbox import sandbox
+        from ..sandbox import Sandbox, supported_operations
 
-        if getattr(args, "operation", None) and args.operation not in sandbox.imitated():
+        if getattr(args, "operation", None) and args.operation not in supported_operations():
             raise UsageError(f"the sandbox does not imitate {args.operation}")
-        served = stack.enter_context(sandbox.Sandbox(example=args.sandbox))
+        sandbox = stack.enter_context(Sandbox(example=args.sandbox))
         options |= {
-            "username": served.username,
-            "password": served.password,
-            "endpoint": served.endpoint,
+            "username": sandbox.username,
+            "password": sandbox.password,
+            "endpoint": sandbox.endpoint,
         }
     else:
         options |= {"endpoint": _endpoint(args), **_credentials(args)}
@@ -121,40 +124,41 @@ def _credentials(args: argparse.Namespace) -> dict[str, str]:
     operation = getattr(args, "operation", None)
     if args.anonymous or (operation and not takes_session(operation)):
         return {}
-    username = args.username or os.environ.get("SOAPMAIL_USERNAME") or asked("Username: ")
-    if username and args.nameonly:  # what follows reads a file of this machine, and no account
+    username = args.username or os.environ.get("SOAPMAIL_USERNAME") or prompt("Username: ")
+    if (
+        username and args.needs_username_only
+    ):  # what follows reads a file of this machine, and no account
         return {"username": username, "password": "none"}
     if args.password_stdin:
         password = sys.stdin.readline().rstrip("\r\n")
     else:
-        password = password_from(os.environ) or asked("Password: ", hidden=True)
+        password = password_from(os.environ) or prompt("Password: ", hidden=True)
     if not username or not password:
         missing = "SOAPMAIL_PASSWORD, or --password-stdin" if username else "SOAPMAIL_USERNAME"
         raise UsageError(f"username and password are needed: set {missing}")
     return {"username": username, "password": password}
 
 
-def _of_file(args: argparse.Namespace) -> list[Account]:
+def _read_accounts(args: argparse.Namespace) -> list[Account]:
     for name in ("sandbox", "username", "password_stdin"):
         if getattr(args, name):
             option = f"--{name.replace('_', '-')}"
             raise UsageError(f"{option} cannot be combined with --account or --all-accounts")
-    path = _accounts_file()
-    sections = _sections(path)
-    twice = [name for name in args.account if args.account.count(name) > 1]
-    if twice:
-        raise UsageError(f"--account {twice[0]}: a duplicate account")
+    path = _accounts_path()
+    sections = _read_sections(path)
     for name in args.account:
+        if args.account.count(name) > 1:
+            raise UsageError(f"--account {name}: a duplicate account")
         if name not in sections:
             raise UsageError(f"{path}: no account {name!r}; there are: {', '.join(sections)}")
-    chosen = [name for name in sections if args.all_accounts or name in args.account]
-    if len(chosen) > 1 and not args.many:
+    names = [name for name in sections if args.all_accounts or name in args.account]
+    if len(names) > 1 and not args.multi_account:
         raise UsageError("this command works on one account at a time")
-    return [_account(name, sections[name], path, args) for name in chosen]
+    return [_make_account(name, sections[name], path, args) for name in names]
 
 
 def own_folder(variable: str, default: str) -> str:
-    """Give soapmail's folder in that of a variable, which counts if it is absolute; UsageError."""
+    """Return soapmail's folder in that of a variable (XDG: if it is absolute); UsageError."""
     home = os.environ.get(variable, "")
     if not os.path.isabs(home):
         home = os.path.expanduser(default)
@@ -163,12 +167,12 @@ def own_folder(variable: str, default: str) -> str:
     return os.path.join(home, "soapmail")
 
 
-def _accounts_file() -> str:
-    named = os.environ.get("SOAPMAIL_CONFIG")
-    return named or os.path.join(own_folder("XDG_CONFIG_HOME", "~/.config"), "accounts.ini")
+def _accounts_path() -> str:
+    path = os.environ.get("SOAPMAIL_CONFIG")
+    return path or os.path.join(own_folder("XDG_CONFIG_HOME", "~/.config"), "accounts.ini")
 
 
-def _sections(path: str) -> dict[str, Any]:
+def _read_sections(path: str) -> dict[str, Any]:
     """Read the file; errors show no line of it, which may hold what does not belong there."""
     parser = configparser.ConfigParser(interpolation=None, default_section="")
     try:
@@ -191,7 +195,7 @@ def _sections(path: str) -> dict[str, Any]:
     raise UsageError(f"{path}: {problem}")
 
 
-def _account(name: str, section: Any, path: str, args: argparse.Namespace) -> Account:
+def _make_account(name: str, section: Any, path: str, args: argparse.Namespace) -> Account:
     where = f"{path}: [{name}]"
     for key in section:
         if key == "password":
@@ -199,8 +203,8 @@ def _account(name: str, section: Any, path: str, args: argparse.Namespace) -> Ac
                 f"{where} password: a file in plain text is no place for it; name a program that"
                 " prints it, as in password_command = pass show mail"
             )
-        if key not in _KEYS:
-            raise UsageError(f"{where} {key}: not known; there are: {', '.join(_KEYS)}")
+        if key not in _SECTION_KEYS:
+            raise UsageError(f"{where} {key}: not known; there are: {', '.join(_SECTION_KEYS)}")
     for key in ("username", "password_command"):
         if not section.get(key, "").strip():
             raise UsageError(f"{where} {key}: missing")
@@ -215,7 +219,7 @@ def _account(name: str, section: Any, path: str, args: argparse.Namespace) -> Ac
         raise UsageError(f"{where} {error}") from None
 
     def client(**more: Any) -> Client:
-        password = _printed(f"{where} password_command", command, args.timeout)
+        password = read_password(f"{where} password_command", command, args.timeout)
         return Client(username, password, endpoint=endpoint, timeout=args.timeout, **more)
 
     return Account(name, client, endpoint, username)

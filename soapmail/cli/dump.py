@@ -26,7 +26,7 @@ class Dump:
 
     def __call__(self, exchange: ObservedExchange) -> None:
         """Write request, response, and what is known of both."""
-        known = {
+        facts = {
             "operation": exchange.operation,
             "attempt": exchange.attempt,
             "status": exchange.status,
@@ -35,16 +35,16 @@ class Dump:
             "problem": exchange.problem,
         }
         with self._lock:
-            name = self._name(exchange.operation)
+            name = self._next_name(exchange.operation)
             self._write(f"{name}.request.xml", exchange.request)
-            self._write(f"{name}.json", json.dumps(known, indent=2).encode() + b"\n")
+            self._write(f"{name}.json", json.dumps(facts, indent=2).encode() + b"\n")
             if exchange.status is not None:
                 self._write(f"{name}.http", exchange.http)
 
-    def _name(self, operation: str) -> str:
-        """Give a name that no other run has taken, either."""
-        taken = {name.partition("_")[0] for name in os.listdir(self._folder)}
-        number = next(n for n in self._numbers if f"{n:04}" not in taken)
+    def _next_name(self, operation: str) -> str:
+        """Return a name that no other run has taken, either."""
+        numbers = {name.partition("_")[0] for name in os.listdir(self._folder)}
+        number = next(n for n in self._numbers if f"{n:04}" not in numbers)
         return f"{number:04}_{operation}"
 
     def _write(self, name: str, data: bytes) -> None:

@@ -10,14 +10,14 @@ from ..errors import (
     TransportError,
 )
 
-OK, REFUSED, USAGE, AUTHENTICATION, NETWORK, UNKNOWN, UNSHOWN, INTERRUPTED = *range(7), 130
+OK, REFUSED, USAGE, AUTHENTICATION, NETWORK, UNKNOWN, OUTPUT_FAILED, INTERRUPTED = *range(7), 130
 
 
 class UsageError(Exception):
     """What the caller asked for cannot be done as asked."""
 
 
-class Declined(Exception):
+class Cancelled(Exception):
     """The caller was asked and said no."""
 
 
@@ -25,11 +25,11 @@ class NotFound(Exception):
     """There is no such thing."""
 
 
-class Unshown(Exception):
+class OutputFailed(Exception):
     """It happened, and only what was to be printed of it could not be."""
 
 
-class Stopped(Exception):
+class Interrupted(Exception):
     """A signal came while something was being changed; as an error, so that a call can name it."""
 
     def __init__(self, name: str, number: int) -> None:
@@ -37,45 +37,41 @@ class Stopped(Exception):
         self.number = number
 
 
-class Doubtful(Exception):
-    """It is not known whether something happened; what is known was said."""
+class OutcomeUncertain(Exception):
+    """It is not known whether something happened; the text says what is known."""
 
 
-KNOWN = (
+# What ends the command with a message; anything else is a defect, and shows its traceback.
+EXPECTED_ERRORS = (
     SoapMailError,
-    Doubtful,
+    OutcomeUncertain,
     LossyTextWarning,
     UsageError,
-    Declined,
+    Cancelled,
     NotFound,
-    Unshown,
+    OutputFailed,
     ValueError,
     ImportError,
     OSError,
 )
 
 
-def code_of(error: BaseException) -> int:
-    """Give the exit code that an error means."""
-    if isinstance(error, (OutcomeUnknown, Doubtful)):
+def exit_code_of(error: BaseException) -> int:
+    """Return the exit code that an error means."""
+    if isinstance(error, (OutcomeUnknown, OutcomeUncertain)):
         return UNKNOWN
-    if isinstance(error, Unshown):
-        return UNSHOWN
+    if isinstance(error, OutputFailed):
+        return OUTPUT_FAILED
     if isinstance(error, TransportError):
         return NETWORK
     if isinstance(error, AuthenticationError):
         return AUTHENTICATION
-    return REFUSED if isinstance(error, (SoapMailError, Declined, NotFound, OSError)) else USAGE
+    return REFUSED if isinstance(error, (SoapMailError, Cancelled, NotFound, OSError)) else USAGE
 
 
-def words_of(error: BaseException) -> str:
-    """Say an error in one line."""
+def error_message(error: BaseException) -> str:
+    """Return an error in one line."""
     if isinstance(error, OSError) and error.strerror:
         where = "cannot read or write" if error.filename is None else str(error.filename)
         return f"{where}: {error.strerror}"
     return " ".join(str(error).split())
-
-
-def counted(count: int, noun: str) -> str:
-    """Write a number and what it counts."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

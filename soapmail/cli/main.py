@@ -12,69 +12,70 @@ from contextlib import ExitStack, contextmanager, suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from . import parser
-from .exit_codes import INTERRUPTED, KNOWN, OK, Stopped, code_of, words_of
-from .signals import end_by
-from .terminal import say, shown
+from .exit_codes import EXPECTED_ERRORS, INTERRUPTED, OK, Interrupted, error_message, exit_code_of
+from .parser import new_namespace, parse_into
+from .signals import exit_by_signal
+from .terminal import print_error, printable
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Iterator, Sequence
 
-# Those of a monitoring plugin, whose first line is on stdout.
-_NO_ANSWER = 3
+# UNKNOWN of a monitoring plugin, whose first line is on stdout.
+_PLUGIN_UNKNOWN = 3
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code, which does not depend on stderr."""
-    words = list(sys.argv[1:] if arguments is None else arguments)
+    args = new_namespace()
     try:
-        with _output(), _messages() as log:
-            args = parser.parsed(words)
+        with _utf8_output(), _messages_on_stderr() as log:
+            parse_into(args, sys.argv[1:] if arguments is None else arguments)
             if args.verbose:
                 log.setLevel(logging.DEBUG)
             return _run(args)
     except SystemExit as stop:  # of argparse, after --help and --version
         return int(stop.code or OK)
     except KeyboardInterrupt as error:
-        return _failed(error, words) if _is_monitored(words) else INTERRUPTED
-    except Stopped as stop:
-        return end_by(stop.number)
+        return _report(error, args) if _is_monitored(args) else INTERRUPTED
+    except Interrupted as interruption:
+        return exit_by_signal(interruption.number)
     except BrokenPipeError:  # whoever reads has enough
-        return _NO_ANSWER if _is_monitored(words) else OK
-    except KNOWN as error:
-        return _failed(error, words)
+        return _PLUGIN_UNKNOWN if _is_monitored(args) else OK
+    except EXPECTED_ERRORS as error:
+        return _report(error, args)
     finally:
-        _let_go(sys.stdout)
-        _let_go(sys.stderr)
+        _flush(sys.stdout)
+        _flush(sys.stderr)
 
 
-def _run(args: Any) -> int:
+def _run(args: argparse.Namespace) -> int:
     """Call the function of the command, whose module is loaded now."""
     name, _, function = args.command.partition(".")
     command = getattr(import_module(f".commands.{name}", __package__), function)
-    if not args.reaches:
+    if not args.needs_account:
         return command(args)  # type: ignore[no-any-return]
-    from .accounts import Reach
+    from .accounts import AccountSelection
 
     with ExitStack() as stack:
-        return command(args, Reach(args, stack))  # type: ignore[no-any-return]
+        return command(args, AccountSelection(args, stack))  # type: ignore[no-any-return]
 
 
-def _is_monitored(words: Sequence[str]) -> bool:
-    return parser.command_of(words) == "check"
+def _is_monitored(args: argparse.Namespace) -> bool:
+    return args.command_name == "check"  # type: ignore[no-any-return]
 
 
-def _failed(error: BaseException, words: Sequence[str]) -> int:
-    if not _is_monitored(words):
-        say(words_of(error))
-        return code_of(error)
-    told = words_of(error) or "interrupted"
+def _report(error: BaseException, args: argparse.Namespace) -> int:
+    if not _is_monitored(args):
+        print_error(error_message(error))
+        return exit_code_of(error)
+    message = error_message(error) or "interrupted"
     with suppress(OSError, ValueError):
-        print(f"MAIL INVOICES UNKNOWN: {shown(told).replace('|', '/')}", flush=True)
-    return _NO_ANSWER
+        print(f"MAIL INVOICES UNKNOWN: {printable(message).replace('|', '/')}", flush=True)
+    return _PLUGIN_UNKNOWN
 
 
-def _let_go(stream: Any) -> None:
+def _flush(stream: Any) -> None:
     """Write what is left, and nothing more at exit where that is not possible."""
     try:
         stream.flush()
@@ -84,7 +85,7 @@ def _let_go(stream: Any) -> None:
 
 
 @contextmanager
-def _output() -> Iterator[None]:
+def _utf8_output() -> Iterator[None]:
     """Write UTF-8 with the line ends as they are given, and all of it before the end."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:  # closed by whoever started the command
@@ -95,26 +96,26 @@ def _output() -> Iterator[None]:
     sys.stdout.flush()
 
 
-class _Lines(logging.Formatter):
+class _LineFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         # The threads of many accounts have their names.
-        main_thread = record.thread == threading.main_thread().ident
-        account = "" if main_thread else f"{record.threadName}: "
-        return f"soapmail: {shown(account + record.getMessage())}"
+        is_main = record.thread == threading.main_thread().ident
+        account = "" if is_main else f"{record.threadName}: "
+        return f"soapmail: {printable(account + record.getMessage())}"
 
 
 @contextmanager
-def _messages() -> Iterator[logging.Logger]:
-    """Show log records and warnings as plain lines on stderr."""
+def _messages_on_stderr() -> Iterator[logging.Logger]:
+    """Print log records and warnings as plain lines on stderr."""
     log = logging.getLogger("soapmail")
     level = log.level
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Lines())
+    handler.setFormatter(_LineFormatter())
     handler.handleError = lambda record: None  # type: ignore[method-assign]
     log.addHandler(handler)
     try:
         with warnings.catch_warnings():
-            warnings.showwarning = lambda message, *rest: say(f"warning: {message}")
+            warnings.showwarning = lambda message, *rest: print_error(f"warning: {message}")
             yield log
     finally:
         log.removeHandler(handler)

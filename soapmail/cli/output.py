@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
-import shutil
 import sys
 from dataclasses import fields
 from decimal import Decimal
@@ -13,17 +11,17 @@ from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .exit_codes import UsageError
-from .terminal import shortened, shown, width
+from .terminal import colour_red, cut_to_width, display_width, printable, terminal_width
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Iterable, Sequence
 
-_STREAMED = ("jsonl", "csv", "tsv")
-_NARROW = 8
+_STREAMED_FORMATS = ("jsonl", "csv", "tsv")
+_MIN_COLUMN_WIDTH = 8
 _MARK = "! "
 _TSV = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
-_FORMULAS = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")  # OWASP, CSV injection
 
 
 class Column(NamedTuple):
@@ -31,77 +29,82 @@ class Column(NamedTuple):
 
     name: str
     get: Callable[[Any], Any]
-    number: bool = False
+    is_number: bool = False
 
 
-class Listing(NamedTuple):
-    """All columns of one kind of record; which are shown unless others are asked for.
+class RecordFormat(NamedTuple):
+    """All columns of one kind of record, and which are printed unless others are asked for.
 
-    ``table`` are those that a person reads, under names for a person; ``marked`` tells of a record
-    whether it stands out on a terminal, and ``mark`` what that means.
+    ``table`` are those that a person reads, under names for a person; ``is_marked`` says of a
+    record whether it stands out on a terminal, and ``mark`` what that means.
     """
 
     columns: Sequence[Column]
     documented: int
     table: Sequence[Column]
-    marked: Callable[[Any], bool] = lambda record: False
+    is_marked: Callable[[Any], bool] = lambda record: False
     mark: str = ""
 
 
-def documented(model: type[Any], path: str = "") -> list[Column]:
-    """Give the columns of the documented fields of a model."""
+def documented_columns(model: type[Any], path: str = "") -> list[Column]:
+    """Return the columns of the documented fields of a model."""
     return [
-        Column(one.name, attrgetter(path + one.name), not str(one.type).startswith("str"))
-        for one in fields(model)
+        Column(field.name, attrgetter(path + field.name), not str(field.type).startswith("str"))
+        for field in fields(model)
     ]
 
 
-class Output:
+class RecordWriter:
     """What is printed of the records of one command; UsageError: of unknown columns."""
 
     def __init__(
-        self, args: argparse.Namespace, listing: Listing, *, named: bool, single: bool = False
+        self,
+        args: argparse.Namespace,
+        record_format: RecordFormat,
+        *,
+        is_named: bool,
+        is_single: bool = False,
     ) -> None:
         self._format: str = args.format
-        self._listing = listing
-        self._single = single
-        self._header = not args.no_header
-        self._columns = _chosen(args, listing, named=named, single=single)
-        self._sort = _sorting(args.sort, listing, named=named)
-        self._streamed = self._format in _STREAMED and self._sort is None
+        self._record_format = record_format
+        self._is_single = is_single
+        self._has_header = not args.no_header
+        self._columns = _choose_columns(args, record_format, is_named=is_named, is_single=is_single)
+        self._sort = _choose_sorting(args.sort, record_format, is_named=is_named)
+        self._is_streamed = self._format in _STREAMED_FORMATS and self._sort is None
         self._rows: list[tuple[str | None, Any]] = []
-        self._begun = False
+        self._has_begun = False
         self.count = 0
 
     def add(self, account: str | None, records: Iterable[Any]) -> None:
-        """Take the records of one account, and print them now where that is possible."""
+        """Add the records of one account, and print them now where that is possible."""
         rows = [(account, record) for record in records]
         self.count += len(rows)
-        if self._streamed:
+        if self._is_streamed:
             self._write(rows)
         else:
             self._rows += rows
 
-    def end(self) -> None:
+    def finish(self) -> None:
         """Print what is not printed yet."""
         if self._sort is not None:
             column, backwards = self._sort
             keyed = [(column.get(row), row) for row in self._rows]
-            known = [one for one in keyed if one[0] is not None]
-            known.sort(key=itemgetter(0), reverse=backwards)
-            self._rows = [row for _, row in known] + [row for key, row in keyed if key is None]
+            with_key = [pair for pair in keyed if pair[0] is not None]
+            with_key.sort(key=itemgetter(0), reverse=backwards)
+            self._rows = [row for _, row in with_key] + [row for key, row in keyed if key is None]
         if self._format == "table":
-            self._table()
+            self._print_table()
         elif self._format == "json":
-            names = [column.name for column in self._columns]
-            print(
-                json_text([dict(zip(names, self._values(row), strict=True)) for row in self._rows])
-            )
+            print(format_json([self._fields(row) for row in self._rows]))
         else:
             self._write(self._rows)
 
     def _values(self, row: tuple[str | None, Any]) -> list[Any]:
         return [column.get(row) for column in self._columns]
+
+    def _fields(self, row: tuple[str | None, Any]) -> dict[str, Any]:
+        return {column.name: column.get(row) for column in self._columns}
 
     # --- a line a record -----------------------------------------------------------------------
 
@@ -109,96 +112,98 @@ class Output:
         names = [column.name for column in self._columns]
         if self._format == "jsonl":
             for row in rows:
-                sys.stdout.write(
-                    _json_line(dict(zip(names, self._values(row), strict=True))) + "\n"
-                )
+                sys.stdout.write(format_json(self._fields(row), indent=None) + "\n")
             return
-        begins, self._begun = not self._begun, True
+        is_first, self._has_begun = not self._has_begun, True
         if self._format == "tsv":
-            lines = [map(_tsv, self._values(row)) for row in rows]
-            heads = [names] if begins and self._header else []
+            lines = [map(_format_tsv, self._values(row)) for row in rows]
+            heads = [names] if is_first and self._has_header else []
             sys.stdout.writelines("\t".join(line) + "\n" for line in [*heads, *lines])
             return
         writer = csv.writer(sys.stdout)
-        if begins:
+        if is_first:
             sys.stdout.write("\ufeff")  # by which a spreadsheet knows UTF-8
-            if self._header:
+            if self._has_header:
                 writer.writerow(names)
-        writer.writerows(map(_csv, self._values(row)) for row in rows)
+        writer.writerows(map(_format_csv, self._values(row)) for row in rows)
 
     # --- for a person --------------------------------------------------------------------------
 
-    def _table(self) -> None:
-        if self._single:
-            self._records()
+    def _print_table(self) -> None:
+        if self._is_single:
+            self._print_records()
             return
-        terminal = sys.stdout.isatty()
+        width = terminal_width()
         heads = [column.name for column in self._columns]
-        numbers = [column.number for column in self._columns]
-        table = [list(map(shown, self._values(row))) for row in self._rows]
-        marked = [terminal and self._listing.marked(record) for _, record in self._rows]
-        limit = shutil.get_terminal_size().columns if terminal else None
-        if any(marked) and limit is not None:
-            limit -= len(_MARK)
-        lines = aligned([heads] * self._header + table, numbers, limit)
-        for line, mark in zip(lines, [False] * self._header + marked, strict=True):
+        numbers = [column.is_number for column in self._columns]
+        table = [list(map(printable, self._values(row))) for row in self._rows]
+        marked = [
+            width is not None and self._record_format.is_marked(record) for _, record in self._rows
+        ]
+        if any(marked) and width is not None:
+            width -= len(_MARK)
+        lines = align([heads] * self._has_header + table, numbers, width)
+        for line, is_marked in zip(lines, [False] * self._has_header + marked, strict=True):
             space = " " * len(_MARK) if any(marked) else ""
-            print(_coloured(_MARK + line) if mark else space + line)
+            print(colour_red(_MARK + line) if is_marked else space + line)
         if any(marked):
-            print(_MARK + self._listing.mark)
+            print(_MARK + self._record_format.mark)
 
-    def _records(self) -> None:
+    def _print_records(self) -> None:
         """Print one field a line."""
         names = [column.name for column in self._columns]
-        for n, row in enumerate(self._rows):
-            if n:
+        for number, row in enumerate(self._rows):
+            if number:
                 print()
             pairs = [
-                [name, shown(value)] for name, value in zip(names, self._values(row), strict=True)
+                [name, printable(value)]
+                for name, value in zip(names, self._values(row), strict=True)
             ]
-            for line in aligned(pairs, [False, False], None):
+            for line in align(pairs, [False, False], None):
                 print(line)
 
 
-def _chosen(
-    args: argparse.Namespace, listing: Listing, *, named: bool, single: bool
+def _choose_columns(
+    args: argparse.Namespace, record_format: RecordFormat, *, is_named: bool, is_single: bool
 ) -> list[Column]:
-    own = list(map(_in_row, listing.columns))
-    known = {one.name: one for one in ([_ACCOUNT, *own] if named else own)}
-    if args.columns is None and args.format == "table" and not single:
-        chosen = list(map(_in_row, listing.table))
+    own = list(map(_of_row, record_format.columns))
+    columns = {column.name: column for column in ([_ACCOUNT, *own] if is_named else own)}
+    if args.columns is None and args.format == "table" and not is_single:
+        chosen = list(map(_of_row, record_format.table))
     elif args.columns is None:
-        chosen = own[: listing.documented]
+        chosen = own[: record_format.documented]
     elif args.columns.strip() == "all":
         chosen = own
     else:
         names = [name.strip() for name in args.columns.split(",")]
         for name in names:
-            _check(name, known, "--columns")
+            _require_column(name, columns, "--columns")
             if names.count(name) > 1:
                 raise UsageError(f"--columns: duplicate column {name}")
-        chosen = [known[name] for name in names]
-    return chosen if not named or _ACCOUNT in chosen else [_ACCOUNT, *chosen]
+        chosen = [columns[name] for name in names]
+    return chosen if not is_named or _ACCOUNT in chosen else [_ACCOUNT, *chosen]
 
 
-def _sorting(written: str | None, listing: Listing, *, named: bool) -> tuple[Column, bool] | None:
-    if written is None:
+def _choose_sorting(
+    option: str | None, record_format: RecordFormat, *, is_named: bool
+) -> tuple[Column, bool] | None:
+    if option is None:
         return None
-    known = {one.name: _in_row(one) for one in listing.columns}
-    if named:
-        known["account"] = _ACCOUNT
-    name = written.removeprefix("-")
-    _check(name, known, "--sort")
-    return known[name], written.startswith("-")
+    columns = {column.name: _of_row(column) for column in record_format.columns}
+    if is_named:
+        columns["account"] = _ACCOUNT
+    name = option.removeprefix("-")
+    _require_column(name, columns, "--sort")
+    return columns[name], option.startswith("-")
 
 
-def _check(name: str, known: Iterable[str], option: str) -> None:
-    if name not in known:
-        raise UsageError(f"{option}: no column {name!r}; there are: {', '.join(known)}")
+def _require_column(name: str, columns: Iterable[str], option: str) -> None:
+    if name not in columns:
+        raise UsageError(f"{option}: no column {name!r}; there are: {', '.join(columns)}")
 
 
-def _in_row(column: Column) -> Column:
-    """Give the same column of a row, which is an account and a record."""
+def _of_row(column: Column) -> Column:
+    """Return the same column of a row, which is an account and a record."""
     return column._replace(get=lambda row: column.get(row[1]))
 
 
@@ -208,72 +213,63 @@ _ACCOUNT = Column("account", itemgetter(0))
 # --- forms of a value ----------------------------------------------------------------------
 
 
-def _plain(value: Any) -> str:
+def _format_plain(value: Any) -> str:
     if value is None:
         return ""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _csv(value: Any) -> str:
-    """Keep a spreadsheet from taking text for a formula."""
-    formula = isinstance(value, str) and value.startswith(_FORMULAS)
-    return f"'{value}" if formula else _plain(value)
+def _format_csv(value: Any) -> str:
+    """Return a value that no spreadsheet takes for a formula, if it is a text."""
+    is_formula = isinstance(value, str) and value.startswith(_FORMULA_STARTS)
+    return f"'{value}" if is_formula else _format_plain(value)
 
 
-def _tsv(value: Any) -> str:
-    return "\\N" if value is None else _plain(value).translate(_TSV)
+def _format_tsv(value: Any) -> str:
+    return "\\N" if value is None else _format_plain(value).translate(_TSV)
 
 
-def _float(value: object) -> float:
+def format_json(value: object, indent: int | None = 2) -> str:
+    """Return JSON in which what could move a terminal's cursor is escaped."""
+    text = json.dumps(value, ensure_ascii=False, indent=indent, default=_to_float)
+    if text.replace("\n", "").isprintable():
+        return text
+    return "".join(
+        letter if letter == "\n" or letter.isprintable() else json.dumps(letter)[1:-1]
+        for letter in text
+    )
+
+
+def _to_float(value: object) -> float:
     assert isinstance(value, Decimal)
     return float(value)  # it came from one
 
 
-def json_text(value: object) -> str:
-    """Write JSON in which what could move a terminal's cursor is escaped."""
-    return _printable(json.dumps(value, ensure_ascii=False, indent=2, default=_float))
-
-
-def _json_line(value: object) -> str:
-    return _printable(json.dumps(value, ensure_ascii=False, default=_float))
-
-
-def _printable(text: str) -> str:
-    if text.replace("\n", "").isprintable():
-        return text
-    return "".join(
-        one if one == "\n" or one.isprintable() else json.dumps(one)[1:-1] for one in text
+def align(table: Sequence[Sequence[str]], numbers: Sequence[bool], limit: int | None) -> list[str]:
+    """Return the lines of a table; where it is wider than the limit, the widest texts are cut."""
+    widths = (
+        [max(map(display_width, column)) for column in zip(*table, strict=True)] if table else []
     )
-
-
-def aligned(
-    table: Sequence[Sequence[str]], numbers: Sequence[bool], limit: int | None
-) -> list[str]:
-    """Align columns; where they are wider than the limit, the widest texts are cut."""
-    widths = [max(map(width, column)) for column in zip(*table, strict=True)] if table else []
     if limit is not None:
-        _narrow(widths, numbers, limit - 2 * (len(widths) - 1))
+        _narrow_columns(widths, numbers, limit - 2 * (len(widths) - 1))
     lines = []
     for row in table:
         cells = []
-        for text, number, columns in zip(row, numbers, widths, strict=True):
-            text = text if number else shortened(text, columns)
-            gap = " " * (columns - width(text))
-            cells.append(gap + text if number else text + gap)
+        for text, is_number, width in zip(row, numbers, widths, strict=True):
+            text = text if is_number else cut_to_width(text, width)
+            gap = " " * (width - display_width(text))
+            cells.append(gap + text if is_number else text + gap)
         lines.append("  ".join(cells).rstrip())
     return lines
 
 
-def _narrow(widths: list[int], numbers: Sequence[bool], limit: int) -> None:
-    texts = [n for n, number in enumerate(numbers) if not number and widths[n] > _NARROW]
+def _narrow_columns(widths: list[int], numbers: Sequence[bool], limit: int) -> None:
+    texts = [
+        n for n, is_number in enumerate(numbers) if not is_number and widths[n] > _MIN_COLUMN_WIDTH
+    ]
     while texts and sum(widths) > limit:
         # Of the widest ones, the last.
         widest = max(texts, key=lambda n: (widths[n], n))
         widths[widest] -= 1
-        if widths[widest] <= _NARROW:
+        if widths[widest] <= _MIN_COLUMN_WIDTH:
             texts.remove(widest)
-
-
-def _coloured(line: str) -> str:
-    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
-    return line if plain else f"\x1b[31m{line}\x1b[0m"

@@ -9,19 +9,18 @@ from concurrent.futures import Future
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
-T = TypeVar("T")
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from .accounts import Account
 
+T = TypeVar("T")
 
-# Accounts that are done before it is their turn to be shown wait; so many for each job.
-_AHEAD = 4
+# Finished accounts are buffered until their turn: start at most so many for each job ahead.
+_AHEAD_PER_JOB = 4
 
 
-class Result(NamedTuple, Generic[T]):
+class AccountResult(NamedTuple, Generic[T]):
     """What became of one account: a value, or the error why there is none."""
 
     account: Account
@@ -29,27 +28,27 @@ class Result(NamedTuple, Generic[T]):
     error: BaseException | None = None
 
 
-def _of_each(
-    accounts: Sequence[Account], do: Callable[[Account], Result[T]], jobs: int
-) -> Iterator[Result[T]]:
-    """Do it with so many accounts at a time, and give what came of it in their order."""
+def iter_results(
+    accounts: Sequence[Account], do: Callable[[Account], AccountResult[T]], jobs: int
+) -> Iterator[AccountResult[T]]:
+    """Work on so many accounts at a time, and yield what came of each in their order."""
     if len(accounts) == 1:  # here, where signals arrive
         yield do(accounts[0])
         return
     progress = _Progress(len(accounts))
-    free = threading.Semaphore(jobs)
-    waiting: deque[Future[Result[T]]] = deque()
+    free_jobs = threading.Semaphore(jobs)
+    waiting: deque[Future[AccountResult[T]]] = deque()
 
-    def work(account: Account, future: Future[Result[T]]) -> None:
+    def work(account: Account, future: Future[AccountResult[T]]) -> None:
         result = do(account)
-        free.release()
+        free_jobs.release()
         future.set_result(result)
 
     for account in accounts:
-        while len(waiting) >= _AHEAD * jobs or (waiting and waiting[0].done()):
-            yield progress.without(waiting.popleft())
+        while len(waiting) >= _AHEAD_PER_JOB * jobs or (waiting and waiting[0].done()):
+            yield progress.take(waiting.popleft())
         progress.show(waiting)
-        free.acquire()
+        free_jobs.acquire()
         waiting.append(Future())
         # Daemons: after an interrupt the command ends, and does not wait for what they wait for.
         threading.Thread(
@@ -57,7 +56,7 @@ def _of_each(
         ).start()
     while waiting:
         progress.show(waiting)
-        yield progress.without(waiting.popleft())
+        yield progress.take(waiting.popleft())
 
 
 class _Progress:
@@ -65,19 +64,19 @@ class _Progress:
 
     def __init__(self, total: int) -> None:
         self._total = total
-        self._given = 0
-        self._seen = sys.stderr.isatty()
+        self._taken = 0
+        self._is_visible = sys.stderr.isatty()
 
     def show(self, waiting: Sequence[Future[Any]]) -> None:
-        if self._seen:
-            done = self._given + sum(one.done() for one in waiting)
+        if self._is_visible:
+            done = self._taken + sum(future.done() for future in waiting)
             self._write(f"\r{done} of {self._total} accounts")
 
-    def without(self, future: Future[Result[T]]) -> Result[T]:
-        """Wait for one, and take the line away for what may be printed of it."""
+    def take(self, future: Future[AccountResult[T]]) -> AccountResult[T]:
+        """Wait for a result, and take the line away for what may be printed of it."""
         result = future.result()
-        self._given += 1
-        if self._seen:
+        self._taken += 1
+        if self._is_visible:
             self._write("\r\x1b[K")
         return result
 

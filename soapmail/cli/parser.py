@@ -8,8 +8,7 @@ import sys
 from contextlib import suppress
 from datetime import date
 from decimal import Decimal, InvalidOperation
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from .. import __version__
 from ..operations import ENDPOINT
@@ -17,9 +16,9 @@ from ..patterns import is_count
 from .exit_codes import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
-_CODES = """\
+_EXIT_CODES_HELP = """\
 exit codes:
   0    done
   1    refused by the server, a wrong response, no such id, or a file error
@@ -36,10 +35,10 @@ first line of the file SOAPMAIL_PASSWORD_FILE), --username, --password-stdin, or
 a prompt on a terminal. SOAPMAIL_ENDPOINT is another endpoint. Accounts by name
 stand in SOAPMAIL_CONFIG, else in soapmail/accounts.ini in XDG_CONFIG_HOME or
 ~/.config: a section an account, with username, endpoint and password_command."""
-_DUE = """\
+_DUE_HELP = """\
 Due dates have no time zone: whole days are compared with the date of this
 machine, or with --today. What is due today is not overdue before tomorrow."""
-_CHECK = f"""\
+_CHECK_HELP = f"""\
 exit codes, those of a monitoring plugin:
   0    OK        nothing is due
   1    WARNING   due today, or within --due-within days
@@ -49,9 +48,10 @@ exit codes, those of a monitoring plugin:
 Open invoices of services that are expired or canceled are counted apart, and
 are no alarm, unless --all-services.
 
-{_DUE}"""
-# Not of the parser: a subcommand, which has these options too, would set them back.
+{_DUE_HELP}"""
+# Not argparse defaults: a subparser's default would overwrite an option given before the command.
 _DEFAULTS: dict[str, Any] = {
+    "command_name": None,
     "sandbox": None,
     "username": None,
     "password_stdin": False,
@@ -67,54 +67,74 @@ _DEFAULTS: dict[str, Any] = {
 _PARAMETER = re.compile(r"([^=:]+)(?::(int|float|bool))?=(.*)", re.DOTALL)
 
 
-def parsed(words: Sequence[str]) -> argparse.Namespace:
-    """Give the options of a command, and under ``command`` the function that does it."""
-    return _parser().parse_args(_joined(words), argparse.Namespace(**_DEFAULTS))
+def new_namespace() -> argparse.Namespace:
+    """Return the options of every command as they are where nothing is given."""
+    return argparse.Namespace(**_DEFAULTS)
 
 
-def command_of(words: Sequence[str]) -> str:
-    """Name the command that is meant, whether or not the rest can be understood."""
-    known = _parser().commands
-    return next((word for word in words if word in known), "")
+def parse_into(args: argparse.Namespace, words: Sequence[str]) -> None:
+    """Set the options, and under ``command`` the function that does it; UsageError.
+
+    ``command_name`` is set as soon as it is known, also where the rest cannot be understood.
+    """
+    _make_parser().parse_args(_join_values(words), args)
+    for value in vars(args).values():
+        if isinstance(value, _Mistake):
+            raise UsageError(f"{value.message} (see soapmail --help)")
 
 
-def _joined(words: Sequence[str]) -> list[str]:
+def _join_values(words: Sequence[str]) -> list[str]:
     """Join an option and a value that argparse would not take for one."""
-    made: list[str] = []
+    joined: list[str] = []
     for word in words:
-        if made and made[-1] == "--sort" and word.startswith("-"):
-            made[-1] = f"--sort={word}"
+        if joined and joined[-1] == "--sort" and word.startswith("-"):
+            joined[-1] = f"--sort={word}"
         else:
-            made.append("--sandbox=documented" if word == "--sandbox" else word)
-    return made
+            joined.append("--sandbox=documented" if word == "--sandbox" else word)
+    return joined
+
+
+class _Mistake(NamedTuple):
+    """A wrong value before the command, of which it is told when the command is known."""
+
+    message: str
+
+
+def _defer(option: str, convert: Callable[[str], Any]) -> Callable[[str], Any]:
+    def convert_later(text: str) -> Any:
+        try:
+            return convert(text)
+        except argparse.ArgumentTypeError as error:
+            return _Mistake(f"argument {option}: {error}")
+
+    return convert_later
 
 
 class _Parser(argparse.ArgumentParser):
-    commands: Mapping[str, argparse.ArgumentParser] = MappingProxyType({})
-
     def __init__(self, **options: Any) -> None:
         super().__init__(allow_abbrev=False, **options)
 
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if not isinstance(action, _CommandAction):  # which does it itself
+            super()._check_value(action, value)
+
     def error(self, message: str) -> NoReturn:
         words = message.split()
-        mistyped = re.match("argument COMMAND: invalid choice: '(.*?)'", message)
         if words[0] == "unrecognized":  # what belongs to an option may be a secret
             names = [word.partition("=")[0] for word in words if word.startswith("-")]
             message = f"unrecognized arguments{': ' if names else ''}{' '.join(names)}"
-        elif mistyped:
-            message = _unknown(mistyped[1], self.commands)
         raise UsageError(f"{message} (see {self.prog} --help)")
 
 
-def _unknown(name: str, known: Iterable[str]) -> str:
+def _suggest_command(name: str, commands: Iterable[str]) -> str:
     from difflib import get_close_matches
 
-    near = get_close_matches(name, known, 1)
-    hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(known)}"
+    near = get_close_matches(name, commands, 1)
+    hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(commands)}"
     return f"no command {name!r}; {hint}"
 
 
-def _number(text: str) -> int:
+def _positive_number(text: str) -> int:
     if not (is_count(text) and int(text)):
         raise argparse.ArgumentTypeError(f"{text!r} is not a positive number")
     return int(text)
@@ -148,6 +168,12 @@ def _seconds(text: str) -> float:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds") from None
 
 
+def _example(text: str) -> str:
+    if text not in ("documented", "varied"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not documented or varied")
+    return text
+
+
 def _amount(text: str) -> Decimal:
     with suppress(InvalidOperation):
         amount = Decimal(text)
@@ -157,12 +183,12 @@ def _amount(text: str) -> Decimal:
 
 
 def _parameter(text: str) -> tuple[str, str | int | float | bool]:
-    found = _PARAMETER.fullmatch(text)
-    if not found:
+    match = _PARAMETER.fullmatch(text)
+    if not match:
         raise argparse.ArgumentTypeError(
             f"{text!r} is not name=value, or name:int=value with int, float or bool"
         )
-    name, kind, value = found.groups()
+    name, kind, value = match.groups()
     try:
         if kind == "int":
             return name, int(value)
@@ -175,6 +201,19 @@ def _parameter(text: str) -> tuple[str, str | int | float | bool]:
     return name, value
 
 
+class _CommandAction(argparse._SubParsersAction):  # type: ignore[type-arg]
+    """Chooses the command; behind a word that is none it may still come, and the error is its."""
+
+    def __call__(
+        self, parser: Any, namespace: argparse.Namespace, values: Any, option: str | None = None
+    ) -> None:
+        names = list(self._name_parser_map)
+        if values[0] not in names:
+            namespace.command_name = next((word for word in values if word in names), None)
+            parser.error(_suggest_command(values[0], names))
+        super().__call__(parser, namespace, values, option)
+
+
 class _Append(argparse.Action):
     """Collects in one list what stands before and behind the command."""
 
@@ -185,16 +224,16 @@ class _Append(argparse.Action):
         namespace.account = self.const
 
 
-def _common(accounts: list[str], *, shown: bool) -> _Parser:
-    """Make the options that stand before or after the command; the help tells of them once."""
+def _make_common_options(accounts: list[str], *, is_shown: bool) -> _Parser:
+    """Return the options that stand before or after the command; the help tells of them once."""
     options = _Parser(add_help=False, argument_default=argparse.SUPPRESS)
 
     def add(*names: str, help: str, **settings: Any) -> None:
-        options.add_argument(*names, help=help if shown else argparse.SUPPRESS, **settings)
+        options.add_argument(*names, help=help if is_shown else argparse.SUPPRESS, **settings)
 
     add(
         "--sandbox",
-        choices=("documented", "varied"),
+        type=_defer("--sandbox", _example),
         help="use example data, and no endpoint or account; --sandbox=varied has more kinds",
         metavar="=EXAMPLE",
     )
@@ -213,10 +252,15 @@ def _common(accounts: list[str], *, shown: bool) -> _Parser:
         help="an account of the accounts file; lists take it more than once",
     )
     add("--all-accounts", action="store_true", help="all accounts of that file")
-    add("--jobs", type=_number, metavar="N", help="accounts at a time (default: 8)")
+    add(
+        "--jobs",
+        type=_defer("--jobs", _positive_number),
+        metavar="N",
+        help="accounts at a time (default: 8)",
+    )
     add(
         "--timeout",
-        type=_seconds,
+        type=_defer("--timeout", _seconds),
         metavar="SECONDS",
         help="limit of each call in all (default: 60)",
     )
@@ -232,17 +276,25 @@ def _common(accounts: list[str], *, shown: bool) -> _Parser:
 class _Commands:
     """The commands of one level, each with the common options and an example."""
 
-    def __init__(self, parser: _Parser, common: _Parser, *, required: bool = True) -> None:
-        self._group: Any = parser.add_subparsers(metavar="COMMAND", required=required)
+    def __init__(
+        self,
+        parser: _Parser,
+        common: _Parser,
+        *,
+        is_required: bool = True,
+        dest: str = argparse.SUPPRESS,
+    ) -> None:
+        self._group: Any = parser.add_subparsers(
+            metavar="COMMAND", required=is_required, dest=dest, action=_CommandAction
+        )
         self.common = common
-        parser.commands = self._group.choices  # which grow
 
     def new(
-        self, name: str, about: str, example: str, more: str = "", *, reaches: bool = True
+        self, name: str, about: str, example: str, more: str = "", *, needs_account: bool = True
     ) -> _Parser:
-        common = "options of every command: see soapmail --help" if reaches else ""
+        common = "options of every command: see soapmail --help" if needs_account else ""
         texts = (f"example:\n  soapmail {example}", more, common)
-        made: _Parser = self._group.add_parser(
+        parser: _Parser = self._group.add_parser(
             name,
             help=about,
             description=about,
@@ -250,7 +302,7 @@ class _Commands:
             parents=[self.common],
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        return made
+        return parser
 
     def add(
         self,
@@ -261,31 +313,35 @@ class _Commands:
         more: str = "",
         *,
         anonymous: bool = False,
-        many: bool = False,
-        reaches: bool = True,
-        nameonly: bool = False,
+        multi_account: bool = False,
+        needs_account: bool = True,
+        needs_username_only: bool = False,
     ) -> _Parser:
-        """Add one: without a login, for many accounts, without a server, without a password."""
-        shown = f"--sandbox {example}" if reaches else example
-        made = self.new(name, about, shown, more, reaches=reaches)
-        made.set_defaults(
-            command=command, anonymous=anonymous, many=many, reaches=reaches, nameonly=nameonly
+        """Add a command that the function ``command`` of a module in ``commands`` does."""
+        example = f"--sandbox {example}" if needs_account else example
+        parser = self.new(name, about, example, more, needs_account=needs_account)
+        parser.set_defaults(
+            command=command,
+            anonymous=anonymous,
+            multi_account=multi_account,
+            needs_account=needs_account,
+            needs_username_only=needs_username_only,
         )
-        return made
+        return parser
 
 
-def _parser() -> _Parser:
+def _make_parser() -> _Parser:
     accounts: list[str] = []
     parser = _Parser(
         prog="soapmail",
         description="Work with the mail services of an InterServer account.",
-        epilog=_CODES,
-        parents=[_common(accounts, shown=True)],
+        epilog=_EXIT_CODES_HELP,
+        parents=[_make_common_options(accounts, is_shown=True)],
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"soapmail {__version__}")
-    common = _common(accounts, shown=False)
-    commands = _Commands(parser, common)
+    common = _make_common_options(accounts, is_shown=False)
+    commands = _Commands(parser, common, dest="command_name")
     _add_invoices(commands)
     _add_reports(commands)
     _add_services(commands)
@@ -293,41 +349,38 @@ def _parser() -> _Parser:
     _add_urls(commands)
     prepays = commands.new("prepay", "prepaid balances", "--sandbox prepay list")
     _add_prepays(_Commands(prepays, common))
-    _add_rest(commands)
+    _add_others(commands)
     return parser
 
 
 def _add_invoices(commands: _Commands) -> None:
-    one = commands.add(
+    parser = commands.add(
         "invoices",
-        "records.invoices",
+        "records.list_invoices",
         "list the invoices",
         "invoices --open --since 2021-03-01",
-        f"--overdue and --due-within together list what is either.\n\n{_DUE}",
-        many=True,
+        f"--overdue and --due-within together list what is either.\n\n{_DUE_HELP}",
+        multi_account=True,
     )
-    one.add_argument("--unpaid", action="store_true", help="only what the server lists as unpaid")
-    one.add_argument(
+    parser.add_argument(
+        "--unpaid", action="store_true", help="only what the server lists as unpaid"
+    )
+    parser.add_argument(
         "--open", action="store_true", help="only charges neither paid nor deleted, chosen here"
     )
-    one.add_argument("--overdue", action="store_true", help="open, and due before today")
-    one.add_argument(
+    parser.add_argument("--overdue", action="store_true", help="open, and due before today")
+    parser.add_argument(
         "--due-within", type=_days, metavar="DAYS", help="open, and due from today on within DAYS"
     )
-    for name, what in (("", "dated"), ("due-", "due")):
-        one.add_argument(f"--{name}since", type=_date, metavar="DATE", help=f"{what} then or later")
-        one.add_argument(
-            f"--{name}until", type=_date, metavar="DATE", help=f"{what} then or earlier"
-        )
-    one.add_argument("--service", type=_number, metavar="ID", help="only this service")
-    one.add_argument("--services", action="store_true", help="show the status of their services")
-    _add_output(one)
-    one = commands.add(
-        "invoice", "records.invoice", "show an invoice", "invoice 7514880", many=True
+    parser.add_argument("--since", type=_date, metavar="DATE", help="dated then or later")
+    parser.add_argument("--until", type=_date, metavar="DATE", help="dated then or earlier")
+    parser.add_argument("--service", type=_positive_number, metavar="ID", help="only this service")
+    _add_output(parser)
+    parser = commands.add(
+        "invoice", "records.show_invoice", "show an invoice", "invoice 7514880", multi_account=True
     )
-    one.add_argument("id", type=_number, help="its invoices_id")
-    one.set_defaults(services=False)
-    _add_output(one)
+    parser.add_argument("id", type=_positive_number, help="its invoices_id")
+    _add_output(parser, today=False)
 
 
 def _add_today(parser: argparse.ArgumentParser) -> None:
@@ -335,72 +388,76 @@ def _add_today(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_reports(commands: _Commands) -> None:
-    one = commands.add(
+    parser = commands.add(
         "check",
-        "check.check",
+        "check.check_invoices",
         "tell what is overdue or due soon, for cron and monitoring",
         "check --due-within 7",
-        _CHECK,
-        many=True,
+        _CHECK_HELP,
+        multi_account=True,
     )
-    one.add_argument("--due-within", type=_days, default=0, metavar="DAYS", help="default: 0")
-    one.add_argument("--all-services", action="store_true", help="count those of ended services")
-    _add_today(one)
-    one.add_argument("--format", choices=("text", "json", "prometheus"), default="text")
-    one.add_argument("--output", metavar="FILE", help="write it there, beside and then renamed")
-    one = commands.add(
+    parser.add_argument("--due-within", type=_days, default=0, metavar="DAYS", help="default: 0")
+    parser.add_argument("--all-services", action="store_true", help="count those of ended services")
+    _add_today(parser)
+    parser.add_argument("--format", choices=("text", "json", "prometheus"), default="text")
+    parser.add_argument("--output", metavar="FILE", help="write it there, beside and then renamed")
+    parser = commands.add(
         "summary",
-        "summary.summary",
+        "summary.print_summary",
         "count and add up the charges that are not deleted",
         "summary --by service",
         "Currencies are never added. --by status counts deleted charges and payments too.",
-        many=True,
+        multi_account=True,
     )
-    one.add_argument(
+    parser.add_argument(
         "--by",
         choices=("month", "service", "currency", "status"),
         default="month",
         help="default: month",
     )
-    _add_output(one, today=False)
+    _add_output(parser, today=False)
 
 
 def _add_services(commands: _Commands) -> None:
     about = "list the mail services"
-    one = commands.add("services", "records.services", about, "services --format csv", many=True)
-    _add_output(one, today=False)
+    parser = commands.add(
+        "services", "records.list_services", about, "services --format csv", multi_account=True
+    )
+    _add_output(parser, today=False)
     about = "show a mail service"
-    one = commands.add("service", "records.service", about, "service 8556", many=True)
-    one.add_argument("id", type=_number, help="the mail_id of the service")
-    _add_output(one, today=False)
+    parser = commands.add(
+        "service", "records.show_service", about, "service 8556", multi_account=True
+    )
+    parser.add_argument("id", type=_positive_number, help="the mail_id of the service")
+    _add_output(parser, today=False)
 
 
 def _add_changes(commands: _Commands) -> None:
     add = commands.add
-    one = add("cancel", "change.cancel", "cancel a mail service", "cancel 8556 --yes")
-    one.add_argument("id", type=_number, help="the mail_id of the service")
-    _add_yes(one)
-    one = add("buy", "change.buy", "order a mail service", "buy --yes")
-    one.add_argument("--coupon", default="", help="a discount code")
-    _add_yes(one)
-    one = add(
+    parser = add("cancel", "change.cancel_service", "cancel a mail service", "cancel 8556 --yes")
+    parser.add_argument("id", type=_positive_number, help="the mail_id of the service")
+    _add_yes(parser)
+    parser = add("buy", "change.buy_mail", "order a mail service", "buy --yes")
+    parser.add_argument("--coupon", default="", help="a discount code")
+    _add_yes(parser)
+    parser = add(
         "send",
-        "change.send",
+        "change.send_mail",
         "send a mail; its body comes from stdin",
         "send --to a@example.com --from b@example.com --subject Hello --yes",
     )
-    one.add_argument("--to", required=True, metavar="ADDRESS")
-    one.add_argument("--from", required=True, dest="from_", metavar="ADDRESS")
-    one.add_argument("--subject", required=True, metavar="TEXT")
-    one.add_argument("--body-file", metavar="FILE", help="read the body from this file (UTF-8)")
-    one.add_argument(
+    parser.add_argument("--to", required=True, metavar="ADDRESS")
+    parser.add_argument("--from", required=True, dest="from_", metavar="ADDRESS")
+    parser.add_argument("--subject", required=True, metavar="TEXT")
+    parser.add_argument("--body-file", metavar="FILE", help="read the body from this file (UTF-8)")
+    parser.add_argument(
         "--lossy", action="store_true", help="send though text outside ISO-8859-1 becomes '?'"
     )
-    _add_yes(one)
+    _add_yes(parser)
     _add_pay(commands)
 
 
-_PAY = """\
+_PAY_HELP = """\
 pay --open first shows what it would pay, in the order of the due dates. Without
 --yes it then asks on a terminal; without a terminal it pays nothing. --due-within
 also takes what is overdue.
@@ -413,35 +470,37 @@ at the account, then say what became of the payment: soapmail journal settle."""
 
 def _add_pay(commands: _Commands) -> None:
     about = "pay an invoice, or what is open, from the account's funds"
-    one = commands.add("pay", "pay.pay", about, "pay 7514880 --yes", _PAY)
-    one.add_argument("invoice", type=_number, nargs="?", help="its invoices_id")
-    one.add_argument("--open", action="store_true", help="pay what is open, by a plan")
-    one.add_argument("--currency", metavar="C", help="only this currency, such as USD")
-    one.add_argument("--service", type=_number, metavar="ID", help="only this service")
-    one.add_argument("--due-within", type=_days, metavar="DAYS", help="due by then, or overdue")
-    one.add_argument(
+    parser = commands.add("pay", "pay.pay", about, "pay 7514880 --yes", _PAY_HELP)
+    parser.add_argument("invoice", type=_positive_number, nargs="?", help="its invoices_id")
+    parser.add_argument("--open", action="store_true", help="pay what is open, by a plan")
+    parser.add_argument("--currency", metavar="C", help="only this currency, such as USD")
+    parser.add_argument("--service", type=_positive_number, metavar="ID", help="only this service")
+    parser.add_argument("--due-within", type=_days, metavar="DAYS", help="due by then, or overdue")
+    parser.add_argument(
         "--max-total",
         type=_amount,
         metavar="AMOUNT",
         help="never more in one run; required without a terminal",
     )
-    one.add_argument(
+    parser.add_argument(
         "--max-each", type=_amount, metavar="AMOUNT", help="leave out invoices over this amount"
     )
-    one.add_argument("--dry-run", action="store_true", help="show it, and pay nothing")
-    _add_journal(one)
-    _add_yes(one)
+    parser.add_argument("--dry-run", action="store_true", help="show it, and pay nothing")
+    _add_journal(parser)
+    _add_yes(parser)
     about = "show the journal of payments"
-    one = commands.add("journal", "journal.journal", about, "journal", nameonly=True)
-    _add_journal(one)
-    _add_output(one, today=False)
-    more = _Commands(one, commands.common, required=False)
+    parser = commands.add(
+        "journal", "journal.show_journal", about, "journal", needs_username_only=True
+    )
+    _add_journal(parser)
+    _add_output(parser, today=False)
+    more = _Commands(parser, commands.common, is_required=False)
     about = "say what became of a payment whose outcome is unknown"
     example = "journal settle 7514880 unpaid --journal payments.jsonl"
-    one = more.add("settle", "journal.settle", about, example, nameonly=True)
-    one.add_argument("invoice", type=_number, help="its invoices_id")
-    one.add_argument("result", choices=("paid", "unpaid"))
-    _add_journal(one)
+    parser = more.add("settle", "journal.settle_payment", about, example, needs_username_only=True)
+    parser.add_argument("invoice", type=_positive_number, help="its invoices_id")
+    parser.add_argument("result", choices=("paid", "unpaid"))
+    _add_journal(parser)
 
 
 def _add_journal(parser: argparse.ArgumentParser) -> None:
@@ -456,57 +515,63 @@ def _add_journal(parser: argparse.ArgumentParser) -> None:
 def _add_urls(commands: _Commands) -> None:
     add = commands.add
     about = "print a PayPal URL for an invoice"
-    one = add("pay-url", "urls.pay_url", about, "pay-url 7514880", anonymous=True)
-    one.add_argument("invoice", type=_number, help="its invoices_id")
+    parser = add("pay-url", "urls.print_pay_url", about, "pay-url 7514880", anonymous=True)
+    parser.add_argument("invoice", type=_positive_number, help="its invoices_id")
     about = "print a login URL of a mail service"
-    one = add("login-url", "urls.login_url", about, "login-url 8556")
-    one.add_argument("id", type=_number, help="the mail_id of the service")
+    parser = add("login-url", "urls.print_login_url", about, "login-url 8556")
+    parser.add_argument("id", type=_positive_number, help="the mail_id of the service")
 
 
 def _add_prepays(commands: _Commands) -> None:
     add = commands.add
     about = "list the prepaid balances"
-    one = add("list", "records.prepays", about, "prepay list", many=True)
-    _add_output(one, today=False)
-    one = add("remaining", "urls.prepay_remaining", "print what is left", "prepay remaining")
-    one.add_argument("--module", default="mail", help="default: mail")
-    one = add("add", "change.prepay_add", "add a prepaid balance", "prepay add 10.50 --yes")
-    one.add_argument("amount", type=_amount, help="in the account's currency")
-    one.add_argument("--module", default="mail", help="default: mail")
-    _add_yes(one)
+    parser = add("list", "records.list_prepays", about, "prepay list", multi_account=True)
+    _add_output(parser, today=False)
+    parser = add(
+        "remaining", "urls.print_prepay_remaining", "print what is left", "prepay remaining"
+    )
+    parser.add_argument("--module", default="mail", help="default: mail")
+    parser = add("add", "change.add_prepay", "add a prepaid balance", "prepay add 10.50 --yes")
+    parser.add_argument("amount", type=_amount, help="in the account's currency")
+    parser.add_argument("--module", default="mail", help="default: mail")
+    _add_yes(parser)
 
 
-def _add_rest(commands: _Commands) -> None:
+def _add_others(commands: _Commands) -> None:
     add = commands.add
-    one = add("modules", "records.modules", "list the modules", "modules", anonymous=True)
-    _add_output(one, today=False)
-    one = add(
+    parser = add("modules", "records.list_modules", "list the modules", "modules", anonymous=True)
+    _add_output(parser, today=False)
+    parser = add(
         "call",
-        "change.call",
+        "change.call_operation",
         "do any operation of the API and print its result as JSON",
         "call api_mail_get_service id:int=8556",
     )
-    one.add_argument("operation", help="its name in the provider's documents")
-    one.add_argument(
+    parser.add_argument("operation", help="its name in the provider's documents")
+    parser.add_argument(
         "parameters",
         nargs="*",
         type=_parameter,
         metavar="name[:type]=value",
         help="in the documented order; int, float, bool, or text if no type is given",
     )
-    _add_yes(one)
+    _add_yes(parser)
     about = "check that the server is as soapmail expects; changes nothing"
-    one = add("doctor", "doctor.doctor", about, "doctor")
-    one.add_argument("--format", choices=("text", "json"), default="text")
+    parser = add("doctor", "doctor.run_doctor", about, "doctor")
+    parser.add_argument("--format", choices=("text", "json"), default="text")
     about = "serve the sandbox for other programs"
-    one = add("sandbox", "serve.sandbox", about, "sandbox --port 8099", reaches=False)
-    one.add_argument("--port", type=_port, default=0, help="default: any free one")
-    one.add_argument(
+    parser = add(
+        "sandbox", "serve.serve_sandbox", about, "sandbox --port 8099", needs_account=False
+    )
+    parser.add_argument("--port", type=_port, default=0, help="default: any free one")
+    parser.add_argument(
         "--replay", metavar="DIR", help="answer with the responses that --dump wrote there"
     )
     about = "print what completes commands in a shell"
-    one = add("completion", "serve.completion", about, "completion bash", reaches=False)
-    one.add_argument("shell", choices=("bash", "zsh", "fish"))
+    parser = add(
+        "completion", "serve.print_completion", about, "completion bash", needs_account=False
+    )
+    parser.add_argument("shell", choices=("bash", "zsh", "fish"))
 
 
 def _add_output(parser: argparse.ArgumentParser, *, today: bool = True) -> None:
@@ -526,11 +591,11 @@ def _add_yes(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--yes", action="store_true", help="do it without asking")
 
 
-def completion_script(shell: str) -> str:
-    """Give the script that completes commands; UsageError: the package for it is missing."""
+def make_completion(shell: str) -> str:
+    """Return the script that completes commands; UsageError: the package for it is missing."""
     try:
         import shtab
     except ImportError:
         hint = f"pip install shtab ({sys.executable} -m pip install shtab)"
         raise UsageError(f"completion needs shtab; install it with: {hint}") from None
-    return str(shtab.complete(_parser(), shell))
+    return str(shtab.complete(_make_parser(), shell))

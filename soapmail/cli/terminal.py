@@ -1,83 +1,112 @@
-"""Text for a person at a terminal: what is shown, said and asked."""
+"""Text for a person at a terminal: what is printed, and what is asked."""
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
 import unicodedata
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from .exit_codes import Declined, Unshown, UsageError
+from .exit_codes import Cancelled, OutputFailed, UsageError
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Mapping
     from datetime import datetime
     from decimal import Decimal
 
+    from ..billing.due import Sum
     from ..models import Invoice
 
 
-def shown(value: object) -> str:
-    """Write a value for a terminal: what could move its cursor is not passed on."""
+def printable(value: object) -> str:
+    """Return a value for a terminal: what could move its cursor is not passed on."""
     if value is None:
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
         return f"{value:.15g}"
-    return "".join(one if one.isprintable() else " " for one in str(value))
+    return "".join(letter if letter.isprintable() else " " for letter in str(value))
 
 
-def money(amount: Decimal | None) -> str:
-    """Write an amount with two places, or with more where it has more: nothing is rounded."""
+def format_money(amount: Decimal | None) -> str:
+    """Return an amount with two places, or with more where it has more: nothing is rounded."""
     if amount is None:
         return "-"
     exponent = amount.as_tuple().exponent
     return f"{amount:.2f}" if isinstance(exponent, int) and exponent > -2 else f"{amount:f}"
 
 
-def cost(invoice: Invoice) -> str:
-    """Write what an invoice costs, with its currency."""
-    return f"{money(invoice.amount)} {invoice.invoices_currency or ''}".strip()
+def format_cost(invoice: Invoice) -> str:
+    """Return what an invoice costs, with its currency."""
+    return f"{format_money(invoice.amount)} {invoice.invoices_currency or ''}".strip()
 
 
-def day(word: str, moment: datetime | None) -> str:
-    """Write the day of a moment behind a word; nothing where there is none."""
-    return "" if moment is None else f"{word} {moment.date()}"
+def format_sums(sums: Mapping[str, Sum]) -> str:
+    """Return sums with their currencies, and how many amounts are not known."""
+    words = " and ".join(
+        f"{format_money(total.amount)} {currency}".strip() for currency, total in sums.items()
+    )
+    unknown = sum(total.unknown for total in sums.values())
+    return words + (f" and {unknown} of unknown amount" if unknown else "")
 
 
-def told(*known: str | None) -> str:
-    """Put in brackets what is known."""
-    words = ", ".join(filter(None, known))
+def format_day(word: str, moment: datetime | None) -> str:
+    """Return the day of a moment behind a word; nothing where there is none."""
+    return "" if moment is None else f"{word} {moment.date()}".strip()
+
+
+def parenthesize(*texts: str | None) -> str:
+    """Return the texts that there are in brackets."""
+    words = ", ".join(filter(None, texts))
     return f" ({words})" if words else ""
 
 
-def say(text: str) -> None:
-    """Tell the caller, if he can be told."""
+def pluralize(count: int, noun: str) -> str:
+    """Return a number and what it counts."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def print_error(text: str) -> None:
+    """Print a line on stderr, if there is one."""
     with suppress(OSError, ValueError):
-        print(f"soapmail: {shown(text)}", file=sys.stderr, flush=True)
+        print(f"soapmail: {printable(text)}", file=sys.stderr, flush=True)
 
 
-def put(text: str) -> None:
-    """Print a text, and know that it was written."""
+def print_or_raise(text: str) -> None:
+    """Print a text, and know that it was written; OSError: it was not."""
     if sys.__stdout__ is None:
         raise OSError("stdout is closed")
     print(text, end="", flush=True)
 
 
-def unshown(error: Exception, name: str = "", rest: str = "") -> Unshown:
-    """Say of what was done that only its output failed, between what names it and the rest."""
+def output_failed(error: Exception, name: str = "", rest: str = "") -> OutputFailed:
+    """Return the error "{name}it was done, and only the output failed ({problem}){rest}"."""
     problem = getattr(error, "strerror", None) or str(error)
-    return Unshown(f"{name}it was done, and only the output failed ({problem}){rest}")
+    return OutputFailed(f"{name}it was done, and only the output failed ({problem}){rest}")
+
+
+def terminal_width() -> int | None:
+    """Return the columns of the terminal that stdout is, or ``None`` where it is none."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def colour_red(line: str) -> str:
+    """Return a line in red, unless the environment says that it should not be (NO_COLOR)."""
+    is_plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    return line if is_plain else f"\x1b[31m{line}\x1b[0m"
 
 
 def has_terminal() -> bool:
-    """Tell whether the caller can be asked."""
+    """Return whether the caller can be asked."""
     return sys.stdin.isatty() and sys.stderr.isatty()
 
 
-def asked(question: str, *, hidden: bool = False) -> str:
-    """Ask the caller; empty where there is no terminal."""
+def prompt(question: str, *, hidden: bool = False) -> str:
+    """Ask the caller and return the answer; empty where there is no terminal."""
     if not has_terminal():
         return ""
     if hidden:
@@ -94,24 +123,24 @@ def confirm(args: argparse.Namespace, what: str) -> None:
         return
     if not has_terminal():
         raise UsageError(f"{what}: say --yes to do this without a terminal")
-    if asked(f"{shown(what)}? [y/N] ").strip().lower() not in ("y", "yes"):
-        raise Declined("nothing was done")
+    if prompt(f"{printable(what)}? [y/N] ").strip().lower() not in ("y", "yes"):
+        raise Cancelled("nothing was done")
 
 
-def width(text: str) -> int:
-    """Count the columns of a terminal that a text takes."""
+def display_width(text: str) -> int:
+    """Return how many columns of a terminal a text takes (Unicode annex 11)."""
     if text.isascii():
         return len(text)
     return sum(
-        0 if unicodedata.combining(one) else 1 + (unicodedata.east_asian_width(one) in "WF")
-        for one in text
+        0 if unicodedata.combining(letter) else 1 + (unicodedata.east_asian_width(letter) in "WF")
+        for letter in text
     )
 
 
-def shortened(text: str, columns: int) -> str:
-    """Cut a text to so many columns of a terminal."""
-    if width(text) <= columns:
+def cut_to_width(text: str, columns: int) -> str:
+    """Return a text that takes so many columns of a terminal at most."""
+    if display_width(text) <= columns:
         return text
-    while text and width(text) >= columns:
+    while text and display_width(text) >= columns:
         text = text[:-1]
     return f"{text}…"

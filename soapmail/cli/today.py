@@ -7,14 +7,16 @@ from datetime import date, datetime
 from .exit_codes import UsageError
 
 # No account of this provider's mail services is older.
-_WRONG = date(2015, 1, 1)
+_FIRST_DAY = date(2015, 1, 1)
 
 
-def today_of(given: date | None, *, needed: bool = True) -> date:
-    """Give the date that was given, or that of this machine; UsageError: its clock is wrong."""
-    if given is not None:
-        return given
-    today = datetime.now().date()
-    if today < _WRONG and needed:
-        raise UsageError(f"the clock of this machine says {today}: set it, or give --today DATE")
-    return today
+def resolve_today(today: date | None, *, is_needed: bool = True) -> date:
+    """Return the date that was given, or that of this machine; UsageError: its clock is wrong."""
+    if today is not None:
+        return today
+    machine_day = datetime.now().date()
+    if machine_day < _FIRST_DAY and is_needed:
+        raise UsageError(
+            f"the clock of this machine says {machine_day}: set it, or give --today DATE"
+        )
+    return machine_day

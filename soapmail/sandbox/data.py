@@ -13,7 +13,7 @@ MODULES = (
     "domains vps backups mail licenses ssl floating_ips webhosting quickservers servers".split()
 )
 # invoices_id, the repeat invoice, invoices_date, invoices_service
-_DOCUMENTED = (
+DOCUMENTED_INVOICES = (
     (7514880, 19156909, "2021-02-24 01:38:45", 8556),
     (7529153, 19158862, "2021-02-24 20:41:08", 8626),
     (7530357, 19159254, "2021-02-25 03:47:59", 8640),
@@ -27,7 +27,7 @@ _DOCUMENTED = (
     (7680075, 19171275, "2021-03-05 13:42:23", 9076),
     (23785939, 20555866, "2023-11-02 20:21:57", 50367),
 )
-_PREPAYS = (
+PREPAYS = (
     (1116, "2015-10-29 23:06:37"),
     (1117, "2015-10-29 23:10:23"),
     (1118, "2015-10-29 23:26:52"),
@@ -39,19 +39,19 @@ _PAYPAL = (
     "&buyer_credit_user_address_change=&amount=34.00&no_shipping=0&no_note=1&currency_code=USD"
     "&lc=US&bn=PP%2dBuyNowBF&charset=UTF%2d8"
 )
-_ANCHOR = f'<a href="{_PAYPAL}" target=_blank>Click Here to make a PayPal payment</a>'
+PAYPAL_ANCHOR = f'<a href="{_PAYPAL}" target=_blank>Click Here to make a PayPal payment</a>'
 
 
-def _documented(n: int) -> tuple[int, int, str, int]:
-    """Give the n-th documented invoice; behind the last one they go on, a day apart."""
-    more = max(0, n - len(_DOCUMENTED) + 1)
-    id, repeat, date, service = _DOCUMENTED[min(n, len(_DOCUMENTED) - 1)]
+def _documented_values(n: int) -> tuple[int, int, str, int]:
+    """Return the n-th documented invoice; behind the last one they go on, a day apart."""
+    more = max(0, n - len(DOCUMENTED_INVOICES) + 1)
+    id, repeat, date, service = DOCUMENTED_INVOICES[min(n, len(DOCUMENTED_INVOICES) - 1)]
     moved = datetime.fromisoformat(date) + timedelta(days=more)
     return id + more, repeat + more, str(moved), service + more
 
 
-def _invoice(n: int) -> models.Invoice:
-    id, repeat, date, service = _documented(n)
+def make_invoice(n: int) -> models.Invoice:
+    id, repeat, date, service = _documented_values(n)
     return models.Invoice(
         invoices_id=id,
         invoices_description=f"(Repeat Invoice: {repeat}) MailBaby Mail",
@@ -70,8 +70,8 @@ def _invoice(n: int) -> models.Invoice:
     )
 
 
-def _service(n: int) -> models.MailService:
-    _, repeat, date, id = _documented(n)
+def make_service(n: int) -> models.MailService:
+    _, repeat, date, id = _documented_values(n)
     return models.MailService(
         mail_id=id,
         mail_username="",
@@ -90,7 +90,7 @@ def _service(n: int) -> models.MailService:
     )
 
 
-def _prepay(id: int, created: str) -> models.Prepay:
+def make_prepay(id: int, created: str) -> models.Prepay:
     return models.Prepay(
         prepay_id=id,
         prepay_type=0,

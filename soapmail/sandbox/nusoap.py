@@ -13,41 +13,41 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-_HEAD = '<?xml version="1.0" encoding="ISO-8859-1"?><SOAP-ENV:Envelope {}><SOAP-ENV:Body>'
-_TAIL = "</SOAP-ENV:Body></SOAP-ENV:Envelope>"
-_ATTRIBUTES = (
+ENVELOPE_HEAD = '<?xml version="1.0" encoding="ISO-8859-1"?><SOAP-ENV:Envelope {}><SOAP-ENV:Body>'
+ENVELOPE_TAIL = "</SOAP-ENV:Body></SOAP-ENV:Envelope>"
+ENVELOPE_ATTRIBUTES = (
     'SOAP-ENV:encodingStyle="http://schemas.xmlsoap.org/soap/encoding/"',
     'xmlns:SOAP-ENV="http://schemas.xmlsoap.org/soap/envelope/"',
     'xmlns:xsd="http://www.w3.org/2001/XMLSchema"',
     'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"',
     'xmlns:SOAP-ENC="http://schemas.xmlsoap.org/soap/encoding/"',
 )
-_WSDL = (
+WSDL_ATTRIBUTES = (
     'xmlns="http://schemas.xmlsoap.org/wsdl/" xmlns:tns="urn:myapi"'
     ' xmlns:xsd="http://www.w3.org/2001/XMLSchema"'
 )
-_STRUCTS = {
+STRUCTS = {
     models.Invoice: "tns:sql_row_invoices",
     models.MailService: "tns:sql_row_mail",
     models.Prepay: "tns:prepays_list",
     models.Order: "tns:buy_vps_result_status",
     models.Status: "tns:result_status",
 }
-_PAYMENT = "tns:make_payment_return"
-# XML_ERROR_UNKNOWN_ENCODING and XML_ERROR_INCORRECT_ENCODING
-_ENCODINGS = (18, 19)
+PAYMENT_STRUCT = "tns:make_payment_return"
+# XML_ERROR_UNKNOWN_ENCODING and XML_ERROR_INCORRECT_ENCODING of expat
+_EXPAT_ENCODING_ERRORS = (18, 19)
 
 
-class _Fault(Exception):
+class Fault(Exception):
     def __init__(self, code: str, text: str) -> None:
         super().__init__(code, text)
 
 
-class _Encoding(Exception):
+class UnreadableEncoding(Exception):
     """A request is in no encoding that can be read."""
 
 
-class _Typed(NamedTuple):
+class TypedXml(NamedTuple):
     """A value as XML: attributes, content, and whether a type of the API itself stands in it."""
 
     attributes: str
@@ -61,40 +61,40 @@ class _Typed(NamedTuple):
 
 
 def _has_doctype(request: bytes) -> bool:
-    """Look for what SOAP forbids, and what entities need that take an old expat to its end."""
+    """Return whether there is what SOAP 1.1 3 forbids; expat before 2.4.0 expands its entities."""
     return b"<!doctype" in request.replace(b"\0", b"").lower()
 
 
-def parsed(request: bytes) -> tuple[str, list[Any]]:
-    """Give the operation of a request, and its values in order."""
+def parse_request(request: bytes) -> tuple[str, list[Any]]:
+    """Return the operation of a request, and its values in order."""
     if _has_doctype(request):
-        raise _Fault("SOAP-ENV:Client", "a DOCTYPE, which SOAP forbids")
+        raise Fault("SOAP-ENV:Client", "a DOCTYPE, which SOAP forbids")
     try:
-        found = ElementTree.fromstring(request).find("{*}Body/*")
+        call = ElementTree.fromstring(request).find("{*}Body/*")
     except ElementTree.ParseError as error:
-        if error.code in _ENCODINGS:
-            raise _Encoding(f"the encoding of the request is wrong: {error}") from None
-        found = None
+        if error.code in _EXPAT_ENCODING_ERRORS:
+            raise UnreadableEncoding(f"the encoding of the request is wrong: {error}") from None
+        call = None
     except (LookupError, ValueError) as error:
-        raise _Encoding(f"the encoding of the request is wrong: {error}") from None
-    if found is None:
-        raise _Fault(
+        raise UnreadableEncoding(f"the encoding of the request is wrong: {error}") from None
+    if call is None:
+        raise Fault(
             "SOAP-ENV:Client",
             "error in msg parsing:\nXML error parsing SOAP payload on line 1: > required",
         )
-    return found.tag.rpartition("}")[2], [_given(one) for one in found]
+    return call.tag.rpartition("}")[2], [_read_value(element) for element in call]
 
 
-def _operation_of(request: bytes) -> str:
-    """Name the operation that a request asks for; empty where it cannot be read."""
+def read_operation(request: bytes) -> str:
+    """Return the operation that a request asks for; empty where it cannot be read."""
     try:
-        return parsed(request)[0]
-    except (_Fault, _Encoding):
+        return parse_request(request)[0]
+    except (Fault, UnreadableEncoding):
         return ""
 
 
-def _given(element: ElementTree.Element) -> Any:
-    """Read a parameter as PHP does: untyped values are text, and text is ISO-8859-1."""
+def _read_value(element: ElementTree.Element) -> Any:
+    """Return a parameter as PHP reads it: untyped values are text, and text is ISO-8859-1."""
     text = (element.text or "").encode("latin-1", "replace").decode("latin-1")
     kind = (element.get("{http://www.w3.org/2001/XMLSchema-instance}type") or "").rpartition(":")[2]
     try:
@@ -107,47 +107,49 @@ def _given(element: ElementTree.Element) -> Any:
     return text not in ("false", "0", "") if kind == "boolean" else text
 
 
-def _xml(text: str) -> str:
+def _escape(text: str) -> str:
     return escape(text, {'"': "&quot;", "'": "&apos;"})
 
 
-def _string(text: str) -> _Typed:
-    return _Typed('xsi:type="xsd:string"', _xml(text), False)
+def write_string(text: str) -> TypedXml:
+    return TypedXml('xsi:type="xsd:string"', _escape(text), False)
 
 
-def _array(rows: Sequence[Any], model: type[Any]) -> _Typed:
-    kind = _STRUCTS[model]
-    items = "".join(_struct(row).element("item") for row in rows)
+def write_array(rows: Sequence[Any], model: type[Any]) -> TypedXml:
+    kind = STRUCTS[model]
+    items = "".join(write_struct(row).element("item") for row in rows)
     attributes = f'xsi:type="SOAP-ENC:Array" SOAP-ENC:arrayType="{kind}[{len(rows)}]"'
-    return _Typed(attributes, items, True)
+    return TypedXml(attributes, items, True)
 
 
-def _struct(record: Any, kind: str | None = None) -> _Typed:
+def write_struct(record: Any, kind: str | None = None) -> TypedXml:
     content = "".join(
-        _cell(field.name, _xsd(str(field.type)), value)
+        _write_field(field.name, _xsd_type(str(field.type)), value)
         for field, value in zip(fields(record), astuple(record), strict=True)
     )
-    return _Typed(f'xsi:type="{kind or _STRUCTS[type(record)]}"', content, True)
+    return TypedXml(f'xsi:type="{kind or STRUCTS[type(record)]}"', content, True)
 
 
-def _cell(name: str, kind: str, value: Any) -> str:
+def _write_field(name: str, kind: str, value: Any) -> str:
     if value is None:
         return f'<{name} xsi:nil="true" xsi:type="xsd:{kind}"/>'
-    return f'<{name} xsi:type="xsd:{kind}">{_as_php(value)}</{name}>'
+    return f'<{name} xsi:type="xsd:{kind}">{_format_as_php(value)}</{name}>'
 
 
-def _xsd(annotation: str) -> str:
+def _xsd_type(annotation: str) -> str:
     kind = annotation.partition(" ")[0]
     return "string" if kind == "str" else kind
 
 
-def _as_php(value: Any) -> str:
-    """Write a value as PHP does: a float without its zero fraction."""
-    return f"{value:.14g}" if isinstance(value, float) else _xml(str(value))
+def _format_as_php(value: Any) -> str:
+    """Return a value as PHP writes it: a float with 14 digits (precision), without zeros behind."""
+    return f"{value:.14g}" if isinstance(value, float) else _escape(str(value))
 
 
-def _fault_body(code: str, text: str) -> bytes:
+def write_fault(code: str, text: str) -> bytes:
     parts = (("faultcode", code), ("faultactor", ""), ("faultstring", text), ("detail", ""))
-    content = "".join(_string(part).element(name) for name, part in parts)
-    head = _HEAD.format("\n  ".join(_ATTRIBUTES)).replace("><SOAP-ENV:Body>", ">\n<SOAP-ENV:Body>")
-    return f"{head}<SOAP-ENV:Fault>{content}</SOAP-ENV:Fault>{_TAIL}".encode()
+    content = "".join(write_string(part).element(name) for name, part in parts)
+    head = ENVELOPE_HEAD.format("\n  ".join(ENVELOPE_ATTRIBUTES)).replace(
+        "><SOAP-ENV:Body>", ">\n<SOAP-ENV:Body>"
+    )
+    return f"{head}<SOAP-ENV:Fault>{content}</SOAP-ENV:Fault>{ENVELOPE_TAIL}".encode()

@@ -11,37 +11,37 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeVar
 
 from .. import models
-from ..soap.envelope import parameters_of
+from ..soap.envelope import read_parameters
 from .data import (
-    _ANCHOR,
-    _DOCUMENTED,
-    _PREPAYS,
+    DOCUMENTED_INVOICES,
     MODULES,
     PASSWORD,
+    PAYPAL_ANCHOR,
+    PREPAYS,
     SESSION_ID,
     USERNAME,
-    _invoice,
-    _prepay,
-    _service,
+    make_invoice,
+    make_prepay,
+    make_service,
 )
 from .nusoap import (
-    _ATTRIBUTES,
-    _HEAD,
-    _PAYMENT,
-    _STRUCTS,
-    _TAIL,
-    _WSDL,
-    _array,
-    _Encoding,
-    _Fault,
-    _fault_body,
-    _operation_of,
-    _string,
-    _struct,
-    _Typed,
-    parsed,
+    ENVELOPE_ATTRIBUTES,
+    ENVELOPE_HEAD,
+    ENVELOPE_TAIL,
+    PAYMENT_STRUCT,
+    STRUCTS,
+    WSDL_ATTRIBUTES,
+    Fault,
+    TypedXml,
+    UnreadableEncoding,
+    parse_request,
+    read_operation,
+    write_array,
+    write_fault,
+    write_string,
+    write_struct,
 )
-from .server import _Handler, _Server
+from .server import LoopbackServer, Reply
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,46 +57,46 @@ class _Break(enum.Enum):
     AFTER = enum.auto()
 
 
-class _Operation(NamedTuple):
-    method: Callable[..., _Typed]
+class _OperationEntry(NamedTuple):
+    method: Callable[..., TypedXml]
     parameters: int
     # What a refused session is told; None: it takes no session.
-    refuse: Callable[[], _Typed] | None
+    refuse: Callable[[], TypedXml] | None
 
 
-_OPERATIONS: dict[str, _Operation] = {}
+_OPERATIONS: dict[str, _OperationEntry] = {}
 _Box = TypeVar("_Box", bound="Sandbox")
-_Method = TypeVar("_Method", bound="Callable[..., _Typed]")
+_Method = TypeVar("_Method", bound="Callable[..., TypedXml]")
 
 
-def _does(
-    operation: str, refuse: Callable[[], _Typed] | None = None
+def _operation(
+    operation: str, refuse: Callable[[], TypedXml] | None = None
 ) -> Callable[[_Method], _Method]:
     """Let a method answer an operation; its parameters are those after the session id."""
 
-    def note(method: _Method) -> _Method:
+    def register(method: _Method) -> _Method:
         count = method.__code__.co_argcount - 1
-        _OPERATIONS[operation] = _Operation(method, count, refuse)
+        _OPERATIONS[operation] = _OperationEntry(method, count, refuse)
         return method
 
-    return note
+    return register
 
 
-def imitated() -> list[str]:
-    """List the operations that the sandbox answers."""
+def supported_operations() -> list[str]:
+    """Return the operations that the sandbox answers."""
     return list(_OPERATIONS)
 
 
-def _by_fault() -> NoReturn:
-    raise _Fault("Client", "Invalid Session ID")
+def _refuse_with_fault() -> NoReturn:
+    raise Fault("Client", "Invalid Session ID")
 
 
-def _by_nothing(kind: str) -> Callable[[], _Typed]:
-    return lambda: _Typed(f'xsi:type="{kind}"', "", True)
+def _refuse_with_nothing(kind: str) -> Callable[[], TypedXml]:
+    return lambda: TypedXml(f'xsi:type="{kind}"', "", True)
 
 
-def _by_status(kind: str) -> Callable[[], _Typed]:
-    return lambda: _struct(models.Status("error", "Invalid Session ID"), kind)
+def _refuse_with_status(kind: str) -> Callable[[], TypedXml]:
+    return lambda: write_struct(models.Status("error", "Invalid Session ID"), kind)
 
 
 class Sandbox:
@@ -125,9 +125,9 @@ class Sandbox:
     def __init__(self, rows: int = 12, *, port: int = 0, example: str = "documented") -> None:
         if example not in EXAMPLES:
             raise ValueError(f"example: {' or '.join(EXAMPLES)} expected, not {example!r}")
-        self.invoices = [_invoice(n) for n in range(rows)]
-        self.services = [_service(n) for n in range(rows)]
-        self.prepays = [_prepay(id, created) for id, created in _PREPAYS]
+        self.invoices = [make_invoice(n) for n in range(rows)]
+        self.services = [make_service(n) for n in range(rows)]
+        self.prepays = [make_prepay(id, created) for id, created in PREPAYS]
         self.sent: list[dict[str, str]] = []
         self._lock = threading.Lock()
         self._break: _Break | None = None
@@ -135,10 +135,8 @@ class Sandbox:
             self._vary()
         self._sessions: set[str] = set()
         self._next_session = SESSION_ID
-        self._server = _Server(("127.0.0.1", port), _Handler)
-        self._server.sandbox = self
-        self._server.kept = set()
-        self.endpoint = f"http://127.0.0.1:{self._server.server_address[1]}/api.php"
+        self._server = LoopbackServer(self._reply, port)
+        self.endpoint = self._server.endpoint
 
     def __enter__(self: _Box) -> _Box:
         # The short poll makes the end quick; requests are not polled for.
@@ -151,10 +149,7 @@ class Sandbox:
 
     def serve(self) -> None:
         """Serve until interrupted."""
-        try:
-            self._server.serve_forever()
-        finally:
-            self._server.close_all()
+        self._server.serve()
 
     def add_invoice(self, **fields: Any) -> models.Invoice:
         """Add an invoice and return it; what is not given is as in the documented ones.
@@ -162,10 +157,11 @@ class Sandbox:
         TypeError: an invoice has no such field.
         """
         with self._lock:
-            last = max((one.invoices_id or 0 for one in self.invoices), default=_DOCUMENTED[-1][0])
-            made = replace(replace(_invoice(0), invoices_id=last + 1), **fields)
-            self.invoices.append(made)
-        return made
+            ids = [invoice.invoices_id or 0 for invoice in self.invoices]
+            last = max(ids, default=DOCUMENTED_INVOICES[-1][0])
+            invoice = replace(replace(make_invoice(0), invoices_id=last + 1), **fields)
+            self.invoices.append(invoice)
+        return invoice
 
     def break_next(self, *, after: bool = False) -> None:
         """End the connection of the next request that is no login, in place of a response.
@@ -181,38 +177,49 @@ class Sandbox:
             self._sessions.clear()
 
     def answer(self, request: bytes) -> tuple[int, bytes]:
-        """Give the HTTP status and the body for one posted envelope."""
+        """Return the HTTP status and the body for one posted envelope."""
         try:
-            operation, values = parsed(request)
+            operation, values = parse_request(request)
             with self._lock:
                 result = self._result(operation, values)
-        except _Fault as fault:
-            return 500, _fault_body(*fault.args)
-        except _Encoding as error:
+        except Fault as fault:
+            return 500, write_fault(*fault.args)
+        except UnreadableEncoding as error:
             return 400, str(error).encode()
-        attributes = [*_ATTRIBUTES, *(['xmlns:tns="urn:myapi"'] if result.own else [])]
+        attributes = [*ENVELOPE_ATTRIBUTES, *(['xmlns:tns="urn:myapi"'] if result.own else [])]
         body = f'<ns1:{operation}Response xmlns:ns1="urn:myapi">{result.element("return")}'
-        text = _HEAD.format(" ".join(attributes)) + f"{body}</ns1:{operation}Response>{_TAIL}"
+        text = (
+            ENVELOPE_HEAD.format(" ".join(attributes))
+            + f"{body}</ns1:{operation}Response>{ENVELOPE_TAIL}"
+        )
         return 200, text.encode()
 
     def wsdl(self) -> bytes:
-        """Describe the operations as their templates send them."""
+        """Return a description of the operations as their templates send them."""
         messages, types = [], []
         for operation in _OPERATIONS:
             parts = "".join(
                 f'<part name="{name}" type="xsd:{kind}"/>'
-                for name, kind in parameters_of(operation)
+                for name, kind in read_parameters(operation)
             )
             messages.append(f'<message name="{operation}">{parts}</message>')
-            asked = f'<input message="tns:{operation}"/>'
-            types.append(f'<operation name="{operation}">{asked}</operation>')
+            types.append(
+                f'<operation name="{operation}"><input message="tns:{operation}"/></operation>'
+            )
         body = f'{"".join(messages)}<portType name="MyAdminPortType">{"".join(types)}</portType>'
-        return f"<definitions {_WSDL}>{body}</definitions>".encode()
+        return f"<definitions {WSDL_ATTRIBUTES}>{body}</definitions>".encode()
 
-    def responded(self, request: bytes) -> tuple[int, bytes] | None:
-        """Do the same over a connection, which ``break_next`` may end: ``None``."""
+    def _reply(self, operation: str, request: bytes) -> Reply | None:
+        """Return what a connection is sent, or ``None`` where it ends."""
+        if operation == "wsdl":
+            return Reply(200, self.wsdl())
+        answer = self.respond(request)
+        return None if answer is None else Reply(*answer)
+
+    def respond(self, request: bytes) -> tuple[int, bytes] | None:
+        """Return what ``answer`` does, or ``None`` where ``break_next`` ends the connection."""
         with self._lock:
-            breaks = self._break if _operation_of(request) not in ("", "api_login") else None
+            breaks = self._break if read_operation(request) not in ("", "api_login") else None
             self._break = None if breaks else self._break
         if breaks is _Break.BEFORE:
             return None
@@ -223,7 +230,7 @@ class Sandbox:
         """Add what the documented invoices lack."""
         service = 60000
         self.services.append(
-            replace(_service(0), mail_id=service, mail_status="active", mail_username="mb60000")
+            replace(make_service(0), mail_id=service, mail_status="active", mail_username="mb60000")
         )
         day = datetime.now().replace(hour=0, minute=0, second=0, microsecond=0)
         due = {
@@ -245,110 +252,117 @@ class Sandbox:
         self.add_invoice(invoices_amount=9.5, invoices_currency="EUR")
         self.add_invoice(**due, invoices_amount=12.0, invoices_service=service)
 
-    def _result(self, operation: str, values: list[Any]) -> _Typed:
-        known = _OPERATIONS.get(operation)
-        if known is None:
-            raise _Fault(
+    def _result(self, operation: str, values: list[Any]) -> TypedXml:
+        entry = _OPERATIONS.get(operation)
+        if entry is None:
+            raise Fault(
                 "SOAP-ENV:Client",
                 f"Operation '{operation}' is not defined in the WSDL for this service",
             )
-        if known.refuse is None:
-            return known.method(self, *_padded(values, known.parameters))
-        sid, *rest = _padded(values, known.parameters + 1)
-        return known.method(self, *rest) if sid in self._sessions else known.refuse()
+        if entry.refuse is None:
+            return entry.method(self, *_pad(values, entry.parameters))
+        sid, *rest = _pad(values, entry.parameters + 1)
+        return entry.method(self, *rest) if sid in self._sessions else entry.refuse()
 
     # --- operations: the parameters after the session id, by position --------------------------
 
-    @_does("api_login")
-    def _login(self, username: str, password: str) -> _Typed:
+    @_operation("api_login")
+    def _login(self, username: str, password: str) -> TypedXml:
         if (username, password) != (USERNAME, PASSWORD):
-            return _string("")
+            return write_string("")
         sid, self._next_session = self._next_session, secrets.token_hex(16)
         self._sessions.add(sid)
-        return _string(sid)._replace(own=True)
+        return write_string(sid)._replace(own=True)
 
-    @_does("api_mail_get_client_invoices", refuse=_by_fault)
-    def _get_client_invoices(self) -> _Typed:
-        return _array(self.invoices, models.Invoice)
+    @_operation("api_mail_get_client_invoices", refuse=_refuse_with_fault)
+    def _get_client_invoices(self) -> TypedXml:
+        return write_array(self.invoices, models.Invoice)
 
-    @_does("api_mail_get_client_unpaid_invoices", refuse=_by_fault)
-    def _get_client_unpaid_invoices(self) -> _Typed:
-        return _array([one for one in self.invoices if one.is_open], models.Invoice)
+    @_operation("api_mail_get_client_unpaid_invoices", refuse=_refuse_with_fault)
+    def _get_client_unpaid_invoices(self) -> TypedXml:
+        return write_array(
+            [invoice for invoice in self.invoices if invoice.is_open], models.Invoice
+        )
 
-    @_does("api_mail_get_services", refuse=_by_fault)
-    def _get_services(self) -> _Typed:
-        return _array(self.services, models.MailService)
+    @_operation("api_mail_get_services", refuse=_refuse_with_fault)
+    def _get_services(self) -> TypedXml:
+        return write_array(self.services, models.MailService)
 
-    @_does("api_mail_get_service", refuse=_by_nothing(_STRUCTS[models.MailService]))
-    def _get_service(self, id: int) -> _Typed:
+    @_operation("api_mail_get_service", refuse=_refuse_with_nothing(STRUCTS[models.MailService]))
+    def _get_service(self, id: int) -> TypedXml:
         for service in self.services:
             if service.mail_id == id:
-                return _struct(service)
-        return _Typed(f'xsi:nil="true" xsi:type="{_STRUCTS[models.MailService]}"', "", True)
+                return write_struct(service)
+        return TypedXml(f'xsi:nil="true" xsi:type="{STRUCTS[models.MailService]}"', "", True)
 
-    @_does("api_mail_cancel_service", refuse=_by_fault)
-    def _cancel_service(self, id: int) -> _Typed:
+    @_operation("api_mail_cancel_service", refuse=_refuse_with_fault)
+    def _cancel_service(self, id: int) -> TypedXml:
         for n, service in enumerate(self.services):
             if service.mail_id == id and service.mail_status != "canceled":
                 self.services[n] = replace(service, mail_status="canceled")
-                return _Typed('xsi:type="xsd:boolean"', "true", False)
-        return _Typed('xsi:type="xsd:boolean"', "false", False)
+                return TypedXml('xsi:type="xsd:boolean"', "true", False)
+        return TypedXml('xsi:type="xsd:boolean"', "false", False)
 
-    @_does("api_send_mail", refuse=_by_status(_STRUCTS[models.Status]))
-    def _send_mail(self, subject: str, body: str, to: str, from_: str) -> _Typed:
+    @_operation("api_send_mail", refuse=_refuse_with_status(STRUCTS[models.Status]))
+    def _send_mail(self, subject: str, body: str, to: str, from_: str) -> TypedXml:
         self.sent.append({"subject": subject, "body": body, "to": to, "from": from_})
-        return _struct(models.Status("ok", "Mail queued"))
+        return write_struct(models.Status("ok", "Mail queued"))
 
-    @_does("api_api_buy_mail", refuse=_by_status(_STRUCTS[models.Order]))
-    def _buy_mail(self, coupon: str) -> _Typed:
+    @_operation("api_api_buy_mail", refuse=_refuse_with_status(STRUCTS[models.Order]))
+    def _buy_mail(self, coupon: str) -> TypedXml:
         n = len(self.invoices)
-        self.invoices.append(_invoice(n))
-        self.services.append(replace(_service(n), mail_status="pending"))
-        return _struct(models.Order("ok", "Order placed", str(self.invoices[n].invoices_id), 1.0))
+        self.invoices.append(make_invoice(n))
+        self.services.append(replace(make_service(n), mail_status="pending"))
+        return write_struct(
+            models.Order("ok", "Order placed", str(self.invoices[n].invoices_id), 1.0)
+        )
 
-    @_does("api_api_auto_zonemta_login", refuse=_by_status(_STRUCTS[models.Status]))
-    def _auto_zonemta_login(self, id: int) -> _Typed:
+    @_operation("api_api_auto_zonemta_login", refuse=_refuse_with_status(STRUCTS[models.Status]))
+    def _auto_zonemta_login(self, id: int) -> TypedXml:
         if any(service.mail_id == id for service in self.services):
-            return _struct(models.Status("ok", "https://mail.example.com/login?a=1&b=2"))
-        return _struct(models.Status("error", "Invalid Service Passed"))
+            return write_struct(models.Status("ok", "https://mail.example.com/login?a=1&b=2"))
+        return write_struct(models.Status("error", "Invalid Service Passed"))
 
-    @_does("get_modules")
-    def _get_modules(self) -> _Typed:
-        items = "".join(_string(module).element("item") for module in MODULES)
+    @_operation("get_modules")
+    def _get_modules(self) -> TypedXml:
+        items = "".join(write_string(module).element("item") for module in MODULES)
         attributes = f'SOAP-ENC:arrayType="xsd:string[{len(MODULES)}]"'
-        return _Typed(f'xsi:type="SOAP-ENC:Array" {attributes}', items, False)
+        return TypedXml(f'xsi:type="SOAP-ENC:Array" {attributes}', items, False)
 
-    @_does("api_make_payment", refuse=_by_status(_PAYMENT))
-    def _make_payment(self, module: str, invoice: int) -> _Typed:
-        for n, one in enumerate(self.invoices):
-            if (one.invoices_id, one.invoices_module) == (invoice, module) and one.is_open:
-                self.invoices[n] = replace(one, invoices_paid=1)
-                return _struct(models.Status("ok", "Payment made"), _PAYMENT)
+    @_operation("api_make_payment", refuse=_refuse_with_status(PAYMENT_STRUCT))
+    def _make_payment(self, module: str, invoice: int) -> TypedXml:
+        for n, row in enumerate(self.invoices):
+            if (row.invoices_id, row.invoices_module) == (invoice, module) and row.is_open:
+                self.invoices[n] = replace(row, invoices_paid=1)
+                return write_struct(models.Status("ok", "Payment made"), PAYMENT_STRUCT)
         text = "Invalid Invoice Number Passed or missing Module information."
-        return _struct(models.Status("error", text), _PAYMENT)
+        return write_struct(models.Status("error", text), PAYMENT_STRUCT)
 
-    @_does("api_get_paypal_url")
-    def _get_paypal_url(self, module: str, invoice: int) -> _Typed:
-        return _string(_ANCHOR)
+    @_operation("api_get_paypal_url")
+    def _get_paypal_url(self, module: str, invoice: int) -> TypedXml:
+        return write_string(PAYPAL_ANCHOR)
 
-    @_does("api_get_prepay_list", refuse=_by_fault)
-    def _get_prepay_list(self) -> _Typed:
-        return _array(self.prepays, models.Prepay)
+    @_operation("api_get_prepay_list", refuse=_refuse_with_fault)
+    def _get_prepay_list(self) -> TypedXml:
+        return write_array(self.prepays, models.Prepay)
 
-    @_does("api_get_prepay_remaining", refuse=_by_status(_STRUCTS[models.Status]))
-    def _get_prepay_remaining(self, module: str) -> _Typed:
-        left = sum(one.prepay_remaining or 0 for one in self.prepays if one.prepay_module == module)
-        return _struct(models.Status("ok", f"{left:.2f}"))
+    @_operation("api_get_prepay_remaining", refuse=_refuse_with_status(STRUCTS[models.Status]))
+    def _get_prepay_remaining(self, module: str) -> TypedXml:
+        prepays = [prepay for prepay in self.prepays if prepay.prepay_module == module]
+        remaining = sum(prepay.prepay_remaining or 0 for prepay in prepays)
+        return write_struct(models.Status("ok", f"{remaining:.2f}"))
 
-    @_does("api_get_prepay_paypal_fill_url", refuse=_by_fault)
-    def _get_prepay_paypal_fill_url(self, module: str, id: int, amount: float) -> _Typed:
-        return _string(f"https://www.paypal.com/cgi-bin/webscr?custom=PREPAY{id}&amount={amount}")
+    @_operation("api_get_prepay_paypal_fill_url", refuse=_refuse_with_fault)
+    def _get_prepay_paypal_fill_url(self, module: str, id: int, amount: float) -> TypedXml:
+        return write_string(
+            f"https://www.paypal.com/cgi-bin/webscr?custom=PREPAY{id}&amount={amount}"
+        )
 
-    @_does("api_add_prepay", refuse=_by_fault)
-    def _add_prepay(self, module: str, given: object, automatic_use: bool) -> _Typed:
-        amount = _amount(given)
-        id = max(one.prepay_id or 0 for one in self.prepays) + 1
-        new = replace(_prepay(id, _PREPAYS[-1][1]), prepay_module=module)
+    @_operation("api_add_prepay", refuse=_refuse_with_fault)
+    def _add_prepay(self, module: str, value: object, automatic_use: bool) -> TypedXml:
+        amount = _read_amount(value)
+        id = max(prepay.prepay_id or 0 for prepay in self.prepays) + 1
+        new = replace(make_prepay(id, PREPAYS[-1][1]), prepay_module=module)
         self.prepays.append(
             replace(
                 new,
@@ -357,17 +371,17 @@ class Sandbox:
                 prepay_automatic_use=int(bool(automatic_use)),
             )
         )
-        return _Typed('xsi:type="xsd:int"', str(id), False)
+        return TypedXml('xsi:type="xsd:int"', str(id), False)
 
 
-def _amount(given: object) -> float:
+def _read_amount(value: object) -> float:
     """Read an amount as PHP does, which takes what is no number for nothing."""
     try:
-        amount = float(str(given))
+        amount = float(str(value))
     except ValueError:
         return 0.0
     return amount if math.isfinite(amount) else 0.0
 
 
-def _padded(values: list[Any], count: int) -> list[Any]:
+def _pad(values: list[Any], count: int) -> list[Any]:
     return (values + [""] * count)[:count]

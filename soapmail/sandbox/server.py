@@ -1,4 +1,4 @@
-"""An HTTP server on loopback, which ends with its connections."""
+"""An HTTP server on loopback that asks a callable, and ends with its connections."""
 
 from __future__ import annotations
 
@@ -6,56 +6,82 @@ import socket
 import sys
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..patterns import is_count
 
 if TYPE_CHECKING:
-    from .sandbox import Sandbox
+    from collections.abc import Callable
+
+_MAX_LENGTH_DIGITS = 9
 
 
-class _Server(ThreadingHTTPServer):
-    sandbox: Sandbox
-    kept: set[socket.socket]
+class Reply(NamedTuple):
+    """A status and a body; or ``raw`` bytes, which are sent as they are and end the connection."""
+
+    status: int = 200
+    body: bytes = b""
+    raw: bytes | None = None
+
+
+class LoopbackServer(ThreadingHTTPServer):
+    """Serves what a callable returns for an operation and a request; ``None`` hangs up.
+
+    The operation is ``wsdl`` where the server's own description is asked for.
+    """
+
     daemon_threads = True
 
+    def __init__(self, reply: Callable[[str, bytes], Reply | None], port: int) -> None:
+        self.reply = reply
+        self._connections: set[socket.socket] = set()
+        super().__init__(("127.0.0.1", port), _Handler)
+        self.endpoint = f"http://127.0.0.1:{self.server_address[1]}/api.php"
+
+    def serve(self) -> None:
+        """Serve until interrupted."""
+        try:
+            self.serve_forever()
+        finally:
+            self.close_all()
+
     def process_request(self, request: Any, client_address: Any) -> None:
-        self.kept.add(request)
+        self._connections.add(request)
         super().process_request(request, client_address)
 
     def shutdown_request(self, request: Any) -> None:
-        self.kept.discard(request)
+        self._connections.discard(request)
         super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing of clients that hang up."""
+        """Print nothing of clients that hang up."""
         if not isinstance(sys.exc_info()[1], OSError):
             super().handle_error(request, client_address)
 
     def close_all(self) -> None:
         """End the connections that are kept open, too."""
         self.server_close()
-        for connection in list(self.kept):
+        for connection in list(self._connections):
             with suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
 
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    # Else the body waits for the other side to acknowledge the headers.
+    # Else the body waits for the other side to acknowledge the headers (RFC 896).
     disable_nagle_algorithm = True
-    server: _Server
+    server: LoopbackServer
 
     def do_GET(self) -> None:
-        if self.path != "/api.php?wsdl":
+        if self.path == "/api.php?wsdl":
+            self._send(self.server.reply("wsdl", b""))
+        else:
             self.send_error(404)
-            return
-        self._send(200, self.server.sandbox.wsdl())
 
     def do_POST(self) -> None:
         length = self.headers.get("Content-Length", "")
         coded = [name for name in ("Transfer-Encoding", "Content-Encoding") if name in self.headers]
-        if coded or not is_count(length, 9):
+        if coded or not is_count(length, _MAX_LENGTH_DIGITS):
             self.close_connection = True
             self.send_error(400)
             return
@@ -63,18 +89,25 @@ class _Handler(BaseHTTPRequestHandler):
         if self.path.partition("?")[0] != "/api.php":
             self.send_error(404)
             return
-        answer = self.server.sandbox.responded(request)
-        if answer is None:
-            self.close_connection = True
-            return
-        self._send(*answer)
+        action = self.headers.get("SOAPAction", "").strip('"')
+        self._send(self.server.reply(action.rpartition("#")[2], request))
 
-    def _send(self, status: int, body: bytes) -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", "text/xml; charset=ISO-8859-1")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
+    def _send(self, reply: Reply | None) -> None:
+        if reply is None or reply.raw is not None:
+            self.close_connection = True
+        if reply is None:
+            return
+        if reply.raw is not None:  # its length may be miscounted, so the end of it is the end
+            self.wfile.write(reply.raw)
+            self.connection.shutdown(socket.SHUT_WR)
+        elif reply.status == 404:
+            self.send_error(404, reply.body.decode())
+        else:
+            self.send_response(reply.status)
+            self.send_header("Content-Type", "text/xml; charset=ISO-8859-1")
+            self.send_header("Content-Length", str(len(reply.body)))
+            self.end_headers()
+            self.wfile.write(reply.body)
 
     def log_message(self, format: str, *args: object) -> None:
-        """Say nothing: the request line is of no use to a user of the sandbox."""
+        """Print nothing: the request line is of no use to a user of the sandbox."""

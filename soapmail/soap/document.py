@@ -1,4 +1,4 @@
-"""The XML text of a response to its checked return element, references resolved, or a fault."""
+"""The XML text of a response to its checked return element, or to the fault that it holds."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from lxml import etree
 
 from ..errors import ResponseError, SoapFault
-from .arrays import is_counted
-from .element import XPath, local_name, no_text_inside
-from .limits import _check_space, _Tags
-from .references import References, has_references
-from .repair import repaired
+from .arrays import has_row_count
+from .element import XPath, attribute, local_name, reject_text_inside
+from .limits import TagLengthGuard, check_namespace
+from .repair import repair
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,10 +19,9 @@ if TYPE_CHECKING:
     from ..deadline import Deadline
     from .repair import Text
 
-
 # Small enough that the rows of one chunk stay in the processor's cache.
-_CHUNK = 32 * 1024
-_FAR = 10_000  # in which a secret is found before the end of it is shown
+_CHUNK_BYTES = 32 * 1024
+_EXCERPT_BYTES = 10_000  # of the end, in which a secret is found before it is shown
 _ENVELOPES = {
     "{http://schemas.xmlsoap.org/soap/envelope/}Envelope",
     "{http://www.w3.org/2003/05/soap-envelope}Envelope",
@@ -32,7 +30,11 @@ _ENVELOPES = {
 _BODY = XPath("*[local-name()='Body'][namespace-uri()=namespace-uri(..)]")
 _FAULT = XPath("*[local-name()='Fault']")
 _RETURN = XPath("*[1]/*")
-_INDEPENDENT = XPath("*[position()>1][not(@*[local-name()='id'])]")
+_INDEPENDENT = XPath("*[position()>1]")
+# SOAP 1.1 5.4.1 and SOAP 1.2 part 2, 3.1.5: an empty element that names another one.
+_REFERENCES = XPath(
+    "(//*[@*[local-name()='href' or local-name()='ref']][not(*)][not(normalize-space())])[1]"
+)
 _FAULT_PARTS = [
     XPath(f"string({path})")
     for path in (
@@ -42,11 +44,11 @@ _FAULT_PARTS = [
         "*[local-name()='detail'] | *[local-name()='Detail']",
     )
 ]
-
 _FAULT_TEXT_END = rb"</(?:[\w.-]+:)?(?:faultstring|Reason)\s*>"
 
+
 # Comments and processing instructions would split a value's text.
-_SAFE: dict[str, Any] = {
+_SAFE_OPTIONS: dict[str, Any] = {
     "encoding": "utf-8",
     "remove_comments": True,
     "remove_pis": True,
@@ -55,15 +57,15 @@ _SAFE: dict[str, Any] = {
 }
 
 
-class Part(NamedTuple):
-    """The return element with all that has arrived of it; ``whole`` on the last one.
+class PartialReturn(NamedTuple):
+    """The return element with all that has arrived of it; ``is_whole`` on the last one.
 
-    ``encoded``: there may be texts in base64, as SOAP::Lite writes what is not ASCII.
+    ``has_base64``: there may be texts in base64.
     """
 
     element: etree._Element
-    whole: bool
-    encoded: bool
+    is_whole: bool
+    has_base64: bool
     deadline: Deadline
 
 
@@ -77,94 +79,96 @@ class Document:
     def __init__(self, text: Text, operation: str | None, deadline: Deadline) -> None:
         self._operation = operation
         self.deadline = deadline
-        self._take(text)
+        self._load(text)
 
-    def _take(self, text: Text) -> None:
-        if b"\r" in text.data:  # which older parsers keep in CDATA
+    def _load(self, text: Text) -> None:
+        # XML 1.0 2.11; libxml2 2.9 keeps a carriage return in CDATA.
+        if b"\r" in text.data:
             data = text.data[text.start :].replace(b"\r\n", b"\n").replace(b"\r", b"\n")
             text = text._replace(data=data, start=0)
         self._text = text
-        self._encoded = b"base64" in text.data
-        self._linked = has_references(text.data)
+        self._has_base64 = b"base64" in text.data
+        self._may_have_references = _may_have_references(text.data)
 
     @property
     def repairs(self) -> list[str]:
-        """Say what had to be put right."""
+        """What had to be put right."""
         return self._text.repairs
 
     def repair(self) -> None:
         """Begin again, without what XML forbids."""
         assert self._text.source is not None
-        self._take(repaired(*self._text.source, self.deadline))
+        self._load(repair(*self._text.source, self.deadline))
 
-    def whole(self, *, counted: bool = False) -> Part:
-        """Give the return element of the whole response.
+    def read(self, *, counts_rows: bool = False) -> PartialReturn:
+        """Return the return element of the whole response.
 
-        ``counted``: the reader counts rows, so that a response may lack its last closing tags.
+        ``counts_rows``: the reader does, so that a response may lack its last closing tags.
         SoapFault: the response is a fault. ResponseError: it is not one whole SOAP response.
         """
         try:
-            return list(self._parts(growing=False, counted=counted))[-1]
+            return list(self._iter_parts(growing=False, counts_rows=counts_rows))[-1]
         except Malformed:
             self.repair()
-        return list(self._parts(growing=False, counted=counted))[-1]
+        return list(self._iter_parts(growing=False, counts_rows=counts_rows))[-1]
 
-    def growing(self) -> Iterator[Part]:
-        """Give the return element again and again while it grows, so that rows can be freed.
+    def iter_growing(self) -> Iterator[PartialReturn]:
+        """Yield the return element again and again while it grows, so that rows can be freed.
 
-        References may point anywhere, so a response that has some comes as a whole. Malformed: it
-        has to be repaired, and read from the start.
+        Malformed: the text has to be repaired, and read from the start.
         """
-        return self._parts(growing=self._text.whole and not self._linked, counted=True)
+        growing = self._text.is_whole and not self._may_have_references
+        return self._iter_parts(growing=growing, counts_rows=True)
 
-    def _parts(self, *, growing: bool, counted: bool) -> Iterator[Part]:
+    def _iter_parts(self, *, growing: bool, counts_rows: bool) -> Iterator[PartialReturn]:
         names = ("{*}Envelope", "{*}Body")
-        parser = etree.XMLPullParser(("start", "start-ns", "end-ns"), tag=names, **_SAFE)
-        reader = _Reader()
+        parser = etree.XMLPullParser(("start", "start-ns", "end-ns"), tag=names, **_SAFE_OPTIONS)
+        reader = _EventReader()
         data = self._text.data
-        tags = _Tags(data)
+        guard = TagLengthGuard(data)
         try:
-            for at in range(self._text.start, len(data), _CHUNK):
+            for at in range(self._text.start, len(data), _CHUNK_BYTES):
                 self.deadline.check()
-                tags.check(at, min(at + _CHUNK, len(data)))
-                parser.feed(data[at : at + _CHUNK])
-                reader.look(parser)
+                guard.check(at, min(at + _CHUNK_BYTES, len(data)))
+                parser.feed(data[at : at + _CHUNK_BYTES])
+                reader.read_events(parser)
                 if growing and reader.value is not None:
                     self._check_operation(reader.value.getparent())
-                    yield Part(reader.value, False, self._encoded, self.deadline)
-            if not self._text.whole:
-                parser.feed(self._closing(reader, counted=counted))
+                    yield PartialReturn(reader.value, False, self._has_base64, self.deadline)
+            if not self._text.is_whole:
+                parser.feed(self._missing_end_tags(reader, counts_rows=counts_rows))
             root = parser.close()
         except etree.LxmlError as error:
             problem = str(error)
         else:
-            yield Part(self._checked(root), True, self._encoded, self.deadline)
+            yield PartialReturn(self._validate(root), True, self._has_base64, self.deadline)
             return
         if self._text.source is not None:
             raise Malformed
-        if self._text.whole:
+        if self._text.is_whole:
             raise ResponseError("not well-formed XML", value=problem)
-        raise ResponseError("cut off and not well-formed", value=self._end())
+        raise ResponseError("cut off and not well-formed", value=self._last_text())
 
-    def _end(self) -> str:
-        return "…" + self._text.data[-_FAR:].decode(errors="ignore")
+    def _last_text(self) -> str:
+        return "…" + self._text.data[-_EXCERPT_BYTES:].decode(errors="ignore")
 
-    def _closing(self, reader: _Reader, *, counted: bool) -> bytes:
-        """Give the closing tags that are missing, where the rows tell that nothing else is."""
+    def _missing_end_tags(self, reader: _EventReader, *, counts_rows: bool) -> bytes:
+        """Return the closing tags that are missing, where the rows tell that nothing else is."""
         data, body, value = self._text.data, reader.body, reader.value
-        for fault in _faults(body):
+        for fault in _find_faults(body):
             if re.search(_FAULT_TEXT_END, data):
-                raise _fault(fault)
-            raise ResponseError("a fault whose text is cut off", value=self._end())
+                raise _parse_fault(fault)
+            raise ResponseError("a fault whose text is cut off", value=self._last_text())
         if value is None:
-            raise ResponseError("cut off before the value", value=self._end())
-        if not counted or not is_counted(value):
-            raise ResponseError("cut off", value=self._end())
+            raise ResponseError("cut off before the value", value=self._last_text())
+        if not counts_rows or not has_row_count(value):
+            raise ResponseError("cut off", value=self._last_text())
         elements = [value, *value.iterancestors()]
-        closing = "".join(f"</{_written(element)}>" for element in elements).encode()
-        return closing[max(n for n in range(len(closing)) if data.endswith(closing[:n])) :]
+        tags = "".join(f"</{_qualified_name(element)}>" for element in elements).encode()
+        # The text may end inside the first of them.
+        return tags[max(n for n in range(len(tags)) if data.endswith(tags[:n])) :]
 
-    def _checked(self, root: etree._Element) -> etree._Element:
+    def _validate(self, root: etree._Element) -> etree._Element:
         """Return the one return element of a whole envelope."""
         if root.tag not in _ENVELOPES:
             raise ResponseError("not a SOAP envelope", value=str(root.tag))
@@ -172,46 +176,46 @@ class Document:
         if len(bodies) != 1:
             raise ResponseError(f"{len(bodies)} bodies in the envelope")
         (body,) = bodies
-        for fault in _faults(body):
-            raise _fault(fault)
+        for fault in _find_faults(body):
+            raise _parse_fault(fault)
         if _FAULT(root):
             raise ResponseError("a fault outside the body")
         for result in body[:1]:
             self._check_operation(result)
         for element in (root, body, *body[:1]):
-            no_text_inside(element, local_name(element))
+            reject_text_inside(element, local_name(element))
+        if self._may_have_references:
+            _reject_references(root)
         if _INDEPENDENT(body):
             raise ResponseError("more than one response in the body")
         values: list[etree._Element] = _RETURN(body)
         if len(values) != 1:
             raise ResponseError(f"{len(values)} return values where one belongs")
-        if self._linked:
-            return References(root, self._text.data, self.deadline).resolved(values[0])
         return values[0]
 
     def _check_operation(self, result: etree._Element | None) -> None:
-        found = "" if result is None else local_name(result)
-        if self._operation is not None and found != f"{self._operation}Response":
-            raise ResponseError("the response to another operation", value=found)
+        name = "" if result is None else local_name(result)
+        if self._operation is not None and name != f"{self._operation}Response":
+            raise ResponseError("the response to another operation", value=name)
 
 
-class _Reader:
+class _EventReader:
     """Finds body and return element of a tree that grows, and looks at nothing twice."""
 
     def __init__(self) -> None:
         self.body: etree._Element | None = None
         self.value: etree._Element | None = None
         self._root: etree._Element | None = None
-        self._spaces = 0
+        self._namespaces = 0
 
-    def look(self, parser: etree.XMLPullParser) -> None:
+    def read_events(self, parser: etree.XMLPullParser) -> None:
         events: Iterator[tuple[str, Any]] = parser.read_events()
         for event, element in events:
             if event == "start-ns":
-                self._spaces += 1
-                _check_space(element[1], self._spaces)
+                self._namespaces += 1
+                check_namespace(element[1], self._namespaces)
             elif event == "end-ns":
-                self._spaces -= 1
+                self._namespaces -= 1
             elif self._root is None:
                 self._root = element
             elif self.body is None and _is_body(element, self._root):
@@ -222,27 +226,47 @@ class _Reader:
                 self.value = next(iter(result), None)
 
 
+def _may_have_references(data: bytes) -> bool:
+    """Return whether an attribute ``href`` or ``ref`` may be there; a text may look like one."""
+    at = data.find(b"ref")
+    while at >= 0:
+        if re.compile(rb"ref\s*=").match(data, at):
+            return True
+        at = data.find(b"ref", at + 3)
+    return False
+
+
+def _reject_references(root: etree._Element) -> None:
+    """Refuse what NuSOAP reads and never writes (class.soap_parser.php, ``href``)."""
+    for element in _REFERENCES(root):
+        raise ResponseError(
+            "multi-reference values are not supported",
+            place=local_name(element),
+            value=attribute(element, "href") or attribute(element, "ref"),
+        )
+
+
 def _is_body(element: etree._Element, root: etree._Element) -> bool:
     own = str(root.tag).removesuffix("Envelope") + "Body"
     return element.tag == own and element.getparent() is root
 
 
-def _faults(body: etree._Element | None) -> list[etree._Element]:
-    """Give the faults of a body, which have its namespace or none."""
+def _find_faults(body: etree._Element | None) -> list[etree._Element]:
+    """Return the faults of a body, which have its namespace or none."""
     if body is None:
         return []
     faults: list[etree._Element] = _FAULT(body)
-    known = ("Fault", str(body.tag).removesuffix("Body") + "Fault")
+    tags = ("Fault", str(body.tag).removesuffix("Body") + "Fault")
     for fault in faults:
-        if fault.tag not in known:
+        if fault.tag not in tags:
             raise ResponseError("a fault outside SOAP's namespaces", value=str(fault.tag))
     return faults
 
 
-def _fault(fault: etree._Element) -> SoapFault:
+def _parse_fault(fault: etree._Element) -> SoapFault:
     return SoapFault(*(str(part(fault)) for part in _FAULT_PARTS))
 
 
-def _written(element: etree._Element) -> str:
+def _qualified_name(element: etree._Element) -> str:
     name = local_name(element)
     return f"{element.prefix}:{name}" if element.prefix else name

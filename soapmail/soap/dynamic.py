@@ -5,29 +5,30 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import ResponseError
-from .arrays import all_sent, check_count, type_of_items
-from .element import Type, attribute, local_name, no_text, no_text_inside, type_of
-from .scalars import number, value
+from .arrays import check_row_count, declared_count, require_complete_array, type_of_items
+from .element import XsiType, local_name, reject_text, reject_text_inside, type_of
+from .limits import MAX_DEPTH
+from .scalars import parse_number, read_scalar
 
 if TYPE_CHECKING:
     from lxml import etree
 
     from ..deadline import Deadline
-    from .document import Document, Part
+    from .document import Document, PartialReturn
 
-_DEPTH = 64
-_INTS = frozenset(
+_INTEGERS = frozenset(
     "int integer long short byte unsignedInt unsignedLong unsignedShort unsignedByte "
     "positiveInteger nonNegativeInteger negativeInteger nonPositiveInteger".split()
 )
-_KINDS = {"float": float, "double": float, "decimal": float, "boolean": bool}
-_MAPS = (None, "http://xml.apache.org/xml-soap")
+_OTHER_NUMBERS = {"float": float, "double": float, "decimal": float, "boolean": bool}
+# PHP's ext/soap and Axis write associative arrays as Map.
+_MAP_NAMESPACES = (None, "http://xml.apache.org/xml-soap")
 
 
-def by_type(document: Document) -> Any:
-    """Give whatever the response holds: structs as dicts, arrays as lists, nil as ``None``."""
-    part = document.whole(counted=True)
-    return _Parser(part, document.deadline).of(part.element, _Place(None, "return"), 0)
+def parse_by_type(document: Document) -> Any:
+    """Return whatever the response holds: structs as dicts, arrays as lists, nil as ``None``."""
+    part = document.read(counts_rows=True)
+    return _Parser(part, document.deadline).parse(part.element, _Place(None, "return"), 0)
 
 
 class _Place(NamedTuple):
@@ -41,82 +42,77 @@ class _Place(NamedTuple):
 
 
 class _Parser:
-    def __init__(self, part: Part, deadline: Deadline) -> None:
-        self._encoded = part.encoded
+    def __init__(self, part: PartialReturn, deadline: Deadline) -> None:
+        self._has_base64 = part.has_base64
         self._deadline = deadline
 
-    def of(
-        self, element: etree._Element, place: _Place, depth: int, declared: Type | None = None
+    def parse(
+        self, element: etree._Element, place: _Place, depth: int, declared: XsiType | None = None
     ) -> Any:
-        """Give an element's value; ``declared`` is what its array says of it."""
+        """Return an element's value; ``declared`` is what its array says of it."""
         self._deadline.check()
-        if depth > _DEPTH:
+        if depth > MAX_DEPTH:
             raise ResponseError("nested too deep", place=str(place))
-        written = type_of(element)
-        kind = written or declared
-        name = kind.name if kind and kind.is_standard else ""
-        if name == "Array" or name.endswith("]") or _is_counted(element):
-            return self._list(element, type_of_items(element, kind), place, depth + 1)
+        own = type_of(element)
+        xsi_type = own or declared
+        name = xsi_type.name if xsi_type and xsi_type.is_standard else ""
+        if name == "Array" or name.endswith("]") or declared_count(element) is not None:
+            return self._parse_list(element, type_of_items(element, xsi_type), place, depth + 1)
         if len(element):
-            no_text_inside(element, place)
-            return self._dict(element, written, place, depth + 1)
-        text, nil = value(element, place, kind, encoded=self._encoded)
+            reject_text_inside(element, place)
+            return self._parse_dict(element, own, place, depth + 1)
+        text, nil = read_scalar(element, place, xsi_type, has_base64=self._has_base64)
         if nil:
             return None
-        if kind and (name == "Struct" or not kind.is_standard):
-            if name == "Struct" or _is_map(kind):
-                no_text(text.strip(), place)
+        if xsi_type and (name == "Struct" or not xsi_type.is_standard):
+            if name == "Struct" or _is_map(xsi_type):
+                reject_text(text.strip(), place)
             if not text.strip():
                 return {}
-        simple = int if name in _INTS else _KINDS.get(name)
-        return number(simple, text, place) if simple else text
+        kind = int if name in _INTEGERS else _OTHER_NUMBERS.get(name)
+        return parse_number(kind, text, place) if kind else text
 
-    def _list(
-        self, element: etree._Element, declared: Type | None, place: _Place, depth: int
+    def _parse_list(
+        self, element: etree._Element, declared: XsiType | None, place: _Place, depth: int
     ) -> list[Any]:
-        no_text_inside(element, place)
-        all_sent(element, place)
+        reject_text_inside(element, place)
+        require_complete_array(element, place)
         items = [
-            self.of(row, _Place(place, f"row {n}"), depth, declared)
-            for n, row in enumerate(element, 1)
+            self.parse(row, _Place(place, f"row {number}"), depth, declared)
+            for number, row in enumerate(element, 1)
         ]
-        check_count(element, len(items), place)
+        check_row_count(element, len(items), place)
         return items
 
-    def _dict(self, element: etree._Element, kind: Type | None, place: _Place, depth: int) -> Any:
-        if kind and _is_map(kind):
-            return self._map(element, place, depth)
-        if kind is None and {local_name(child) for child in element} == {"item"}:
-            return self._list(element, None, place, depth)
-        return self._fields(element, place, depth)
+    def _parse_dict(
+        self, element: etree._Element, xsi_type: XsiType | None, place: _Place, depth: int
+    ) -> Any:
+        if xsi_type and _is_map(xsi_type):
+            return self._parse_map(element, place, depth)
+        if xsi_type is None and {local_name(child) for child in element} == {"item"}:
+            return self._parse_list(element, None, place, depth)
+        return self._parse_fields(element, place, depth)
 
-    def _fields(self, element: etree._Element, place: _Place, depth: int) -> dict[str, Any]:
+    def _parse_fields(self, element: etree._Element, place: _Place, depth: int) -> dict[str, Any]:
         names = [local_name(child) for child in element]
         if len(set(names)) != len(names):
-            shown = ", ".join(names)
-            raise ResponseError("duplicate field", place=str(place), value=shown)
+            raise ResponseError("duplicate field", place=str(place), value=", ".join(names))
         return {
-            name: self.of(child, _Place(place, name), depth)
+            name: self.parse(child, _Place(place, name), depth)
             for name, child in zip(names, element, strict=True)
         }
 
-    def _map(self, element: etree._Element, place: _Place, depth: int) -> dict[Any, Any]:
-        found = {}
+    def _parse_map(self, element: etree._Element, place: _Place, depth: int) -> dict[Any, Any]:
+        entries = {}
         for item in element:
-            no_text_inside(item, place)
-            pair = self._fields(item, place, depth)
+            reject_text_inside(item, place)
+            pair = self._parse_fields(item, place, depth)
             key = pair.get("key")
-            if set(pair) != {"key", "value"} or not isinstance(key, (str, int)) or key in found:
+            if set(pair) != {"key", "value"} or not isinstance(key, (str, int)) or key in entries:
                 raise ResponseError("a map with nested or duplicate keys", place=str(place))
-            found[key] = pair["value"]
-        return found
+            entries[key] = pair["value"]
+        return entries
 
 
-def _is_map(kind: Type) -> bool:
-    return kind.name == "Map" and kind.space in _MAPS
-
-
-def _is_counted(element: etree._Element) -> bool:
-    return (
-        attribute(element, "arrayType") is not None or attribute(element, "arraySize") is not None
-    )
+def _is_map(xsi_type: XsiType) -> bool:
+    return xsi_type.name == "Map" and xsi_type.namespace in _MAP_NAMESPACES

@@ -1,4 +1,4 @@
-"""One element to one value: names, attributes, nil, text, numbers, and how many rows there are."""
+"""What one element says of itself: its name, its attributes, its type, nil, and text."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from typing import Any, NamedTuple
 from lxml import etree
 
 from ..errors import ResponseError
+from .limits import MAX_NAMESPACES_IN_SCOPE
 
 _SCHEMA = "XMLSchema"  # in the namespace of each of its versions
-_ENCODING = "http://schemas.xmlsoap.org/soap/encoding/"
-_ENCODINGS = (_ENCODING, "http://www.w3.org/2003/05/soap-encoding")
-_KNOWN = ("http://schemas.xmlsoap.org/", "http://www.w3.org/")
+_ENCODING = "http://schemas.xmlsoap.org/soap/encoding/"  # SOAP 1.1 5
+_ENCODING_12 = "http://www.w3.org/2003/05/soap-encoding"  # SOAP 1.2 part 2, 3
+ENCODINGS = (_ENCODING, _ENCODING_12)
+_STANDARDS = ("http://schemas.xmlsoap.org/", "http://www.w3.org/")
 _INSTANCES = [
     f"http://www.w3.org/{year}/XMLSchema-instance" for year in ("2001", "1999", "2000/10")
 ]
-
 _NOT_SIMPLE = ("anyType", "ur-type", "Array", "Struct")
-_TYPED = ("type", "arrayType", "itemType")
 
 
 class XPath:
     """An XPath expression; a response that is too large for it is a ResponseError."""
 
-    __slots__ = ("_expression", "_find", "_process")
+    __slots__ = ("_compiled", "_expression", "_process")
 
     def __init__(self, expression: str) -> None:
         self._expression = expression
@@ -32,13 +32,16 @@ class XPath:
 
     def __call__(self, element: etree._Element) -> Any:
         """Find what the expression says, seen from an element."""
-        # lxml locks a compiled expression while it is used: after a fork in another thread for ever
+        # lxml holds a lock in a compiled expression while it is used. A fork in another thread
+        # leaves it taken in the child (test_a_fork_while_another_thread_reads...).
         if self._process != os.getpid():
-            spaces = {"enc": _ENCODING, "new": _ENCODINGS[1]}
-            self._find = etree.XPath(self._expression, smart_strings=False, namespaces=spaces)
+            namespaces = {"enc": _ENCODING, "enc12": _ENCODING_12}
+            self._compiled = etree.XPath(
+                self._expression, smart_strings=False, namespaces=namespaces
+            )
             self._process = os.getpid()
         try:
-            return self._find(element)
+            return self._compiled(element)
         except etree.LxmlError as error:
             problem = str(error)
         raise ResponseError("larger than can be read", value=problem)
@@ -47,102 +50,86 @@ class XPath:
 _TEXT_INSIDE = XPath("string(text()[normalize-space()])")
 
 
-class Type(NamedTuple):
+class XsiType(NamedTuple):
     """An ``xsi:type``: the namespace, ``None`` where its prefix means none, and the name."""
 
-    space: str | None
+    namespace: str | None
     name: str
 
     @property
     def is_standard(self) -> bool:
-        """Tell whether it is one of XML Schema or of SOAP, or may be."""
-        schema = self.space and self.space.startswith(_KNOWN) and _SCHEMA in self.space
-        return self.space is None or bool(schema) or self.space in _ENCODINGS
+        """Whether it is one of XML Schema or of SOAP, or may be."""
+        if self.namespace is None or self.namespace in ENCODINGS:
+            return True
+        return self.namespace.startswith(_STANDARDS) and _SCHEMA in self.namespace
 
     @property
     def is_simple(self) -> bool:
-        """Tell whether such an element holds a text, and no fields or rows."""
-        return bool(self.space and self.is_standard and self.name not in _NOT_SIMPLE)
+        """Whether such an element holds a text, and no fields or rows."""
+        return bool(self.namespace and self.is_standard and self.name not in _NOT_SIMPLE)
 
 
-def spaces_of(element: etree._Element) -> dict[str | None, str]:
-    """Give the namespaces in sight, which takes its time for each of them."""
-    spaces = element.nsmap
-    if len(spaces) > 200:
-        raise ResponseError("more than 200 namespaces", place=local_name(element))
-    return spaces
-
-
-def type_of(element: etree._Element, name: str = "type") -> Type | None:
-    """Give the type that an attribute names, by what its prefix means there."""
-    written = attribute(element, name)
-    if written is None:
+def type_of(element: etree._Element, name: str = "type") -> XsiType | None:
+    """Return the type that an attribute names, by what its prefix means there."""
+    qname = attribute(element, name)
+    if qname is None:
         return None
-    if written.startswith("{"):
-        space, _, name = written[1:].rpartition("}")
-        return Type(space, name)
-    prefix, _, name = written.strip().rpartition(":")
-    return Type(spaces_of(element).get(prefix or None), name)
-
-
-def name_types(element: etree._Element) -> None:
-    """Write the namespace in place of a type's prefix, which means something else elsewhere."""
-    for key, written in element.items():
-        if str(key).rpartition("}")[2] in _TYPED and not written.startswith("{"):
-            prefix, _, name = written.strip().rpartition(":")
-            space = spaces_of(element).get(prefix or None)
-            if space is not None:
-                element.set(key, f"{{{space}}}{name}")
+    namespaces = element.nsmap
+    if len(namespaces) > MAX_NAMESPACES_IN_SCOPE:
+        problem = f"more than {MAX_NAMESPACES_IN_SCOPE} namespaces"
+        raise ResponseError(problem, place=local_name(element))
+    prefix, _, local = qname.strip().rpartition(":")
+    return XsiType(namespaces.get(prefix or None), local)
 
 
 def is_nil(element: etree._Element, place: object) -> bool:
-    """Tell whether an empty element means NULL."""
-    written = attribute(element, "nil")
-    if written is None or written.strip() in ("false", "0"):
+    """Return whether an empty element means NULL."""
+    nil = attribute(element, "nil")
+    if nil is None or nil.strip() in ("false", "0"):
         return False
-    if written.strip() in ("true", "1"):
+    if nil.strip() in ("true", "1"):
         return True
-    raise ResponseError("invalid xsi:nil value", place=str(place), value=written)
+    raise ResponseError("invalid xsi:nil value", place=str(place), value=nil)
 
 
 def local_name(element: etree._Element) -> str:
-    """Give an element's name without its namespace."""
+    """Return an element's name without its namespace."""
     return str(element.tag).rpartition("}")[2]
 
 
 def attribute(element: etree._Element, name: str) -> str | None:
-    """Give an attribute by its local name: that of SOAP or XML Schema, else of no namespace.
+    """Return an attribute by its local name: that of SOAP or XML Schema, else of no namespace.
 
     Without these any will do, as a namespace with a damaged letter must not hide how many rows
     there are; but ``type`` is a common name.
     """
-    found = other = None
-    known = _INSTANCES if name in ("type", "nil") else _ENCODINGS
+    unqualified = foreign = None
+    namespaces = _INSTANCES if name in ("type", "nil") else ENCODINGS
     for key, value in element.items():
-        space, _, local = str(key).rpartition("}")
+        namespace, _, local = str(key).rpartition("}")
         if local == name:
-            if space[1:] in known:
+            if namespace[1:] in namespaces:
                 return str(value)
-            if space:
-                other = str(value)
+            if namespace:
+                foreign = str(value)
             else:
-                found = str(value)
-    return other if found is None and name != "type" else found
+                unqualified = str(value)
+    return foreign if unqualified is None and name != "type" else unqualified
 
 
-def no_simple_type(element: etree._Element, place: object) -> None:
+def reject_simple_type(element: etree._Element, place: object) -> None:
     """Refuse an element that says it is a text, where rows or fields belong."""
-    kind = type_of(element)
-    if kind and kind.is_simple and not is_nil(element, place):
-        raise ResponseError("text instead of fields", place=str(place), value=kind.name)
+    xsi_type = type_of(element)
+    if xsi_type and xsi_type.is_simple and not is_nil(element, place):
+        raise ResponseError("text instead of fields", place=str(place), value=xsi_type.name)
 
 
-def no_text(text: str, place: object) -> None:
-    """Refuse a text."""
+def reject_text(text: str, place: object) -> None:
+    """Refuse a text that is not empty."""
     if text:
         raise ResponseError("text between fields", place=str(place), value=text)
 
 
-def no_text_inside(element: etree._Element, place: object) -> None:
+def reject_text_inside(element: etree._Element, place: object) -> None:
     """Refuse text between the fields of a struct or the rows of an array."""
-    no_text(_TEXT_INSIDE(element), place)
+    reject_text(_TEXT_INSIDE(element), place)

@@ -18,11 +18,12 @@ if TYPE_CHECKING:
 
     Value = str | int | float | Decimal | bool
 
-# A bare carriage return would arrive as a line feed.
+# XML 1.0 2.11: a bare carriage return would arrive as a line feed.
 _ESCAPES = str.maketrans(
     {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&apos;", "\r": "&#13;"}
 )
 _TYPES = {"bool": "boolean", "int": "int", "float": "float", "Decimal": "float", "str": "string"}
+_MAX_EXPONENT = 300  # of a number; IEEE 754 doubles end at 308
 
 
 class Request:
@@ -32,35 +33,37 @@ class Request:
     no type of the contract fits it. LossyTextWarning: the server will not keep it.
     """
 
-    __slots__ = ("_kinds", "_texts", "operation")
+    __slots__ = ("_texts", "_types", "operation")
 
     def __init__(self, operation: str, values: Mapping[str, Value], *, template: bool) -> None:
         self.operation = operation
-        self._texts = {name: _escaped(name, value) for name, value in values.items()}
-        self._kinds = None if template else {name: _kind(value) for name, value in values.items()}
+        self._texts = {name: _escape(name, value) for name, value in values.items()}
+        self._types = (
+            None if template else {name: _xsd_type(value) for name, value in values.items()}
+        )
 
     def envelope(self, sid: str | None = None) -> bytes:
-        """Give the bytes to post; the session id comes first where there is one."""
-        texts = self._texts if sid is None else {"sid": _escaped("sid", sid), **self._texts}
-        if self._kinds is None:
-            body = _template(self.operation).substitute(texts)
+        """Return the bytes to post; the session id comes first where there is one."""
+        texts = self._texts if sid is None else {"sid": _escape("sid", sid), **self._texts}
+        if self._types is None:
+            body = _load_template(self.operation).substitute(texts)
         else:
-            kinds = self._kinds if sid is None else {"sid": "string", **self._kinds}
+            types = self._types if sid is None else {"sid": "string", **self._types}
             elements = (
-                f'  <{name} xsi:type="xsd:{kinds[name]}">{text}</{name}>'
+                f'  <{name} xsi:type="xsd:{types[name]}">{text}</{name}>'
                 for name, text in texts.items()
             )
-            call = _template("call")
+            call = _load_template("call")
             body = call.substitute(operation=self.operation, parameters="\n".join(elements))
-        return _template("envelope").substitute(body=body).encode()
+        return _load_template("envelope").substitute(body=body).encode()
 
 
-def parameters_of(operation: str) -> list[tuple[str, str]]:
-    """Give the names and types of the parameters that a template sends, in order."""
-    return re.findall(r'<(\w+) xsi:type="xsd:(\w+)">\$', _template(operation).template)
+def read_parameters(operation: str) -> list[tuple[str, str]]:
+    """Return the names and types of the parameters that a template sends, in order."""
+    return re.findall(r'<(\w+) xsi:type="xsd:(\w+)">\$', _load_template(operation).template)
 
 
-def checked_name(what: str, name: str) -> str:
+def check_name(what: str, name: str) -> str:
     """Return a name that may stand as an element's name; ValueError otherwise."""
     if not isinstance(name, str):
         raise TypeError(f"{what}: str expected, not {type(name).__name__}")
@@ -69,33 +72,33 @@ def checked_name(what: str, name: str) -> str:
     return name
 
 
-def _kind(value: Value) -> str:
-    names = [kind.__name__ for kind in type(value).__mro__]
+def _xsd_type(value: Value) -> str:
+    names = [base.__name__ for base in type(value).__mro__]
     return next(_TYPES[name] for name in names if name in _TYPES)
 
 
-def _escaped(name: str, value: Value) -> str:
-    """Give a value as XML text that arrives exactly."""
+def _escape(name: str, value: Value) -> str:
+    """Return a value as XML text that arrives exactly."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if not isinstance(value, str):
-        return _number(name, value)
-    bad = None if value.isprintable() else re.search(patterns.FORBIDDEN, value)
-    if bad:
-        raise ValueError(f"{name}: XML cannot carry the character U+{ord(bad[0]):04X}")
+        return _format_number(name, value)
+    forbidden = None if value.isprintable() else re.search(patterns.FORBIDDEN, value)
+    if forbidden:
+        raise ValueError(f"{name}: XML cannot carry the character U+{ord(forbidden[0]):04X}")
     if not value.isascii() and max(value) > "\xff":
         warnings.warn(
             f"{name}: the server keeps ISO-8859-1 only and turns other characters into '?'",
             LossyTextWarning,
-            stacklevel=_level_of_caller(),
+            stacklevel=_find_caller(),
         )
     return value.translate(_ESCAPES)
 
 
-def _number(name: str, value: object) -> str:
+def _format_number(name: str, value: object) -> str:
     from decimal import Decimal
 
-    # Not str or repr: subclasses, such as enums and numpy's, write themselves otherwise.
+    # Not str or repr: IntEnum, and numpy.float64 since numpy 2, have a repr of their own.
     if isinstance(value, int):
         if not -(2**63) <= value < 2**63:
             raise ValueError(f"{name}: the server keeps whole numbers of 64 bits only")
@@ -103,15 +106,15 @@ def _number(name: str, value: object) -> str:
     if not isinstance(value, (float, Decimal)):
         raise TypeError(f"{name}: str, int, float or bool expected, not {type(value).__name__}")
     number = value if isinstance(value, Decimal) else Decimal(float.__repr__(value))
-    if not number.is_finite() or abs(number.adjusted()) > 300:
+    if not number.is_finite() or abs(number.adjusted()) > _MAX_EXPONENT:
         raise ValueError(f"{name}: not a number that the server can read")
     if Decimal(repr(float(number))) != number:
         raise ValueError(f"{name}: more digits than the server's float keeps")
     return f"{number:f}"
 
 
-def _level_of_caller() -> int:
-    """Count the frames up to the caller of this package, so that a warning names his line."""
+def _find_caller() -> int:
+    """Return how many frames up the caller of this package is, so that a warning names his line."""
     import sys
 
     level = 1
@@ -129,8 +132,8 @@ def _is_ours(package: object) -> bool:
 
 
 @cache
-def _template(name: str) -> Template:
-    """Load one template: a wheel carries them in the package, a checkout beside it."""
+def _load_template(name: str) -> Template:
+    """Return one template: a wheel carries them in the package, a checkout beside it."""
     assert __spec__ is not None
     here = os.path.dirname(os.path.dirname(__file__))
     for folder in (here, os.path.dirname(here)):

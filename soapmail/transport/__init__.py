@@ -1,8 +1,15 @@
 """One request to one response; it is known whether a byte left. Nothing else uses the network."""
 
-from ..errors import unimportable
+from ..errors import missing_package_error
 
 try:
     import requests  # noqa: F401 - here once, so that one sentence says what is not installed
 except ImportError as error:
-    raise unimportable("requests", error) from None
+    raise missing_package_error("requests", error) from None
+
+from .delivery import Delivery
+from .failures import describe_status
+from .response import Response
+from .transport import Outgoing, Transport
+
+__all__ = ["Delivery", "Outgoing", "Response", "Transport", "describe_status"]

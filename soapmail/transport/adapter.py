@@ -13,35 +13,37 @@ from requests.structures import CaseInsensitiveDict
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.util import Retry
 
-from .connection import _HTTP, _HTTPS, _Tracked
+from .connection import DirectHTTPConnection, DirectHTTPSConnection, ReportingConnection
 
 if TYPE_CHECKING:
-    from .delivery import Exchange
+    from .delivery import Delivery
 
 
-class Line(HTTPAdapter):
-    """An adapter with one connection, for one exchange at a time."""
+class SingleRequestAdapter(HTTPAdapter):
+    """An adapter with one connection, for one delivery at a time."""
 
-    exchange: Exchange
+    delivery: Delivery
     origin: HTTPAdapter
 
     def get_connection_with_tls_context(self, *args: Any, **options: Any) -> Any:
-        self.exchange.kept()
+        """Return a pool, and note whether its connections report."""
+        self.delivery.to_own_connection()
         pool = super().get_connection_with_tls_context(*args, **options)
-        # Not of an adapter that brings pools of its own.
-        if not issubclass(getattr(pool, "ConnectionCls", object), _Tracked):
-            self.exchange.lent()
+        # An adapter may bring pools of its own.
+        if not issubclass(getattr(pool, "ConnectionCls", object), ReportingConnection):
+            self.delivery.to_foreign_connection()
         return pool
 
     def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
-        known = proxy in self.proxy_manager
+        """Return a manager of pools whose connections report."""
+        is_new = proxy not in self.proxy_manager
         manager = super().proxy_manager_for(proxy, **options)
-        if not known:
-            manager = self.proxy_manager[proxy] = _tracked_manager(manager, self)
+        if is_new:
+            manager = self.proxy_manager[proxy] = _make_reporting_manager(manager, self)
         return manager
 
     def build_response(self, req: Any, resp: Any) -> requests.Response:
-        # Nothing of requests' own: it looks for an encoding, and can fail over that.
+        """Return a response without an encoding, which requests can fail to find."""
         response = requests.Response()
         response.status_code = resp.status
         response.headers = CaseInsensitiveDict(resp.headers)
@@ -51,56 +53,61 @@ class Line(HTTPAdapter):
         return response
 
 
-def line(adapter: HTTPAdapter) -> Line:
-    """Make a line that sends as an adapter does, but once, and over connections of its own."""
-    kind: Any = type(adapter)
-    made: Any = object.__new__(_line_of(kind))
-    made.__dict__.update(adapter.__dict__)
-    made.origin = adapter
-    made.max_retries = Retry(0, read=False)
-    made.poolmanager = _tracked_manager(adapter.poolmanager, made)
-    made.proxy_manager = {}
-    return made  # type: ignore[no-any-return]
+def make_single_request_adapter(origin: HTTPAdapter) -> SingleRequestAdapter:
+    """Return an adapter that sends as another one does, but once, and over its own connections."""
+    kind: Any = type(origin)
+    adapter: Any = object.__new__(_single_request_class(kind))
+    adapter.__dict__.update(origin.__dict__)
+    adapter.origin = origin
+    adapter.max_retries = Retry(0, read=False)
+    adapter.poolmanager = _make_reporting_manager(origin.poolmanager, adapter)
+    adapter.proxy_manager = {}
+    return adapter  # type: ignore[no-any-return]
 
 
 @cache
-def _line_of(kind: Any) -> type[Line]:
-    return Line if kind is HTTPAdapter else type(kind.__name__, (Line, kind), {})
+def _single_request_class(kind: Any) -> type[SingleRequestAdapter]:
+    if kind is HTTPAdapter:
+        return SingleRequestAdapter
+    return type(kind.__name__, (SingleRequestAdapter, kind), {})
 
 
-def _tracked_manager(manager: Any, owner: Line) -> Any:
-    made = copy.copy(manager)
-    made.pools = type(manager.pools)(1)
-    made.pool_classes_by_scheme = {
-        scheme: partial(_tracked_pool(kind), owner=owner)
-        for scheme, kind in manager.pool_classes_by_scheme.items()
+def _make_reporting_manager(manager: Any, owner: SingleRequestAdapter) -> Any:
+    reporting = copy.copy(manager)
+    reporting.pools = type(manager.pools)(1)
+    reporting.pool_classes_by_scheme = {
+        scheme: partial(_reporting_pool_class(pool_class), owner=owner)
+        for scheme, pool_class in manager.pool_classes_by_scheme.items()
     }
-    return made
+    return reporting
 
 
 @cache
-def _tracked_pool(kind: Any) -> Any:
+def _reporting_pool_class(pool_class: Any) -> Any:
+    direct = {HTTPConnection: DirectHTTPConnection, HTTPSConnection: DirectHTTPSConnection}
+    connection = pool_class.ConnectionCls
+    reporting = direct.get(connection) or type(
+        connection.__name__, (ReportingConnection, connection), {}
+    )
     # Without locks, which a signal's handler might leave taken.
-    known = {HTTPConnection: _HTTP, HTTPSConnection: _HTTPS}
-    connection = kind.ConnectionCls
-    tracked = known.get(connection) or type(connection.__name__, (_Tracked, connection), {})
-    return type(kind.__name__, (kind,), {"ConnectionCls": tracked, "QueueCls": _Slots})
+    overrides = {"ConnectionCls": reporting, "QueueCls": _UnlockedQueue}
+    return type(pool_class.__name__, (pool_class,), overrides)
 
 
-class _Slots:
-    """The connections that a pool keeps; one exchange at a time uses it, so there is no lock."""
+class _UnlockedQueue:
+    """The connections that a pool keeps; one delivery at a time uses it, so there is no lock."""
 
     def __init__(self, size: int) -> None:
-        self._kept: list[Any] = []
+        self._connections: list[Any] = []
 
-    def put(self, one: Any, block: bool = True) -> None:
-        self._kept.append(one)
+    def put(self, connection: Any, block: bool = True) -> None:
+        self._connections.append(connection)
 
     def get(self, block: bool = True, timeout: float | None = None) -> Any:
         try:
-            return self._kept.pop()
+            return self._connections.pop()
         except IndexError:
             raise queue.Empty from None
 
     def qsize(self) -> int:
-        return len(self._kept)
+        return len(self._connections)

@@ -1,87 +1,116 @@
-"""What is known of one request and its response: whether a byte left, and what time is left."""
+"""What is known of one request: whether a byte of it left, and what time remains."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     import http.client
+    from collections.abc import Mapping
 
     from ..deadline import Deadline
-    from .connection import Stream
+    from .connection import CountingReader
 
 
-class Exchange:
-    """What is known of one request and its response."""
+class Stage(IntEnum):
+    """How far a request came; it only goes forward."""
 
-    def __init__(self, deadline: Deadline) -> None:
-        self.deadline = deadline
-        # Whether a byte of the request may have left, and whether one surely did.
-        self.sent = self.left = False
-        # Whether no connection was asked for: what went wrong is on this machine.
-        self.local = True
-        # Whether connections of ours, and no others, are to send it.
-        self.ours = False
-        # A timeout that somebody else raised while a connection waited; urllib3 may swallow it.
-        self.interruption: TimeoutError | None = None
-        self.stream: Stream | None = None
-        self.source: http.client.HTTPResponse | None = None
-        self._patience: Deadline | None = None
-
-    def handed_over(self) -> None:
-        """Note that an adapter has the request: it is sent, until a connection of ours knows."""
-        self.sent, self.local, self.ours = True, False, False
-
-    def lent(self) -> None:
-        """Note that connections of somebody else have the request, of which nothing is known."""
-        self.handed_over()
-        self.left = True
-
-    def kept(self) -> None:
-        """Note that none but connections of ours can send it, and none was asked yet."""
-        self.ours = True
-        if not self.left:
-            self.sent, self.local = False, True
-
-    def connecting(self) -> None:
-        """Note that a connection is being made, over which nothing has left."""
-        self.local = False
-        if not self.left:
-            self.sent = False
-
-    def leaving(self) -> None:
-        """Note that a byte of the request leaves."""
-        self.local = False
-        self.sent = self.left = True
-
-    def wait_until(self, patience: Deadline | None) -> None:
-        """Wait for the next bytes no longer than this, for all that the call may take."""
-        self._patience = patience
-
-    def seconds(self) -> float:
-        """Give how long to wait for the network; TimeUp: no longer."""
-        seconds = self._seconds()
-        if seconds <= 0:
-            raise TimeUp
-        return seconds
-
-    def _seconds(self) -> float:
-        left = self.deadline.left()
-        return left if self._patience is None else min(left, self._patience.left())
-
-    def timed_out(self, error: TimeoutError) -> TimeoutError:
-        """Tell a timeout of ours from one that somebody else raised while there was time left."""
-        if error.errno is None and self._seconds() <= 0:
-            return TimeUp()
-        if is_foreign(error):
-            self.interruption = error
-        return error
+    LOCAL = 0  # no connection was asked for: an error is one of this machine, as a missing CA file
+    CONNECTING = 1
+    MAYBE_SENT = 2
+    SENT = 3
 
 
-class TimeUp(TimeoutError):
+class NetworkTimeout(TimeoutError):
     """There is no time left to wait for the network."""
 
 
-def is_foreign(error: BaseException) -> bool:
-    """Tell whether somebody else raised a timeout, such as a signal's handler of the caller."""
-    return isinstance(error, TimeoutError) and error.errno is None and type(error) is not TimeUp
+class Tls(NamedTuple):
+    """The version of TLS, and the server's certificate in the form of ``SSLSocket.getpeercert``."""
+
+    version: str
+    certificate: Mapping[str, Any]
+
+
+class Delivery:
+    """One request on its way; whoever has it reports here what becomes of it."""
+
+    def __init__(self, deadline: Deadline) -> None:
+        self.deadline = deadline
+        self._stage = Stage.LOCAL
+        # Whether who has the request reports here; else nobody knows whether a byte left.
+        self.is_reported = True
+        # A timeout that somebody else raised while a connection waited; urllib3 may swallow it.
+        self.callers_timeout: TimeoutError | None = None
+        self.reader: CountingReader | None = None
+        self.source: http.client.HTTPResponse | None = None
+        self.tls: Tls | None = None
+        self._patience: Deadline | None = None
+
+    @property
+    def stage(self) -> Stage:
+        """How far the request came, or may have come."""
+        return self._stage if self.is_reported else max(self._stage, Stage.MAYBE_SENT)
+
+    @property
+    def may_have_left(self) -> bool:
+        """Whether a byte of the request may have left."""
+        return self.stage >= Stage.MAYBE_SENT
+
+    def to_adapter(self) -> None:
+        """Note that an adapter has the request; it may be mocked, and never report."""
+        self.is_reported = False
+
+    def to_foreign_connection(self) -> None:
+        """Note that a connection which does not report has the request: it counts as sent."""
+        self.is_reported = False
+        self._stage = Stage.SENT
+
+    def to_own_connection(self) -> None:
+        """Note that none but connections that report can send the request."""
+        self.is_reported = True
+
+    def connecting(self) -> None:
+        """Note that a connection is being made, over which nothing has left."""
+        self.is_reported = True
+        self._stage = max(self._stage, Stage.CONNECTING)
+
+    def sending(self) -> None:
+        """Note that a byte of the request leaves."""
+        self._stage = Stage.SENT
+
+    def limit_reads(self, patience: Deadline | None) -> None:
+        """Also limit the next reads to this deadline, whichever of the two is earlier."""
+        self._patience = patience
+
+    def timeout(self) -> float:
+        """Return how long to wait for the network; NetworkTimeout: no longer."""
+        seconds = self._remaining()
+        if seconds <= 0:
+            raise NetworkTimeout
+        return seconds
+
+    def _remaining(self) -> float:
+        remaining = self.deadline.remaining()
+        return remaining if self._patience is None else min(remaining, self._patience.remaining())
+
+    def attribute_timeout(self, error: TimeoutError) -> TimeoutError:
+        """Return a NetworkTimeout, or a timeout that somebody else raised while time remained."""
+        if error.errno is None and self._remaining() <= 0:
+            return NetworkTimeout()
+        if is_callers_timeout(error):
+            self.callers_timeout = error
+        return error
+
+
+def is_callers_timeout(error: BaseException) -> bool:
+    """Return whether somebody else raised a timeout, such as a signal's handler of the caller.
+
+    One of the operating system has an errno (PEP 3151).
+    """
+    return (
+        isinstance(error, TimeoutError)
+        and error.errno is None
+        and type(error) is not NetworkTimeout
+    )

@@ -10,70 +10,79 @@ from typing import TYPE_CHECKING
 import requests
 import urllib3
 
+from .delivery import Stage
 from .response import Response
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .delivery import Exchange
-
+    from .delivery import Delivery
 
 _TIMEOUTS = (requests.Timeout, urllib3.exceptions.TimeoutError, TimeoutError)
-_TLS = (ssl.SSLError, requests.exceptions.SSLError, urllib3.exceptions.SSLError)
-# What OpenSSL makes of a server that answers in plain text.
-_NO_TLS = {"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG", "HTTP_REQUEST"}
-_NO_TUNNEL = r"Tunnel connection failed: [0-9]{3}"
+_TLS_ERRORS = (ssl.SSLError, requests.exceptions.SSLError, urllib3.exceptions.SSLError)
+# What OpenSSL (1.1 and 3) makes of a server that answers in plain text.
+_NO_TLS_REASONS = {
+    "WRONG_VERSION_NUMBER",
+    "RECORD_LAYER_FAILURE",
+    "PACKET_LENGTH_TOO_LONG",
+    "HTTP_REQUEST",
+}
+_REFUSED_TUNNEL = r"Tunnel connection failed: [0-9]{3}"  # of http.client
 
 
-def _failure_of(error: Exception, exchange: Exchange, host: str, proxy: str | None) -> Response:
-    """Say what requests, urllib3, ssl and the socket raised; whether it was sent is known."""
-    chain = list(_links(error))
-    reason = _reason(chain, proxied=proxy is not None)
+def describe_failure(
+    error: Exception, delivery: Delivery, host: str, proxy: str | None
+) -> Response:
+    """Return what an exception means; whether the request was sent is known of its delivery."""
+    causes = list(iter_causes(error))
+    reason = describe_cause(causes, is_proxied=proxy is not None)
     # A refused connection is a NewConnectionError, which is a ConnectTimeoutError too.
-    refused = any(isinstance(one, urllib3.exceptions.NewConnectionError) for one in chain)
-    timed_out = any(isinstance(one, _TIMEOUTS) for one in chain) and not refused
-    if exchange.deadline.left() <= 0 or timed_out:
-        return Response(problem="timed out", transient=True)
-    if any(isinstance(one, _TLS) for one in chain) and not exchange.left:
-        if any(getattr(one, "reason", None) in _NO_TLS for one in chain):
+    is_refused = any(isinstance(cause, urllib3.exceptions.NewConnectionError) for cause in causes)
+    is_timeout = any(isinstance(cause, _TIMEOUTS) for cause in causes) and not is_refused
+    stage = delivery.stage
+    if delivery.deadline.remaining() <= 0 or is_timeout:
+        return Response(problem="timed out", is_transient=True)
+    if any(isinstance(cause, _TLS_ERRORS) for cause in causes) and stage is not Stage.SENT:
+        if any(getattr(cause, "reason", None) in _NO_TLS_REASONS for cause in causes):
             return Response(problem=f"the server does not speak TLS on this port ({reason})")
         return Response(problem=f"no trusted TLS connection ({reason})")
-    if exchange.local:
+    if stage is Stage.LOCAL:
         if proxy and proxy.lower().startswith("socks") and "InvalidSchema" in reason:
             reason = "a SOCKS proxy needs PySocks; install it with: pip install 'requests[socks]'"
         return Response(problem=f"the request could not be sent ({reason})")
-    if exchange.sent:
-        return Response(problem=f"the connection broke ({reason})", transient=True)
+    if delivery.may_have_left:
+        return Response(problem=f"the connection broke ({reason})", is_transient=True)
     target = f"{host} through the proxy" if proxy else host
-    return Response(problem=f"could not connect to {target} ({reason})", transient=True)
+    return Response(problem=f"could not connect to {target} ({reason})", is_transient=True)
 
 
-def _links(error: BaseException) -> Iterator[BaseException]:
-    """List an error and what it was made from, but not what happened to be handled meanwhile."""
-    found: list[object] = []
-    waiting: list[object] = [error]
-    while waiting:
-        one = waiting.pop(0)
-        if isinstance(one, BaseException) and not any(one is other for other in found):
-            found.append(one)
-            yield one
-            waiting += [getattr(one, "reason", None), one.__cause__, *one.args]
+def iter_causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield an exception and its causes (reason, ``__cause__``, args), not its ``__context__``."""
+    seen: list[object] = []
+    queue: list[object] = [error]
+    while queue:
+        cause = queue.pop(0)
+        if isinstance(cause, BaseException) and not any(cause is other for other in seen):
+            seen.append(cause)
+            yield cause
+            queue += [getattr(cause, "reason", None), cause.__cause__, *cause.args]
 
 
-def _reason(chain: list[BaseException], *, proxied: bool) -> str:
-    """Give the words of the system; behind a proxy no others, which may hold its password."""
+def describe_cause(causes: list[BaseException], *, is_proxied: bool) -> str:
+    """Return the words of the system; of a proxy no others, which may hold its password."""
     deepest = next(
-        (one for one in chain[::-1] if isinstance(one, OSError) and one.strerror), chain[-1]
+        (cause for cause in causes[::-1] if isinstance(cause, OSError) and cause.strerror),
+        causes[-1],
     )
     words = getattr(deepest, "strerror", None)
-    if proxied and not isinstance(words, str):
-        refused = re.match(_NO_TUNNEL, str(deepest))
+    if is_proxied and not isinstance(words, str):
+        refused = re.match(_REFUSED_TUNNEL, str(deepest))
         return refused[0] if refused else type(deepest).__name__
     return str(words or deepest) or type(deepest).__name__
 
 
-def phrase(status: int) -> str:
-    """Give the words that belong to an HTTP status."""
+def describe_status(status: int) -> str:
+    """Return the words that belong to an HTTP status, in brackets."""
     if 300 <= status < 400:
         return " (a redirect, not followed)"
     try:

@@ -10,134 +10,145 @@ from typing import TYPE_CHECKING
 
 import urllib3
 
-from .. import patterns
 from ..deadline import Deadline
+from ..patterns import is_count
 from .connection import source_of
-from .delivery import TimeUp, is_foreign
+from .delivery import NetworkTimeout, is_callers_timeout
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import requests
 
-    from .delivery import Exchange
+    from .delivery import Delivery
 
 BREAKS = (OSError, http.client.HTTPException, urllib3.exceptions.HTTPError)
-_PIECE = 64 * 1024
-_HEAD = 64 * 1024  # in which the envelope begins
-_TAIL = 1024  # in which it ends, most likely; where that matters, in the long one
-_LONG_TAIL = 64 * 1024
+
+READ_CHUNK_BYTES = 64 * 1024
+_START_SEARCH_BYTES = 64 * 1024
+# From the end, in which the end tag is looked for; the long tail once Content-Length was reached.
+_TAIL_BYTES = 1024
+_LONG_TAIL_BYTES = 64 * 1024
 # How long to wait for bytes that nothing announces: behind a whole envelope, behind the count.
-_AFTER_END = 1.0
-_AFTER_COUNT = 2.0
-_BODILESS = (204, 304)
-_START = rb"<(?:[\w.-]+:)?Envelope[\s/>]"  # compiled where it is needed
-_END = re.compile(rb"</(?:[\w.-]+:)?Envelope\s*>")
+AFTER_END_SECONDS = 1.0
+AFTER_COUNT_SECONDS = 2.0
+_BODILESS = (204, 304)  # RFC 9110 6.4.1
+_CODINGS = ("gzip", "x-gzip", "deflate")  # RFC 9110 8.4.1
+_GZIP_OR_ZLIB = 47  # zlib's wbits: 32 for either header, 15 for the largest window
+_START_TAG = rb"<(?:[\w.-]+:)?Envelope[\s/>]"  # compiled where it is needed
+_END_TAG = re.compile(rb"</(?:[\w.-]+:)?Envelope\s*>")
 
 
-class Body:
+class ResponseBody:
     """Reads the body of one response.
 
-    NuSOAP counts characters, not bytes, so the connection itself is read: on behind the count
-    while the envelope is not whole, and not for ever while it is. Then ``short`` says how the
-    connection ended before its time, and ``wrong`` why the body is of no use.
+    NuSOAP 0.9.6dev counts characters, not bytes (tests/data/wire, utf8_labelled_latin1), so the
+    connection itself is read: on behind the count while the envelope is not whole, and not for
+    ever while it is. Then ``ended_early`` says how the connection ended before its time, and
+    ``unusable`` why the body is of no use.
     """
 
-    def __init__(self, response: requests.Response, exchange: Exchange, limit: int) -> None:
+    def __init__(self, response: requests.Response, delivery: Delivery, limit: int) -> None:
         self._response = response
-        self._exchange = exchange
+        self._delivery = delivery
         self._limit = limit
-        self._out = io.BytesIO()
+        self._data = io.BytesIO()
         self._size = self._received = 0
-        self.short: str | None = None
-        self.wrong: str | None = None
-        self._source = exchange.source or source_of(response.raw)
-        self._chunked = bool(getattr(self._source, "chunked", False))
-        self._count = self._announced()
-        compressed = response.headers.get("Content-Encoding", "").strip().lower()
-        gzip = compressed in ("gzip", "x-gzip", "deflate")
-        self._inflater = zlib.decompressobj(47) if gzip else None
+        self.ended_early: str | None = None
+        self.unusable: str | None = None
+        self._source = delivery.source or source_of(response.raw)
+        self._is_chunked = bool(getattr(self._source, "chunked", False))
+        self._count = self._read_count()
+        coding = response.headers.get("Content-Encoding", "").strip().lower()
+        self._inflater = zlib.decompressobj(_GZIP_OR_ZLIB) if coding in _CODINGS else None
 
-    def _announced(self) -> int | None:
+    def _read_count(self) -> int | None:
         if self._response.status_code in _BODILESS:
             return 0
-        written = self._response.headers.get("Content-Length", "")
-        return int(written) if patterns.is_count(written) and not self._chunked else None
+        length = self._response.headers.get("Content-Length", "")
+        return int(length) if is_count(length) and not self._is_chunked else None
 
     def read(self) -> bytes:
         """Return what came; TimeoutError: the time of the call is up."""
         try:
             self._read_all()
         except BREAKS as error:
-            if self._exchange.deadline.left() <= 0 or is_foreign(error):
+            if self._delivery.deadline.remaining() <= 0 or is_callers_timeout(error):
                 raise
             reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-            self.short = f"the connection broke after {self._received} bytes ({reason})"
+            self.ended_early = f"the connection broke after {self._received} bytes ({reason})"
         except zlib.error as error:
-            self.wrong = f"a broken compressed response ({error})"
+            self.unusable = f"a broken compressed response ({error})"
         finally:
-            self._exchange.wait_until(None)
+            self._delivery.limit_reads(None)
         if self._size > self._limit:
-            self.wrong = f"a response over {self._limit} bytes (max_response_bytes)"
-        return self._out.getvalue()
+            self.unusable = f"a response over {self._limit} bytes (max_response_bytes)"
+        return self._data.getvalue()
 
     def _read_all(self) -> None:
-        reader = self._reader()
-        whole = counted = False
+        read = self._reader()
+        is_whole = is_counted = False
         try:
             while self._size <= self._limit:
-                counted = self._count is not None and self._received >= self._count
-                whole = self._ends(_LONG_TAIL if counted else _TAIL)
-                if counted and (whole or not self._begins()):
+                is_counted = self._reached_count()
+                is_whole = self._has_end_tag(_LONG_TAIL_BYTES if is_counted else _TAIL_BYTES)
+                if is_counted and (is_whole or not self._has_start_tag()):
                     return
-                wait = _AFTER_END if whole else _AFTER_COUNT
-                self._exchange.wait_until(Deadline(wait) if whole or counted else None)
-                if self._exchange.deadline.left() <= 0:
-                    raise TimeUp
-                # Not beyond the count before it is known that an envelope goes on behind it.
-                left = _PIECE if self._count is None or counted else self._count - self._received
-                piece = reader(min(_PIECE, left))
-                if not piece:
-                    self._finished(whole)
+                seconds = AFTER_END_SECONDS if is_whole else AFTER_COUNT_SECONDS
+                patience = Deadline(seconds) if is_whole or is_counted else None
+                self._delivery.limit_reads(patience)
+                if self._delivery.deadline.remaining() <= 0:
+                    raise NetworkTimeout
+                chunk = read(self._chunk_bytes(is_counted=is_counted))
+                if not chunk:
+                    self._note_end(is_whole=is_whole)
                     return
-                self._take(piece)
+                self._append(chunk)
         except BREAKS as error:
-            counted = self._count is not None and self._received >= self._count
-            enough = whole or (counted and self._exchange.deadline.left() > 0)
-            if not enough or is_foreign(error):
+            has_time = self._delivery.deadline.remaining() > 0
+            is_enough = is_whole or (self._reached_count() and has_time)
+            if not is_enough or is_callers_timeout(error):
                 raise
+
+    def _reached_count(self) -> bool:
+        return self._count is not None and self._received >= self._count
+
+    def _chunk_bytes(self, *, is_counted: bool) -> int:
+        """Return how much to read: not beyond the count unless an envelope goes on behind it."""
+        if self._count is None or is_counted:
+            return READ_CHUNK_BYTES
+        return min(READ_CHUNK_BYTES, self._count - self._received)
 
     def _reader(self) -> Callable[[int], bytes]:
         if isinstance(self._source, http.client.HTTPResponse):
-            if self._chunked or self._source.fp is None:
+            if self._is_chunked or self._source.fp is None:
                 return self._source.read1
             return self._source.fp.read1
         return self._source.read  # type: ignore[no-any-return]
 
-    def _take(self, piece: bytes) -> None:
-        self._received += len(piece)
+    def _append(self, chunk: bytes) -> None:
+        self._received += len(chunk)
         if self._inflater is not None:
-            piece = self._inflater.decompress(piece, self._limit + 1 - self._size)
-        self._size += len(piece)
-        self._out.write(piece)
+            chunk = self._inflater.decompress(chunk, self._limit + 1 - self._size)
+        self._size += len(chunk)
+        self._data.write(chunk)
 
-    def _ends(self, within: int) -> bool:
-        # UTF-16 has a NUL in every letter of the tag.
-        tail = bytes(self._out.getbuffer()[-within:])
-        return bool(_END.search(tail.replace(b"\0", b"")))
+    def _has_end_tag(self, tail_bytes: int) -> bool:
+        return bool(_END_TAG.search(bytes(self._data.getbuffer()[-tail_bytes:])))
 
-    def _begins(self) -> bool:
-        head = bytes(self._out.getbuffer()[:_HEAD])
-        return bool(re.search(_START, head.replace(b"\0", b"")))
+    def _has_start_tag(self) -> bool:
+        return bool(re.search(_START_TAG, bytes(self._data.getbuffer()[:_START_SEARCH_BYTES])))
 
-    def _finished(self, whole: bool) -> None:
-        if self._count is not None and self._received < self._count and not whole:
-            self.short = f"the connection closed after {self._received} of {self._count} bytes"
+    def _note_end(self, *, is_whole: bool) -> None:
+        if self._count is not None and self._received < self._count and not is_whole:
+            received = f"{self._received} of {self._count} bytes"
+            self.ended_early = f"the connection closed after {received}"
 
-    def reusable(self) -> bool:
-        """Tell whether the connection carried what was announced and nothing more."""
+    def is_reusable(self) -> bool:
+        """Return whether the connection carried what was announced and nothing more."""
         if not isinstance(self._source, http.client.HTTPResponse):
             return False
-        right = self._source.isclosed() if self._chunked else self._received == self._count
+        is_done = self._source.isclosed() if self._is_chunked else self._received == self._count
         self._source.close()
-        return right and not (self._exchange.stream and self._exchange.stream.surplus)
+        reader = self._delivery.reader
+        return is_done and not (reader and reader.has_surplus)

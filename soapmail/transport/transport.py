@@ -1,37 +1,49 @@
-"""One POST to a response, or to one failure in words."""
+"""One request to a response, or to one failure in words."""
 
 from __future__ import annotations
 
 import re
-import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
 from requests.utils import select_proxy
+from urllib3.exceptions import InvalidHeader
+from urllib3.util import Retry
 
-from ..patterns import is_count
-from .adapter import Line, line
-from .connection import head_of
-from .delivery import TimeUp, is_foreign
-from .failures import _failure_of, _links
+from .adapter import SingleRequestAdapter, make_single_request_adapter
+from .delivery import NetworkTimeout, Stage, is_callers_timeout
+from .failures import describe_failure, iter_causes
 from .response import Response
-from .response_body import BREAKS, Body
+from .response_body import BREAKS, ResponseBody
 
 if TYPE_CHECKING:
-    from .delivery import Exchange
+    from .delivery import Delivery
 
-
-_IDLE = 10
-_CHARSET = r"(?i)charset\s*=\s*[\"']?([\w.:-]+)"
-_BUSY = {429, 502, 503, 504}
+_MAX_IDLE_ADAPTERS = 10
+_CHARSET = r"(?i)charset\s*=\s*[\"']?([\w.:-]+)"  # RFC 9110 8.3.2
+_BUSY = {429, 502, 503, 504}  # RFC 6585 4, RFC 9110 15.6
 _STUMBLES = (ValueError, TypeError, AttributeError, LookupError)
+_VERSIONS = {9: "HTTP/0.9", 10: "HTTP/1.0"}  # of http.client
+
+
+class Outgoing(NamedTuple):
+    """What is sent: an envelope that calls an operation, or a question for the WSDL."""
+
+    operation: str
+    envelope: bytes = b""
+    attempt: int = 1
+
+    @property
+    def is_wsdl(self) -> bool:
+        """Whether the server is asked for its own description."""
+        return not self.envelope
 
 
 class Transport:
-    """Posts envelopes to one endpoint, each over a line of its own."""
+    """Sends requests to one endpoint, each over an adapter of its own."""
 
     def __init__(
         self,
@@ -45,157 +57,159 @@ class Transport:
         self._host = urlsplit(endpoint).netloc
         self._loopback = loopback
         self._limit = max_response_bytes
-        self._own = session is None
-        self._session = session if session is not None else requests.Session()
-        self._idle: list[Line] = []
-        self._closed = False
+        self._is_own = session is None
+        self._http_session = session if session is not None else requests.Session()
+        self._idle: list[SingleRequestAdapter] = []
+        self._is_closed = False
 
     def close(self) -> None:
         """Close the connections, and the session unless it is the caller's; no lock is taken."""
-        self._closed = True
+        self._is_closed = True
         with suppress(IndexError):
             while True:
                 self._idle.pop().close()
-        if self._own:
-            self._session.close()
+        if self._is_own:
+            self._http_session.close()
 
     def check(self) -> None:
         """Refuse an adapter that may send a request more than once; ValueError."""
         try:
-            adapter = self._session.get_adapter(self._endpoint)
+            adapter = self._http_session.get_adapter(self._endpoint)
         except requests.exceptions.InvalidSchema:
             return  # there is none, so nothing will be sent
-        plain = isinstance(adapter, HTTPAdapter) and "send" not in vars(adapter)
-        if not self._own and not (plain and type(adapter).send is HTTPAdapter.send):
+        is_plain = isinstance(adapter, HTTPAdapter) and "send" not in vars(adapter)
+        if not self._is_own and not (is_plain and type(adapter).send is HTTPAdapter.send):
             raise ValueError(
                 f"session: its adapter ({type(adapter).__name__}) has a send of its own, which"
                 " might repeat a request that must be sent once; mount a plain HTTPAdapter"
             )
 
-    def post(self, operation: str, envelope: bytes, exchange: Exchange, *, fresh: bool) -> Response:
-        """Send one request once, and give its response; the exchange says what happened.
+    def send(self, outgoing: Outgoing, delivery: Delivery, *, fresh: bool) -> Response:
+        """Send one request once, and return its response; the delivery says what happened.
 
         A ``fresh`` connection cannot hold what a server sent too late, nor be dead already. A
         TimeoutError that somebody else raised meanwhile passes as it is.
         """
         settings: dict[str, Any] = {}
         try:
-            if exchange.deadline.left() <= 0:
-                raise TimeUp
-            request, settings = self._prepared(operation, envelope)
-            return self._exchanged(request, settings, exchange, fresh=fresh)
+            if delivery.deadline.remaining() <= 0:
+                raise NetworkTimeout
+            request, settings = self._prepare(outgoing)
+            return self._send(request, settings, delivery, fresh=fresh)
         except BREAKS as error:
             failure: Exception = error
         except _STUMBLES as error:
-            # requests stumbles in all ways over the URL of a proxy that is none.
-            if not settings or not exchange.local:
+            # requests raises any of these over the URL of a proxy that is none (2.32).
+            if not settings or delivery.stage is not Stage.LOCAL:
                 raise
             failure = error
-        if exchange.interruption is not None:
-            raise exchange.interruption
-        # Of an adapter that is not ours, nobody knows whose timeout it is.
-        if exchange.ours or exchange.local:
-            for one in filter(is_foreign, _links(failure)):
-                raise one
+        if delivery.callers_timeout is not None:
+            raise delivery.callers_timeout
+        # Where nobody reports, nobody knows whose timeout it is.
+        if delivery.is_reported:
+            for cause in filter(is_callers_timeout, iter_causes(failure)):
+                raise cause
         proxy = select_proxy(self._endpoint, settings.get("proxies"))
-        return _failure_of(failure, exchange, self._host, proxy)
+        return describe_failure(failure, delivery, self._host, proxy)
 
-    def _prepared(self, operation: str, envelope: bytes) -> tuple[Any, dict[str, Any]]:
+    def _prepare(self, outgoing: Outgoing) -> tuple[Any, dict[str, Any]]:
         from .. import __version__
 
-        request = self._session.prepare_request(
+        session = self._http_session
+        headers = {"User-Agent": f"soapmail/{__version__}", "Accept-Encoding": "identity"}
+        if not outgoing.is_wsdl:  # SOAP 1.1 6
+            headers["Content-Type"] = "text/xml; charset=UTF-8"
+            headers["SOAPAction"] = f'"urn:myapi#{quote(outgoing.operation)}"'
+        request = session.prepare_request(
             requests.Request(
-                "POST",
-                self._endpoint,
-                data=envelope,
-                headers={
-                    "Content-Type": "text/xml; charset=UTF-8",
-                    "SOAPAction": f'"urn:myapi#{quote(operation)}"',
-                    "User-Agent": f"soapmail/{__version__}",
-                    "Accept-Encoding": "identity",
-                },
+                "GET" if outgoing.is_wsdl else "POST",
+                f"{self._endpoint}?wsdl" if outgoing.is_wsdl else self._endpoint,
+                data=outgoing.envelope,
+                headers=headers,
                 # Any authentication of its own keeps requests from looking into a netrc.
-                auth=self._session.auth or (lambda request: request),
+                auth=session.auth or (lambda request: request),
             )
         )
-        # Without its own "verify" requests would put the environment above the caller's session.
-        settings: Any = self._session.merge_environment_settings(
-            self._endpoint, {}, True, self._session.verify, None
+        # Without its own "verify" requests puts the environment above the session (2.32).
+        settings: Any = session.merge_environment_settings(
+            self._endpoint, {}, True, session.verify, None
         )
         if self._loopback:
             settings["proxies"] = {}
         return request, settings
 
-    def _exchanged(
-        self, request: Any, settings: dict[str, Any], exchange: Exchange, *, fresh: bool
+    def _send(
+        self, request: Any, settings: dict[str, Any], delivery: Delivery, *, fresh: bool
     ) -> Response:
-        adapter = self._leased(fresh=fresh)
-        left = exchange.deadline.left()
-        kept = False
+        adapter = self._acquire_adapter(fresh=fresh)
+        remaining = delivery.deadline.remaining()
+        is_reusable = False
         try:
-            if isinstance(adapter, Line):
-                adapter.exchange = exchange
-            exchange.handed_over()
+            if isinstance(adapter, SingleRequestAdapter):
+                adapter.delivery = delivery
+            delivery.to_adapter()
             # The adapter, not the session, sends: so no redirect is followed and no cookie kept.
-            with adapter.send(request, timeout=(left, left), **settings) as received:
-                body = Body(received, exchange, self._limit)
-                response = _response(received, body, exchange)
-                kept = body.reusable()
-                if kept:
+            with adapter.send(request, timeout=(remaining, remaining), **settings) as received:
+                body = ResponseBody(received, delivery, self._limit)
+                response = _read_response(received, body, delivery)
+                is_reusable = body.is_reusable()
+                if is_reusable:
                     received.raw.release_conn()
             return response
         finally:
-            if isinstance(adapter, Line):
-                self._returned(adapter, kept=kept)
+            if isinstance(adapter, SingleRequestAdapter):
+                self._release_adapter(adapter, is_reusable=is_reusable)
 
-    def _leased(self, *, fresh: bool) -> Any:
-        """Take a line that nobody uses, or make one; an adapter of a kind of its own is no line."""
-        adapter = self._session.get_adapter(self._endpoint)
-        if not isinstance(adapter, HTTPAdapter):
-            return adapter
+    def _acquire_adapter(self, *, fresh: bool) -> Any:
+        """Return an idle adapter or a new one. One that is no HTTPAdapter is returned as it is."""
+        origin = self._http_session.get_adapter(self._endpoint)
+        if not isinstance(origin, HTTPAdapter):
+            return origin
         with suppress(IndexError):
             while True:
                 idle = self._idle.pop()
-                if idle.origin is adapter and not fresh:
+                if idle.origin is origin and not fresh:
                     return idle
                 idle.close()
                 if fresh:  # in place of this one: a server may serve one connection at a time
                     break
-        return line(adapter)
+        return make_single_request_adapter(origin)
 
-    def _returned(self, used: Line, *, kept: bool) -> None:
-        if kept and not self._closed and len(self._idle) < _IDLE:
-            self._idle.append(used)
+    def _release_adapter(self, adapter: SingleRequestAdapter, *, is_reusable: bool) -> None:
+        if is_reusable and not self._is_closed and len(self._idle) < _MAX_IDLE_ADAPTERS:
+            self._idle.append(adapter)
         else:
-            used.close()
-        if self._closed:
+            adapter.close()
+        if self._is_closed:
             self.close()
 
 
-def _response(received: requests.Response, body: Body, exchange: Exchange) -> Response:
+def _read_response(received: requests.Response, body: ResponseBody, delivery: Delivery) -> Response:
     data = body.read()
-    written = re.search(_CHARSET, received.headers.get("Content-Type", ""))
+    charset = re.search(_CHARSET, received.headers.get("Content-Type", ""))
+    source = delivery.source
+    headers = received.headers.items() if source is None else source.msg.items()
     return Response(
         received.status_code,
-        written[1] if written else None,
+        charset[1] if charset else None,
         data,
-        _retry_after(received.headers.get("Retry-After")),
-        transient=received.status_code in _BUSY,
-        short=body.short,
-        wrong=body.wrong,
-        **head_of(received, exchange),
+        _parse_retry_after(received.headers.get("Retry-After")),
+        is_transient=received.status_code in _BUSY,
+        ended_early=body.ended_early,
+        unusable=body.unusable,
+        # The status line and each header as they came, where they are known.
+        version=_VERSIONS.get(getattr(source, "version", 11), "HTTP/1.1"),
+        reason=getattr(source, "reason", None) or received.reason or "",
+        headers=list(headers),
+        tls=delivery.tls,
     )
 
 
-def _retry_after(written: str | None) -> float | None:
-    """Give the seconds that a ``Retry-After`` header asks for, written as seconds or as a date."""
-    from email.utils import parsedate_to_datetime
-
-    if written is None:
+def _parse_retry_after(header: str | None) -> float | None:
+    """Return the seconds that a ``Retry-After`` asks for, or ``None`` (RFC 9110 10.2.3)."""
+    if header is None:
         return None
-    if is_count(written.strip()):
-        return float(written)
     try:
-        return max(0.0, parsedate_to_datetime(written).timestamp() - time.time())
-    except (ValueError, TypeError, OverflowError):
+        return float(Retry().parse_retry_after(header))
+    except (InvalidHeader, ValueError, OverflowError):
         return None

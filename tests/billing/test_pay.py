@@ -25,12 +25,12 @@ from soapmail.billing import (
     Entry,
     Journal,
     JournalError,
+    JournalWriteFailed,
+    OutcomeUndetermined,
     Plan,
-    PlanChanged,
-    Unrecorded,
-    Unsettled,
+    PlanOutdated,
+    make_plan,
     pay_open,
-    plan_of,
 )
 from soapmail.billing import pay as payments
 from soapmail.sandbox import PASSWORD, USERNAME, Sandbox
@@ -68,14 +68,14 @@ def lines(path: str | Path) -> list[dict[str, Any]]:
 
 def lose_payments(sandbox: Sandbox, *, after: bool) -> None:
     """Break the connection of each payment, before it is made or after."""
-    respond = sandbox.responded
+    respond = sandbox.respond
 
-    def responded(request: bytes) -> tuple[int, bytes] | None:
+    def lose(request: bytes) -> tuple[int, bytes] | None:
         if b"api_make_payment" in request:
             sandbox.break_next(after=after)
         return respond(request)
 
-    sandbox.responded = responded  # type: ignore[method-assign]
+    sandbox.respond = lose  # type: ignore[method-assign]
 
 
 def brief(path: str | Path) -> list[tuple[int, str, str | None]]:
@@ -110,12 +110,12 @@ def test_a_plan_holds_what_is_open_in_the_order_of_the_due_dates() -> None:
         charge(4, invoices_deleted=1), replace(charge(5), invoices_type=10),
         replace(charge(6), invoices_due_date="0000-00-00 00:00:00"), charge(7, due="2026-03-10"),
     ]  # fmt: skip
-    plan = plan_of(listed)
+    plan = make_plan(listed)
     assert ids(plan) == ([2, 7, 1, 6], [])
     assert plan.totals == {"USD": Decimal(4)}
-    assert ids(plan_of(listed, due_until=date(2026, 3, 10)))[0] == [2, 7]
-    assert ids(plan_of(listed, service=9)) == ([], [])
-    assert plan_of([]).totals == {}
+    assert ids(make_plan(listed, due_until=date(2026, 3, 10)))[0] == [2, 7]
+    assert ids(make_plan(listed, service=9)) == ([], [])
+    assert make_plan([]).totals == {}
 
 
 def test_a_plan_is_in_one_currency() -> None:
@@ -123,21 +123,21 @@ def test_a_plan_is_in_one_currency() -> None:
     with pytest.raises(
         ValueError, match="^open invoices are in no currency and EUR and USD: choose"
     ):
-        plan_of(listed)
-    assert ids(plan_of(listed, currency="EUR"))[0] == [2]
-    assert ids(plan_of(listed, currency="CHF"))[0] == []
+        make_plan(listed)
+    assert ids(make_plan(listed, currency="EUR"))[0] == [2]
+    assert ids(make_plan(listed, currency="CHF"))[0] == []
 
 
 def test_limits_leave_out_and_never_exceed() -> None:
     listed = [charge(n, amount) for n, amount in enumerate([0.1, 0.2, 5.0, 0.1], 1)]
-    assert ids(plan_of(listed, max_each=Decimal("0.2"))) == ([1, 2, 4], [(3, "over 0.2")])
+    assert ids(make_plan(listed, max_each=Decimal("0.2"))) == ([1, 2, 4], [(3, "over 0.2")])
     # What is due later is not paid before what did not fit.
-    found = ids(plan_of(listed, max_total=Decimal("0.3")))
+    found = ids(make_plan(listed, max_total=Decimal("0.3")))
     assert found == ([1, 2], [(3, "over 0.3 in all"), (4, "over 0.3 in all")])
-    assert plan_of(listed, max_total=Decimal("0.3")).totals == {"USD": Decimal("0.3")}
+    assert make_plan(listed, max_total=Decimal("0.3")).totals == {"USD": Decimal("0.3")}
     with pytest.raises(ValueError, match="^invoice 1 alone costs 0.1, more than 0.05 in all"):
-        plan_of(listed, max_total=Decimal("0.05"))
-    found = ids(plan_of([charge(1, None), charge(2, 0.0), replace(charge(3), invoices_id=None)]))
+        make_plan(listed, max_total=Decimal("0.05"))
+    found = ids(make_plan([charge(1, None), charge(2, 0.0), replace(charge(3), invoices_id=None)]))
     assert found == ([], [(None, "no id"), (1, "no amount"), (2, "no amount")])
 
 
@@ -165,7 +165,7 @@ def test_an_intent_is_on_the_disk_before_the_request_leaves(
 
     monkeypatch.setattr(os, "fsync", fsync)
     monkeypatch.setattr(sandbox, "answer", watched)
-    plan = plan_of(sandbox.invoices[:2])
+    plan = make_plan(sandbox.invoices[:2])
     found = [(one.invoice, one.result) for one in pay_open(signed_in, plan, Journal(path))]
     assert found == [(ID, "paid"), (OTHER, "paid")]
     assert seen == [
@@ -185,7 +185,7 @@ def test_an_intent_is_on_the_disk_before_the_request_leaves(
 def test_a_refused_payment_is_written_down_and_the_next_one_is_made(
     sandbox: Sandbox, signed_in: Client, path: str
 ) -> None:
-    planned = plan_of(sandbox.invoices[:2])
+    planned = make_plan(sandbox.invoices[:2])
     sandbox.invoices[0] = replace(sandbox.invoices[0], invoices_module="vps")
     found = [(one.invoice, one.result) for one in pay_open(signed_in, planned, Journal(path))]
     assert found == [(ID, "refused"), (OTHER, "paid")]
@@ -195,16 +195,16 @@ def test_a_refused_payment_is_written_down_and_the_next_one_is_made(
 def test_it_stops_at_the_first_unknown_outcome(
     sandbox: Sandbox, signed_in: Client, path: str
 ) -> None:
-    plan = plan_of(sandbox.invoices[:3])
+    plan = make_plan(sandbox.invoices[:3])
     entries = pay_open(signed_in, plan, Journal(path))
     assert next(entries).result == "paid"
     lose_payments(sandbox, after=True)
     assert next(entries).result == "unknown"
     assert list(entries) == []
-    del sandbox.responded
+    del sandbox.respond
     assert [one.is_paid for one in sandbox.invoices[:3]] == [True, True, False]
     # The next start looks it up, and goes on.
-    plan = plan_of(sandbox.invoices)
+    plan = make_plan(sandbox.invoices)
     found = [
         (one.invoice, one.event, one.result) for one in pay_open(signed_in, plan, Journal(path))
     ]
@@ -216,12 +216,12 @@ def test_what_is_still_open_is_not_paid_again(
     sandbox: Sandbox, signed_in: Client, path: str
 ) -> None:
     lose_payments(sandbox, after=False)
-    plan = plan_of(sandbox.invoices[:2])
+    plan = make_plan(sandbox.invoices[:2])
     assert [one.result for one in pay_open(signed_in, plan, Journal(path))] == ["unknown"]
-    del sandbox.responded
+    del sandbox.respond
     for _ in range(2):
         with pytest.raises(
-            Unsettled, match=f"whether invoice {ID} was paid.*soapmail journal settle"
+            OutcomeUndetermined, match=f"whether invoice {ID} was paid.* say what became of it$"
         ) as caught:
             list(pay_open(signed_in, plan, Journal(path)))
         assert caught.value.invoices == [ID]
@@ -234,11 +234,11 @@ def test_what_is_still_open_is_not_paid_again(
 def test_what_the_journal_knows_as_paid_is_not_paid_again_though_it_is_listed(
     sandbox: Sandbox, signed_in: Client, path: str
 ) -> None:
-    plan = plan_of(sandbox.invoices[:1])
+    plan = make_plan(sandbox.invoices[:1])
     assert [one.result for one in pay_open(signed_in, plan, Journal(path))] == ["paid"]
     sandbox.invoices[0] = replace(sandbox.invoices[0], invoices_paid=0)
     with pytest.raises(
-        Unsettled, match=f"invoice {ID} was paid, and the server still lists it as open"
+        OutcomeUndetermined, match=f"invoice {ID} was paid, and the server still lists it as open"
     ):
         list(pay_open(signed_in, plan, Journal(path)))
     with Journal(path) as journal:
@@ -250,7 +250,7 @@ def test_what_the_journal_knows_as_paid_is_not_paid_again_though_it_is_listed(
 def test_a_plan_that_is_not_true_any_more_pays_nothing(
     sandbox: Sandbox, signed_in: Client, path: str, change: str
 ) -> None:
-    plan = plan_of(sandbox.invoices[:2])
+    plan = make_plan(sandbox.invoices[:2])
     one = sandbox.invoices[1]
     if change == "gone":
         del sandbox.invoices[1]
@@ -259,7 +259,12 @@ def test_a_plan_that_is_not_true_any_more_pays_nothing(
             {"invoices_paid": 1} if change == "paid" else {"invoices_amount": 2.0}
         )
         sandbox.invoices[1] = replace(one, **fields)
-    with pytest.raises(PlanChanged, match=f"^invoice {OTHER} .*; nothing was sent$"):
+    problem = (
+        rf"there is no invoice {OTHER}"
+        if change == "gone"
+        else rf"invoice {OTHER} .*; nothing was sent"
+    )
+    with pytest.raises(PlanOutdated, match=f"^{problem}$"):
         list(pay_open(signed_in, plan, Journal(path)))
     assert brief(path) == []
     assert not sandbox.invoices[0].is_paid
@@ -273,12 +278,12 @@ def test_errors_that_prove_that_nothing_was_paid(
     error: Exception,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    plan = plan_of(sandbox.invoices[:1])
+    plan = make_plan(sandbox.invoices[:1])
 
     def fail(*args: object) -> None:
         raise error
 
-    monkeypatch.setattr(Client, "_pay", fail)
+    monkeypatch.setattr(Client, "_prepare_payment", fail)
     if isinstance(error, SoapFault):
         assert [one.result for one in pay_open(signed_in, plan, Journal(path))] == ["refused"]
     else:
@@ -307,7 +312,7 @@ def test_an_interrupt_after_a_byte_left_is_an_unknown_outcome(
             Client(USERNAME, PASSWORD, endpoint=server.endpoint) as one,
         ):
             with pytest.raises(KeyboardInterrupt):
-                list(pay_open(one, plan_of(sandbox.invoices[:2]), Journal(path)))
+                list(pay_open(one, make_plan(sandbox.invoices[:2]), Journal(path)))
     finally:
         signal.signal(signal.SIGUSR1, before)
     assert brief(path) == [(ID, "intent", None), (ID, "outcome", "unknown")]
@@ -335,10 +340,10 @@ def test_a_last_line_cut_at_any_byte_is_an_intent(
     )
     first = whole.rindex(b"\n", 0, -1) + 1
     named = first + len(f'{{"invoice": {ID},')
-    plan = plan_of(sandbox.invoices[:1])
+    plan = make_plan(sandbox.invoices[:1])
     for end in range(first + 1, len(whole)):
         Path(path).write_bytes(whole[:end])
-        with pytest.raises(Unsettled) as caught:
+        with pytest.raises(OutcomeUndetermined) as caught:
             list(pay_open(signed_in, plan, Journal(path)))
         assert caught.value.invoices == [ID if end >= named else None]
         with Journal(path) as journal:
@@ -354,7 +359,7 @@ def test_a_cut_line_of_an_invoice_that_is_paid_is_settled(
     whole = written(path, entry("intent"))
     Path(path).write_bytes(whole[:-20])
     signed_in.make_payment(ID)
-    plan = plan_of(sandbox.invoices[:2])
+    plan = make_plan(sandbox.invoices[:2])
     found = [
         (one.invoice, one.event, one.result) for one in pay_open(signed_in, plan, Journal(path))
     ]
@@ -407,7 +412,7 @@ def test_a_full_disk_before_the_intent_sends_nothing(
 ) -> None:
     full(monkeypatch, 0)
     with pytest.raises(JournalError, match="journal.jsonl: No space left on device$"):
-        list(pay_open(signed_in, plan_of(sandbox.invoices[:1]), Journal(path)))
+        list(pay_open(signed_in, make_plan(sandbox.invoices[:1]), Journal(path)))
     assert not sandbox.invoices[0].is_paid
     assert Path(path).read_bytes() == b""
 
@@ -420,13 +425,15 @@ def test_a_full_disk_behind_a_payment_is_said(
     if lost:
         lose_payments(sandbox, after=True)
     what = "it may or may not have been paid" if lost else "it was paid"
-    with pytest.raises(Unrecorded, match=f"^invoice {ID}: {what}, and that could not be recorded"):
-        list(pay_open(signed_in, plan_of(sandbox.invoices[:2]), Journal(path)))
+    with pytest.raises(
+        JournalWriteFailed, match=f"^invoice {ID}: {what}, and that could not be recorded"
+    ):
+        list(pay_open(signed_in, make_plan(sandbox.invoices[:2]), Journal(path)))
     monkeypatch.undo()
     if lost:
-        del sandbox.responded
+        del sandbox.respond
     assert brief(path) == [(ID, "intent", None)]
-    plan = plan_of(sandbox.invoices[:2])
+    plan = make_plan(sandbox.invoices[:2])
     found = [
         (one.invoice, one.event, one.result) for one in pay_open(signed_in, plan, Journal(path))
     ]
@@ -635,7 +642,7 @@ def test_a_no_on_a_terminal_pays_nothing(sandbox: Sandbox) -> None:
 def test_filters_of_what_is_paid(
     run: Callable[..., Result], sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("soapmail.cli.commands.pay.today_of", lambda given: date(2021, 3, 9))
+    monkeypatch.setattr("soapmail.cli.commands.pay.resolve_today", lambda given: date(2021, 3, 9))
     assert run("pay", "--open", "--due-within", "1").out.splitlines()[-1] == "2 invoices, 2.00 USD"
     assert run("pay", "--open", "--due-within", "0").out.splitlines()[-1] == "0 invoices, nothing"
     assert run("pay", "--open", "--service", "8640").out.splitlines()[-1] == "1 invoice, 1.00 USD"
@@ -774,7 +781,9 @@ def test_a_signal_between_and_within_payments(
         command.send_signal(getattr(signal, name))
         out, err = command.communicate(timeout=20)
     assert command.returncode == 5
-    assert f"may or may not have happened; check before repeating: Stopped: {name}" in err.decode()
+    assert (
+        f"may or may not have happened; check before repeating: Interrupted: {name}" in err.decode()
+    )
     assert out.decode().count("Payment made") == after - 1
     assert brief(path)[-1] == (sandbox.invoices[after - 1].invoices_id, "outcome", "unknown")
 
@@ -783,20 +792,20 @@ def test_a_signal_after_an_outcome_ends_as_it_would_have(
     run: Callable[..., Result], sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from soapmail.cli.commands import pay
-    from soapmail.cli.exit_codes import Stopped
+    from soapmail.cli.exit_codes import Interrupted
 
     monkeypatch.setattr(os, "kill", lambda *args: None)
 
     def stopped(*args: object) -> None:
-        raise Stopped("SIGTERM", signal.SIGTERM)
+        raise Interrupted("SIGTERM", signal.SIGTERM)
 
-    monkeypatch.setattr(pay, "_tell", stopped)
+    monkeypatch.setattr(pay, "_report_entry", stopped)
     assert run("pay", "--open", "--yes", "--max-total", "2").code == 128 + signal.SIGTERM
     real = Journal.append
 
     def append(self: Journal, one: Entry) -> None:
         real(self, one)
-        raise Stopped("SIGTERM", signal.SIGTERM)
+        raise Interrupted("SIGTERM", signal.SIGTERM)
 
     monkeypatch.setattr(Journal, "append", append)
     assert run("pay", str(OTHER), "--yes").code == 128 + signal.SIGTERM
@@ -807,7 +816,7 @@ def test_a_signal_after_an_outcome_ends_as_it_would_have(
     def append_outcome(self: Journal, one: Entry) -> None:
         real(self, one)
         if one.event == "outcome":
-            raise Stopped("SIGTERM", signal.SIGTERM)
+            raise Interrupted("SIGTERM", signal.SIGTERM)
 
     monkeypatch.setattr(Journal, "append", append_outcome)
     code, out, err = run("pay", str(OTHER), "--yes")
@@ -898,10 +907,10 @@ def arrived(sandbox: Sandbox) -> list[int]:
 def test_an_invoice_that_is_listed_twice_is_not_paid(
     run: Callable[..., Result], sandbox: Sandbox, signed_in: Client, path: str, paid: int
 ) -> None:
-    plan = plan_of(sandbox.invoices[:1])
+    plan = make_plan(sandbox.invoices[:1])
     sandbox.invoices[2] = replace(sandbox.invoices[0], invoices_paid=paid)
     count = arrived(sandbox)
-    with pytest.raises(PlanChanged, match=f"^invoice {ID} is listed twice; nothing was sent$"):
+    with pytest.raises(PlanOutdated, match=f"^invoice {ID} is listed twice; nothing was sent$"):
         list(pay_open(signed_in, plan, Journal(path)))
     code, _, err = run("pay", "--open", "--yes", "--max-total", "1")
     assert code == 1
@@ -923,9 +932,12 @@ def test_what_a_run_before_paid_is_not_sent_again(
         sandbox.invoices[0] = replace(sandbox.invoices[0], invoices_paid=0, invoices_deleted=1)
     elif state == "gone":
         del sandbox.invoices[0]
-    words = {"paid": "is paid already", "deleted": "is not open any more", "gone": "is not listed any more"}  # fmt: skip
-    problem = f"soapmail: invoice {ID} {words[state]}; nothing was sent\n"
-    assert run("pay", str(ID), "--yes") == (1, "", problem)
+    problems = {
+        "paid": f"invoice {ID} is paid already; nothing was sent",
+        "deleted": f"invoice {ID} is not open; nothing was sent",
+        "gone": f"there is no invoice {ID}",
+    }
+    assert run("pay", str(ID), "--yes") == (1, "", f"soapmail: {problems[state]}\n")
     assert count == [ID]
 
 
@@ -992,7 +1004,7 @@ def test_a_signal_that_somebody_swallowed_stops_before_the_next_payment(
     code, out, err = run(*line)
     assert (code, count) == (128 + signal.SIGTERM, [ID])
     assert f"invoice {ID}: Payment made" in out
-    assert "on_exchange failed: Stopped: SIGTERM" in err
+    assert "on_exchange failed: Interrupted: SIGTERM" in err
 
 
 def test_other_paths_of_a_journal_have_the_same_lock(path: str, tmp_path: Path) -> None:
@@ -1018,7 +1030,7 @@ def test_other_paths_of_a_journal_have_the_same_lock(path: str, tmp_path: Path) 
 def test_a_journal_that_is_removed_meanwhile_stops_the_run(
     sandbox: Sandbox, signed_in: Client, path: str
 ) -> None:
-    entries = pay_open(signed_in, plan_of(sandbox.invoices[:2]), Journal(path))
+    entries = pay_open(signed_in, make_plan(sandbox.invoices[:2]), Journal(path))
     next(entries)
     Path(path).unlink()
     with pytest.raises(JournalError, match="journal.jsonl: was removed or replaced meanwhile$"):
@@ -1047,7 +1059,7 @@ def test_one_journal_object_belongs_to_one_thread_and_process(
     sandbox: Sandbox, signed_in: Client, path: str
 ) -> None:
     journal = Journal(path)
-    plan = plan_of(sandbox.invoices[:2])
+    plan = make_plan(sandbox.invoices[:2])
     count = arrived(sandbox)
     suspended = pay_open(signed_in, plan, journal)
     next(suspended)
@@ -1066,7 +1078,7 @@ def test_one_journal_object_belongs_to_one_thread_and_process(
     # Another run in this thread pays the rest, and the first one sees that.
     found = list(payments.pay_invoice(signed_in, sandbox.invoices[1], journal))
     assert [one.result for one in found] == ["paid"]
-    with pytest.raises(PlanChanged, match=f"^invoice {OTHER} is paid already"):
+    with pytest.raises(PlanOutdated, match=f"^invoice {OTHER} is paid already"):
         next(suspended)
     assert count == [ID, OTHER]
 
@@ -1075,7 +1087,7 @@ def test_a_fork_in_the_middle_of_a_run_pays_in_one_process(
     sandbox: Sandbox, signed_in: Client, path: str
 ) -> None:
     count = arrived(sandbox)
-    entries = pay_open(signed_in, plan_of(sandbox.invoices[:3]), Journal(path))
+    entries = pay_open(signed_in, make_plan(sandbox.invoices[:3]), Journal(path))
     next(entries)
 
     def goes_on() -> str:
@@ -1094,10 +1106,10 @@ def test_what_was_paid_elsewhere_meanwhile_is_not_sent(
     sandbox: Sandbox, signed_in: Client, path: str
 ) -> None:
     count = arrived(sandbox)
-    entries = pay_open(signed_in, plan_of(sandbox.invoices[:3]), Journal(path))
+    entries = pay_open(signed_in, make_plan(sandbox.invoices[:3]), Journal(path))
     next(entries)
     sandbox.invoices[1] = replace(sandbox.invoices[1], invoices_paid=1)
-    with pytest.raises(PlanChanged, match=f"^invoice {OTHER} is paid already; nothing was sent$"):
+    with pytest.raises(PlanOutdated, match=f"^invoice {OTHER} is paid already; nothing was sent$"):
         next(entries)
     assert count == [ID]
 

@@ -133,7 +133,7 @@ def test_a_defect_of_the_program_is_no_failure_of_an_account(
     def defect(*args: object) -> None:
         raise KeyError
 
-    monkeypatch.setattr("soapmail.cli.commands.records._between", defect)
+    monkeypatch.setattr("soapmail.cli.commands.records._is_between", defect)
     monkeypatch.setattr("soapmail.Client.get_services", defect)
     for command in ("invoices", "services"):
         with pytest.raises(KeyError):

@@ -141,10 +141,12 @@ def test_amounts_by_currency_are_never_added(run: Callable[..., Result], sandbox
 
 
 def test_an_unknown_amount_is_told() -> None:
-    bill = check_formats.Bill(None, Invoice(invoices_id=5, invoices_type=1), -1)
-    found = check_formats.standing([bill], set(), 0)
-    assert "1 overdue, 0.00 and 1 of unknown amount (5)" in check_formats.text(found)
-    assert "overdue: 5, unknown amount, no due date, no service" in check_formats.text(found)
+    bill = check_formats.OpenInvoice(None, Invoice(invoices_id=5, invoices_type=1), -1)
+    found = check.make_report([bill], set(), 0)
+    assert "1 overdue, 0.00 and 1 of unknown amount (5)" in check_formats.format_as_text(found)
+    assert "overdue: 5, unknown amount, no due date, no service" in check_formats.format_as_text(
+        found
+    )
 
 
 def test_the_prepaid_rest_is_told_where_it_matters(
@@ -262,7 +264,7 @@ def test_json(run: Callable[..., Result], sandbox: Sandbox) -> None:
             "invoices_description": made.invoices_description,
         }
     ]  # fmt: skip
-    assert found["amounts"]["overdue"] == {"USD": "12.5"}
+    assert found["amounts"]["overdue"] == {"USD": 12.5}
     assert len(found["apart"]) == 12
     assert (found["due_soon"], found["later"], found["failed"]) == ([], [], [])
 
@@ -383,5 +385,5 @@ def test_an_interrupt_is_unknown(
     def interrupted(*args: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(check, "_put", interrupted)
+    monkeypatch.setattr(check, "_write_output", interrupted)
     assert run("check") == (3, "MAIL INVOICES UNKNOWN: interrupted\n", "")

@@ -21,13 +21,14 @@ import pytest
 
 import soapmail
 from soapmail import Invoice, cli
+from soapmail.billing.journal import STOPPING_SIGNALS
 from soapmail.cli import exit_codes as codes
 from soapmail.cli import output
 from soapmail.cli import signals as changing
 from soapmail.cli import terminal as shown_at
 from soapmail.cli.commands import records as lists
-from soapmail.cli.commands.change import change
-from soapmail.cli.main import _let_go
+from soapmail.cli.commands.change import run_change
+from soapmail.cli.main import _flush
 from soapmail.sandbox import PASSWORD, USERNAME, Sandbox
 
 from ..commands import ACCOUNT, Result, Terminal, parsed, process, unmeasured
@@ -48,6 +49,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from soapmail.call import Call
+
 
 def bare(row: dict[str, Any]) -> dict[str, str]:
     return {
@@ -61,7 +64,7 @@ def bare(row: dict[str, Any]) -> dict[str, str]:
 
 def test_the_table_is_aligned_and_ends_with_totals(run: Callable[..., Result]) -> None:
     code, out, err = run("invoices")
-    head, *rows, totals = out.splitlines()
+    head, *rows, format_totals = out.splitlines()
     assert (code, err) == (0, "")
     assert head.split() == ["id", "date", "due", "date", "amount", "paid", "service", "description"]
     assert rows[0] == (
@@ -71,7 +74,7 @@ def test_the_table_is_aligned_and_ends_with_totals(run: Callable[..., Result]) -
     assert len(rows) == 12
     assert {row.index("  no  ") for row in rows} == {rows[0].index("  no  ")}
     assert {row.index("(Repeat") for row in rows} == {head.index("description")}
-    assert totals == "USD: 12 invoices, 12 open, 12.00 open"
+    assert format_totals == "USD: 12 invoices, 12 open, 12.00 open"
 
 
 def test_totals_never_add_different_currencies(
@@ -97,7 +100,7 @@ def test_totals_never_add_different_currencies(
 
 def test_an_open_invoice_without_an_amount_is_told() -> None:
     rows = [Invoice(invoices_type=1, invoices_currency="USD"), Invoice(invoices_currency="USD")]
-    assert lists.totals(rows) == "USD: 2 invoices, 1 open, 0.00 open and 1 of unknown amount"
+    assert lists.format_totals(rows) == "USD: 2 invoices, 1 open, 0.00 open and 1 of unknown amount"
 
 
 def test_no_invoices(run: Callable[..., Result], sandbox: Sandbox) -> None:
@@ -179,25 +182,6 @@ def test_a_wrong_date_of_the_server_is_an_error(
     code, _, err = run("invoices", "--until", "2100-01-01")
     assert code == 1
     assert err.startswith("soapmail: invoices_date: not a date")
-
-
-def test_invoices_beside_the_status_of_their_services(
-    run: Callable[..., Result], sandbox: Sandbox
-) -> None:
-    sandbox.services[0] = replace(sandbox.services[0], mail_status="active")
-    del sandbox.services[1]
-    head, *rows, _ = run("invoices", "--services").out.splitlines()
-    assert head.split()[-2:] == ["status", "description"]
-    assert [row[head.index("status") :].split()[0] for row in rows] == [
-        "active",
-        "-",
-        *["expired"] * 10,
-    ]
-    found = json.loads(run("invoices", "--services", "--format", "json").out)
-    assert [row["mail_status"] for row in found] == ["active", None, *["expired"] * 10]
-    assert list(found[0]) == [*FIELDS, "mail_status"]
-    rows_ = parsed(run("invoices", "--services", "--format", "csv").out)
-    assert [row["mail_status"] for row in rows_] == ["active", "", *["expired"] * 10]
 
 
 def test_services_in_all_formats(run: Callable[..., Result]) -> None:
@@ -544,11 +528,11 @@ def test_the_example_in_each_help_works(run: Callable[..., Result], command: lis
 def test_wide_letters_keep_columns_aligned() -> None:
     rows = [["a", "b"], ["日本", "x"], ["e\u0301é", "y"], ["abcd", "z"]]
     expected = ["a     b", "日本  x", "e\u0301é    y", "abcd  z"]
-    assert output.aligned(rows, [False, False], None) == expected
+    assert output.align(rows, [False, False], None) == expected
 
 
 def test_what_moves_the_cursor_is_not_printed() -> None:
-    assert shown_at.shown("a\x1b[31mb\r\n\u202e\x07c") == "a [31mb    c"
+    assert shown_at.printable("a\x1b[31mb\r\n\u202e\x07c") == "a [31mb    c"
 
 
 @pytest.mark.parametrize(
@@ -556,7 +540,7 @@ def test_what_moves_the_cursor_is_not_printed() -> None:
     [("abc", 3, "abc"), ("abcd", 3, "ab…"), ("日本語", 6, "日本語"), ("日本語", 5, "日本…"), ("日本語", 4, "日…"), ("ab", 1, "…")],
 )  # fmt: skip
 def test_shortening(text: str, width: int, shown: str) -> None:
-    assert shown_at.shortened(text, width) == shown
+    assert shown_at.cut_to_width(text, width) == shown
 
 
 # --- processes and terminals ---------------------------------------------------------------------------
@@ -706,9 +690,9 @@ def test_interrupted_while_the_server_is_silent() -> None:
 def test_a_terminals_width_shortens_the_description_and_never_a_number(columns: int) -> None:
     terminal = Terminal("--sandbox", "invoices", columns=columns, environment={"NO_COLOR": "1"})
     code, out = terminal.end()
-    head, *rows, mark, totals = out.splitlines()
+    head, *rows, mark, format_totals = out.splitlines()
     assert (code, mark) == (0, "! overdue")
-    assert totals == "USD: 12 invoices, 12 open, 12.00 open"
+    assert format_totals == "USD: 12 invoices, 12 open, 12.00 open"
     full = 61 + len("(Repeat Invoice: 19156909) MailBaby Mail")
     at = head.index("descri")
     for row, sample in zip(rows, SAMPLES[LIST], strict=True):
@@ -842,7 +826,7 @@ def test_a_signal_in_the_middle_of_a_change_says_that_it_may_have_happened(
     code, err = signalled([getattr(signal, name)], *ORDERS[what], logs_in=True)
     assert code == 5
     done = "been sent" if what == "send" else "happened"
-    assert f"it may or may not have {done}; check before repeating: Stopped: {name}" in err
+    assert f"it may or may not have {done}; check before repeating: Interrupted: {name}" in err
     assert err.count("\n") == 1
 
 
@@ -914,7 +898,7 @@ def test_a_signal_while_the_result_is_printed_does_not_hide_it(sandbox: Sandbox)
 def test_memory_that_runs_out_after_a_payment_is_an_unknown_outcome(
     run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("soapmail.extract.status", lambda *args, **more: (_ for _ in ()).throw(MemoryError()))  # fmt: skip
+    monkeypatch.setattr("soapmail.extract.parse_status", lambda *args, **more: (_ for _ in ()).throw(MemoryError()))  # fmt: skip
     code, out, err = run("pay", "7514880", "--yes")
     assert (code, out) == (5, "")
     assert "it may or may not have happened; check before repeating: MemoryError" in err
@@ -986,7 +970,7 @@ def test_a_stream_that_cannot_be_written_is_let_go(tmp_path: Path) -> None:
             def fileno(self) -> int:
                 return file.fileno()
 
-        _let_go(Full())
+        _flush(Full())
         file.write("x")
     assert path.read_text() == ""
 
@@ -999,7 +983,7 @@ def test_a_signal_ends_the_command_as_it_would_have(
     monkeypatch.setattr(os, "kill", lambda *args: done.append(args))
     monkeypatch.setattr(signal, "signal", lambda *args: done.append(args))
     number = getattr(signal, name)
-    assert changing.end_by(number) == 128 + number
+    assert changing.exit_by_signal(number) == 128 + number
     own = [(number, signal.SIG_DFL), (os.getpid(), number)]
     assert done == ([] if name == "SIGINT" else own)
 
@@ -1010,15 +994,16 @@ def test_a_signal_between_the_answer_and_the_command_is_told_too(
     """The client has returned, and nothing of its result was seen yet."""
     with soapmail.Client(USERNAME, PASSWORD, endpoint=sandbox.endpoint) as client:
 
-        def do() -> object:
-            client.make_payment(7514880)
+        def run_and_signal(call: Call[Any]) -> None:
+            run(call)
             signal.raise_signal(signal.SIGTERM)
-            return None
 
+        run = client._run
+        monkeypatch.setattr(client, "_run", run_and_signal)
         with pytest.raises(soapmail.OutcomeUnknown, match="may or may not .*SIGTERM"):
-            change(client, do, str)
+            run_change(client, client._prepare_payment(7514880, "mail"), str)
         # A second one would come between this and what is said of it.
-        assert {signal.getsignal(number) for number in changing._SIGNALS} == {signal.SIG_IGN}
+        assert {signal.getsignal(number) for number in STOPPING_SIGNALS} == {signal.SIG_IGN}
 
 
 def test_in_another_thread_signals_are_left_alone(sandbox: Sandbox) -> None:
@@ -1026,7 +1011,7 @@ def test_in_another_thread_signals_are_left_alone(sandbox: Sandbox) -> None:
         done: list[object] = []
         thread = threading.Thread(
             target=lambda: done.append(
-                change(client, lambda: client.make_payment(7514880).status, lambda paid: "")
+                run_change(client, client._prepare_payment(7514880, "mail"), lambda paid: "").status
             )
         )
         thread.start()
@@ -1041,7 +1026,7 @@ def test_a_change_that_was_stopped_before_it_left_ends_the_command(
     number = getattr(signal, name)
 
     def stopped(*args: object) -> int:
-        raise codes.Stopped(name, number)
+        raise codes.Interrupted(name, number)
 
     monkeypatch.setattr("soapmail.cli.commands.pay.pay", stopped)
     monkeypatch.setattr(os, "kill", lambda *args: None)
@@ -1049,10 +1034,14 @@ def test_a_change_that_was_stopped_before_it_left_ends_the_command(
     assert run("pay", "5", "--yes") == (128 + number, "", "")
 
 
-def test_a_signal_before_anything_was_sent_passes(sandbox: Sandbox) -> None:
+def test_a_signal_before_anything_was_sent_passes(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with soapmail.Client(USERNAME, PASSWORD, endpoint=sandbox.endpoint) as client:
-        with pytest.raises(codes.Stopped):
-            change(client, lambda: signal.raise_signal(signal.SIGTERM), str)
+        call = client._prepare_payment(7514880, "mail")
+        monkeypatch.setattr(call, "run", lambda: signal.raise_signal(signal.SIGTERM))
+        with pytest.raises(codes.Interrupted):
+            run_change(client, call, str)
 
 
 def test_what_cannot_be_shown_is_told(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -1061,19 +1050,28 @@ def test_what_cannot_be_shown_is_told(sandbox: Sandbox, monkeypatch: pytest.Monk
         def fail(done: object) -> str:
             raise ValueError("not to be written")
 
-        with pytest.raises(codes.Unshown, match=r"only the output failed \(not to be written\)"):
-            change(client, lambda: client.make_payment(7514880), fail)
+        with pytest.raises(
+            codes.OutputFailed, match=r"only the output failed \(not to be written\)"
+        ):
+            run_change(client, client._prepare_payment(7514880, "mail"), fail)
         monkeypatch.setattr(sys, "__stdout__", None)
-        with pytest.raises(codes.Unshown, match="stdout is closed"):
-            change(client, lambda: client.make_payment(7529153), str)
-    assert codes.code_of(codes.Unshown("x")) == 6
+        with pytest.raises(codes.OutputFailed, match="stdout is closed"):
+            run_change(client, client._prepare_payment(7529153, "mail"), str)
+    assert codes.exit_code_of(codes.OutputFailed("x")) == 6
 
 
 def test_a_signal_that_is_ignored_or_handled_elsewhere_is_left_alone(sandbox: Sandbox) -> None:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     with soapmail.Client(USERNAME, PASSWORD, endpoint=sandbox.endpoint) as client:
-        found = change(client, lambda: signal.getsignal(signal.SIGHUP), lambda done: "")
-    assert found is signal.SIG_IGN
+        call = client._prepare_payment(7514880, "mail")
+        handlers: list[object] = []
+
+        def note_handler(status: object) -> str:
+            handlers.append(signal.getsignal(signal.SIGHUP))
+            return ""
+
+        run_change(client, call, note_handler)
+    assert handlers == [signal.SIG_IGN]
     assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
 
 

@@ -131,3 +131,29 @@ def test_recorded_nil_blank_and_absent_fields() -> None:
         invoices_description="Payment for invoice 7514880 & <tax>",
         invoices_type=11,
     )
+
+
+MULTI_REFERENCE = ("multi_reference", "reference_to_row", "reference_to_field", "reference_of_return", "reference_soap12")  # fmt: skip
+MARKS = {"bom_utf16_le": "UTF-16-LE", "bom_utf16_be": "UTF-16-BE", "bom_utf32": "UTF-32-LE"}
+
+
+@pytest.mark.parametrize("name", [*MULTI_REFERENCE, "reference_to_nothing", "reference_twice"])
+def test_references_are_said_to_be_unsupported(name: str) -> None:
+    """In the forms of SOAP 1.1 and 1.2, as Axis and PHP write them."""
+    _, data = (DATA / "bad" / name).read_bytes().split(b"\n", 1)
+    with pytest.raises(ResponseError, match="multi-reference values are not supported"):
+        rows(data, Invoice)
+
+
+@pytest.mark.parametrize("name", [*MARKS, "shift_jis", "both_encodings"])
+def test_unsupported_encodings_are_named(name: str) -> None:
+    _, data = (DATA / "bad" / name).read_bytes().split(b"\n", 1)
+    names = {**MARKS, "shift_jis": "Shift_JIS", "both_encodings": "GBK"}
+    with pytest.raises(ResponseError, match="an encoding that is not supported") as caught:
+        rows(data, Invoice)
+    assert caught.value.value == names[name]
+
+
+def test_an_id_alone_is_no_reference() -> None:
+    data = recorded("get_client_invoices_one").body
+    assert rows(data.replace(b"<item ", b'<item id="a" ', 1), Invoice) == rows(data, Invoice)

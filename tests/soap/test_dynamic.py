@@ -8,8 +8,8 @@ import pytest
 from lxml import etree
 
 from soapmail import Invoice, ResponseError
-from soapmail.extract import rows, strings, struct, table
-from soapmail.soap.dynamic import by_type
+from soapmail.extract import parse_record, parse_records, parse_strings, rows
+from soapmail.soap.dynamic import parse_by_type
 from soapmail.soap.element import XPath
 
 from ..support import LIST, array_xml, document, envelope, row_xml
@@ -40,9 +40,9 @@ ROW = row_xml({"invoices_id": 1})
 def test_a_type_counts_by_its_namespace(kind: str, text: str, value: object) -> None:
     spaces = 'xmlns:n="urn:notXMLSchema" xmlns:q="http://www.w3.org/2001/XMLSchema" xmlns:z="urn:z" xmlns:o="http://www.w3.org/1999/XMLSchema"'
     plain = f'<return {spaces} xsi:type="{kind}">{text}</return>'
-    assert by_type(document(envelope("x", plain))) == value
+    assert parse_by_type(document(envelope("x", plain))) == value
     inner = f'<return><a {spaces} xsi:type="{kind}">{text}</a><b xsi:type="xsd:int">1</b></return>'
-    assert by_type(document(envelope("x", inner))) == {"a": value, "b": 1}
+    assert parse_by_type(document(envelope("x", inner))) == {"a": value, "b": 1}
 
 
 def test_a_prefix_means_what_it_means_where_it_stands() -> None:
@@ -51,7 +51,7 @@ def test_a_prefix_means_what_it_means_where_it_stands() -> None:
         f'<return xmlns:p="urn:p"><a xsi:type="p:int">1</a><b xmlns:p="{schema}" xsi:type="p:int">2</b>'
         f'<c xsi:type="p:int">3</c><d xmlns="{schema}" xsi:type="int">4</d><e xsi:type="int">5</e></return>'
     )
-    found = by_type(document(envelope("x", xml)))
+    found = parse_by_type(document(envelope("x", xml)))
     assert found == {"a": "1", "b": 2, "c": "3", "d": 4, "e": 5}
     cell = '<invoices_module xmlns:p="urn:p" xsi:type="p:base64">Y2Fmw6k=</invoices_module>'
     (one,) = rows(envelope(LIST, array_xml([f"<item>{cell}</item>"])), Invoice)
@@ -83,15 +83,15 @@ def test_the_type_of_an_array_is_that_of_its_items(
     attributes: str, items: str, value: object
 ) -> None:
     found = document(envelope("x", f"<return {attributes}>{items}</return>"))
-    assert by_type(found) == value
+    assert parse_by_type(found) == value
     if "base64" in attributes:
-        assert strings(found) == value
+        assert parse_strings(found) == value
 
 
 def test_an_item_that_does_not_fit_the_type_of_its_array_is_an_error() -> None:
     xml = '<return SOAP-ENC:arrayType="xsd:int[2]"><i>1</i><i>x</i></return>'
     with pytest.raises(ResponseError, match="^return, row 2: not a valid int: 'x'$"):
-        by_type(document(envelope("x", xml)))
+        parse_by_type(document(envelope("x", xml)))
 
 
 @pytest.mark.parametrize(
@@ -101,13 +101,15 @@ def test_text_inside_an_entry_of_a_map_is_an_error(entry: str) -> None:
     xml = (
         '<return xmlns:m="http://xml.apache.org/xml-soap" xsi:type="m:Map"><item>{}</item></return>'
     )
-    assert by_type(document(envelope("x", xml.format(entry.format("\n"))))) == {"a": "1"}
+    assert parse_by_type(document(envelope("x", xml.format(entry.format("\n"))))) == {"a": "1"}
     with pytest.raises(ResponseError, match="^return: text between fields: 'lost'$"):
-        by_type(document(envelope("x", xml.format(entry.format("lost")))))
+        parse_by_type(document(envelope("x", xml.format(entry.format("lost")))))
 
 
 @pytest.mark.parametrize("attribute", ['SOAP-ENC:offset="[0]"', 'SOAP-ENC:offset="[3]"'])
-@pytest.mark.parametrize("read", [strings, by_type, lambda found: table(found, Invoice)])
+@pytest.mark.parametrize(
+    "read", [parse_strings, parse_by_type, lambda found: parse_records(found, Invoice)]
+)
 def test_an_array_sent_in_part_is_an_error(attribute: str, read: Any) -> None:
     for xml in (
         f"<return {attribute} SOAP-ENC:arrayType='xsd:string[1]'><a>1</a></return>",
@@ -124,20 +126,20 @@ def test_nil_among_strings_is_an_error_and_none_by_type() -> None:
         "x", '<return SOAP-ENC:arrayType="xsd:string[2]"><a>1</a><a xsi:nil="1"/></return>'
     )
     with pytest.raises(ResponseError, match="^row 2: nil instead of a text$"):
-        strings(document(data))
-    assert by_type(document(data)) == ["1", None]
+        parse_strings(document(data))
+    assert parse_by_type(document(data)) == ["1", None]
 
 
 @pytest.mark.parametrize("kind", ["xsd:string", "xsd:int", "SOAP-ENC:string"])
 @pytest.mark.parametrize(
-    "read", [strings, lambda x: struct(x, Invoice), lambda x: table(x, Invoice)]
+    "read", [parse_strings, lambda x: parse_record(x, Invoice), lambda x: parse_records(x, Invoice)]
 )
 def test_a_text_where_fields_or_rows_belong_is_an_error(kind: str, read: Any) -> None:
     with pytest.raises(ResponseError, match="^return: text instead of fields: '"):
         read(document(envelope("x", f'<return xsi:type="{kind}"/>')))
     nil = envelope("x", f'<return xsi:type="{kind}" xsi:nil="true"/>')
     assert not read(document(nil))
-    if read is strings:
+    if read is parse_strings:
         for other in ("SOAP-ENC:Array", "tns:string", "xsd:anyType"):
             assert read(document(envelope("x", f'<return xsi:type="{other}"/>'))) == []
 

@@ -152,18 +152,18 @@ def test_call_writes_parameters_in_their_order() -> None:
 
 @pytest.mark.parametrize("name", ["a", "_a", "a-b", "a.b", "a1", "é", "日本", "a\u00b7"])
 def test_xml_names_pass(name: str) -> None:
-    assert envelope.checked_name("x", name) == name
+    assert envelope.check_name("x", name) == name
 
 
 @pytest.mark.parametrize("name", ["", "1a", "-a", ".a", "a b", "a>", "a:b", "a\n", "²", "a²", "×"])
 def test_other_names_are_refused(name: str) -> None:
     with pytest.raises(ValueError, match=r"^operation: .* is not an XML name$"):
-        envelope.checked_name("operation", name)
+        envelope.check_name("operation", name)
 
 
 def test_a_name_is_text() -> None:
     with pytest.raises(TypeError, match="^operation: str expected, not int$"):
-        envelope.checked_name("operation", 1)  # type: ignore[arg-type]
+        envelope.check_name("operation", 1)  # type: ignore[arg-type]
 
 
 def test_parameters_stand_on_lines_of_their_own() -> None:

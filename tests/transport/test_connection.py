@@ -17,9 +17,9 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from soapmail import Client, ResponseError, TransportError
 from soapmail.deadline import Deadline
 from soapmail.transport import connection
-from soapmail.transport.adapter import _Slots, line
+from soapmail.transport.adapter import _UnlockedQueue, make_single_request_adapter
 from soapmail.transport.connection import source_of
-from soapmail.transport.delivery import Exchange, TimeUp, is_foreign
+from soapmail.transport.delivery import Delivery, NetworkTimeout, Stage, is_callers_timeout
 
 from ..faulty import Faulty, Hangup, Request, normal
 
@@ -34,7 +34,7 @@ def test_what_is_reached_into_is_listed() -> None:
 def test_a_pool_manager_has_pools_and_their_classes() -> None:
     """``pools``, ``pool_classes_by_scheme`` and ``ConnectionCls``: a line has its own of each."""
     adapter = HTTPAdapter()
-    made = line(adapter)
+    made = make_single_request_adapter(adapter)
     assert made.poolmanager.pools is not adapter.poolmanager.pools
     pool = made.poolmanager.connection_from_url("https://127.0.0.1/")
     assert issubclass(pool.ConnectionCls, HTTPSConnection)
@@ -88,40 +88,56 @@ def test_a_response_of_urllib3_keeps_what_it_reads_from_as_fp() -> None:
     assert source_of(body) is body
 
 
-def test_an_exchange_knows_what_was_sent() -> None:
-    exchange = Exchange(Deadline(5))
-    known = [(exchange.sent, exchange.local)]
-    steps = (exchange.handed_over, exchange.kept, exchange.connecting, exchange.leaving)
+def test_a_delivery_knows_what_may_have_left() -> None:
+    delivery = Delivery(Deadline(5))
+    stages = [delivery.stage]
+    steps = (
+        delivery.to_adapter,
+        delivery.to_own_connection,
+        delivery.connecting,
+        delivery.sending,
+    )
     # What left stays so, whatever an adapter tries after it.
-    for step in (*steps, exchange.kept, exchange.connecting):
+    for step in (*steps, delivery.to_own_connection, delivery.connecting):
         step()
-        known.append((exchange.sent, exchange.local))
-    assert known == [
-        (False, True), (True, False), (False, True), (False, False), (True, False), (True, False),
-        (True, False),
+        stages.append(delivery.stage)
+    assert stages == [
+        Stage.LOCAL, Stage.MAYBE_SENT, Stage.LOCAL, Stage.CONNECTING, Stage.SENT, Stage.SENT,
+        Stage.SENT,
     ]  # fmt: skip
+    assert [stage for stage in Stage if stage >= Stage.MAYBE_SENT] == [Stage.MAYBE_SENT, Stage.SENT]
+    assert delivery.may_have_left
+
+
+def test_a_connection_that_is_asked_for_takes_a_delivery_over() -> None:
+    """An adapter whose own ``send`` uses the pools itself; its connections report all the same."""
+    delivery = Delivery(Deadline(5))
+    delivery.to_adapter()
+    assert delivery.may_have_left
+    delivery.connecting()
+    assert delivery.stage is Stage.CONNECTING
 
 
 def test_a_timeout_is_ours_when_time_is_up_unless_the_system_says_so() -> None:
-    early, late = Exchange(Deadline(5)), Exchange(Deadline(-1))
+    early, late = Delivery(Deadline(5)), Delivery(Deadline(-1))
     system, mine = TimeoutError(110, "Connection timed out"), TimeoutError("mine")
-    assert early.timed_out(system) is late.timed_out(system) is system
-    assert early.interruption is None
-    assert early.timed_out(mine) is mine
-    interruptions: list[object] = [early.interruption]
-    assert interruptions == [mine]
-    assert isinstance(late.timed_out(mine), TimeUp)
-    assert [is_foreign(one) for one in (system, mine, TimeUp(), OSError())] == [False, True, False, False]  # fmt: skip
-    with pytest.raises(TimeUp):
-        late.seconds()
+    assert early.attribute_timeout(system) is late.attribute_timeout(system) is system
+    assert early.callers_timeout is None
+    assert early.attribute_timeout(mine) is mine
+    timeouts: list[object] = [early.callers_timeout]
+    assert timeouts == [mine]
+    assert isinstance(late.attribute_timeout(mine), NetworkTimeout)
+    assert [is_callers_timeout(one) for one in (system, mine, NetworkTimeout(), OSError())] == [False, True, False, False]  # fmt: skip
+    with pytest.raises(NetworkTimeout):
+        late.timeout()
 
 
 def test_what_others_had_is_sent_for_good() -> None:
-    exchange = Exchange(Deadline(5))
-    exchange.lent()
-    exchange.kept()
-    exchange.connecting()
-    assert exchange.sent
+    delivery = Delivery(Deadline(5))
+    delivery.to_foreign_connection()
+    delivery.to_own_connection()
+    delivery.connecting()
+    assert delivery.stage is Stage.SENT
 
 
 def test_all_addresses_of_a_host_share_one_time(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,8 +154,8 @@ def test_all_addresses_of_a_host_share_one_time(monkeypatch: pytest.MonkeyPatch)
     found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (f"127.0.0.{n}", 9)) for n in (1, 2)]
     monkeypatch.setattr("soapmail.transport.connection.socket.getaddrinfo", lambda *args: found)
     monkeypatch.setattr("soapmail.transport.connection.create_connection", never)
-    made = line(HTTPAdapter())
-    made.exchange = Exchange(Deadline(8))
+    made = make_single_request_adapter(HTTPAdapter())
+    made.delivery = Delivery(Deadline(8))
     pool = made.poolmanager.connection_from_url("http://localhost:9/")
     with pytest.raises(TimeoutError):
         pool._new_conn().connect()
@@ -193,8 +209,8 @@ def test_an_address_that_times_out_by_itself_is_not_the_last(
 
 def test_a_name_without_an_address_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("soapmail.transport.connection.socket.getaddrinfo", lambda *args: [])
-    made = line(HTTPAdapter())
-    made.exchange = Exchange(Deadline(8))
+    made = make_single_request_adapter(HTTPAdapter())
+    made.delivery = Delivery(Deadline(8))
     one = made.poolmanager.connection_from_url("http://127.0.0.1:9/")._new_conn()
     with pytest.raises(OSError, match="the name has no address"):
         one.connect()
@@ -203,27 +219,29 @@ def test_a_name_without_an_address_says_so(monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_stream_may_be_closed_twice() -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        stream = connection.Stream(connection._Wire(Exchange(Deadline(5)), ours))
+        stream = connection.CountingReader(
+            connection._DeadlineSocketIO(Delivery(Deadline(5)), ours)
+        )
         theirs.sendall(b"ab")
         assert stream.read(1) == b"a"  # and both are in its buffer
         stream.close()
-        assert stream.surplus
+        assert stream.has_surplus
         stream.close()
         assert stream.closed
 
 
 def test_the_slots_of_a_pool_are_those_of_a_queue() -> None:
     """``QueueCls``: what a pool of urllib3 asks of it, and no lock."""
-    kept = _Slots(1)
+    kept = _UnlockedQueue(1)
     with pytest.raises(queue.Empty):
         kept.get(block=False)
     kept.put(None)
     kept.put(5, block=False)
     assert kept.qsize() == 2
     assert kept.get(block=True, timeout=1) == 5
-    made = line(HTTPAdapter())
+    made = make_single_request_adapter(HTTPAdapter())
     pool: Any = made.poolmanager.connection_from_url("http://127.0.0.1/")
-    assert type(pool.pool) is _Slots
+    assert type(pool.pool) is _UnlockedQueue
 
 
 def test_what_cannot_be_parsed_of_the_headers_is_not_logged(

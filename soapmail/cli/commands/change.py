@@ -8,112 +8,124 @@ from typing import TYPE_CHECKING, TypeVar
 
 from ...errors import LossyTextWarning, OutcomeUnknown
 from ...operations import may_change
-from ..exit_codes import OK, REFUSED, NotFound, Stopped, UsageError
-from ..output import json_text
-from ..signals import stoppable
-from ..terminal import confirm, day, has_terminal, put, say, shown, told, unshown
+from ..exit_codes import OK, REFUSED, Interrupted, NotFound, UsageError
+from ..output import format_json
+from ..signals import raise_on_signals
+from ..terminal import (
+    confirm,
+    format_day,
+    has_terminal,
+    output_failed,
+    parenthesize,
+    print_error,
+    print_or_raise,
+    printable,
+)
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
 
+    from ...call import Call
     from ...client import Client
     from ...models import Order
-    from ..accounts import Reach
-
+    from ..accounts import AccountSelection
 
 T = TypeVar("T")
 
 
-def change(client: Client, do: Callable[[], T], show: Callable[[T], str]) -> T:
-    """Do what changes something, and print it; say what is known of it, whatever comes between."""
-    with stoppable():
+def run_change(client: Client, call: Call[T], format_result: Callable[[T], str]) -> T:
+    """Do a call that changes something, and print its result.
+
+    Whatever comes between, it is told what is known: OutcomeUnknown, or OutputFailed.
+    """
+    with raise_on_signals():
         try:
-            result = do()
-        except Stopped as stop:
-            if not client._may_have_changed():
+            result = client._run(call)
+        except Interrupted as interruption:
+            if not call.may_have_happened:
                 raise
-            problem = f"it may or may not have happened; check before repeating: {stop}"
+            problem = f"it may or may not have happened; check before repeating: {interruption}"
             raise OutcomeUnknown(problem) from None
         try:  # here and not in a function, at whose start a signal could come in between
-            text = show(result)
-            put(f"{text}\n" if text else "")
+            text = format_result(result)
+            print_or_raise(f"{text}\n" if text else "")
         except Exception as error:
-            raise unshown(error) from None
+            raise output_failed(error) from None
         return result
 
 
-def cancel(args: argparse.Namespace, reach: Reach) -> int:
+def cancel_service(args: argparse.Namespace, selection: AccountSelection) -> int:
     """Cancel a mail service; whoever is asked is told what it is."""
-    client = reach.client()
+    client = selection.client()
     what = f"mail service {args.id}"
-    confirm(args, f"cancel {what}{_of_service(client, args)}")
-    done = change(
+    confirm(args, f"cancel {what}{_describe_service(client, args)}")
+    is_canceled = run_change(
         client,
-        lambda: client.cancel_service(args.id),
-        lambda done: f"{what} is canceled" if done else "",
+        client._prepare_cancel_service(args.id),
+        lambda is_canceled: f"{what} is canceled" if is_canceled else "",
     )
-    if not done:
-        say(f"the server did not cancel {what}")
-    return OK if done else REFUSED
+    if not is_canceled:
+        print_error(f"the server did not cancel {what}")
+    return OK if is_canceled else REFUSED
 
 
-def _of_service(client: Client, args: argparse.Namespace) -> str:
+def _describe_service(client: Client, args: argparse.Namespace) -> str:
     if args.yes or not has_terminal():
         return ""
     service = client.get_service(args.id)
     if service is None:
         raise NotFound(f"there is no mail service {args.id}")
-    known = (service.mail_username, service.mail_status, service.mail_comment)
-    return told(*known, day("ordered", service.order_date))
+    texts = (service.mail_username, service.mail_status, service.mail_comment)
+    return parenthesize(*texts, format_day("ordered", service.order_date))
 
 
-def buy(args: argparse.Namespace, reach: Reach) -> int:
+def buy_mail(args: argparse.Namespace, selection: AccountSelection) -> int:
     """Order a mail service."""
-    client = reach.client()
+    client = selection.client()
     coupon = f" with the coupon {args.coupon}" if args.coupon else ""
     confirm(args, f"order a mail service{coupon}, which makes an invoice")
-    change(client, lambda: client.buy_mail(args.coupon), _order)
+    run_change(client, client._prepare_buy_mail(args.coupon), _format_order)
     return OK
 
 
-def _order(order: Order) -> str:
+def _format_order(order: Order) -> str:
     ids = ", ".join(map(str, order.invoice_ids)) or "none"
-    return f"{shown(order.status_text)}: invoices {ids}, cost {shown(order.cost)}"
+    return f"{printable(order.status_text)}: invoices {ids}, cost {printable(order.cost)}"
 
 
-def send(args: argparse.Namespace, reach: Reach) -> int:
+def send_mail(args: argparse.Namespace, selection: AccountSelection) -> int:
     """Send a mail, unless the server would not keep its text."""
     if args.password_stdin and args.body_file is None:
         raise UsageError("--password-stdin and a body from stdin cannot be combined")
-    client = reach.client()
-    body = _body(args)
+    client = selection.client()
+    body = _read_body(args)
     what = f"send {args.subject!r} ({len(body)} characters) from {args.from_} to {args.to}"
     confirm(args, what)
     with warnings.catch_warnings():
         warnings.simplefilter("always" if args.lossy else "error", LossyTextWarning)
         try:
-            change(
+            run_change(
                 client,
-                lambda: client.send_mail(args.subject, body, args.to, args.from_),
-                lambda sent: shown(sent.status_text),
+                client._prepare_send_mail(args.subject, body, args.to, args.from_),
+                lambda status: printable(status.status_text),
             )
         except LossyTextWarning as warning:
             raise UsageError(f"{warning}; --lossy sends it all the same") from None
     return OK
 
 
-def _body(args: argparse.Namespace) -> str:
+def _read_body(args: argparse.Namespace) -> str:
     if args.body_file is None:
         if has_terminal():
-            say("type the mail, and end it with Ctrl-D")
+            print_error("type the mail, and end it with Ctrl-D")
         data = getattr(sys.stdin, "buffer", None)
-        return sys.stdin.read() if data is None else _decoded(data.read(), "stdin")
+        return sys.stdin.read() if data is None else _decode_body(data.read(), "stdin")
     with open(args.body_file, "rb") as file:
-        return _decoded(file.read(), args.body_file)
+        return _decode_body(file.read(), args.body_file)
 
 
-def _decoded(data: bytes, name: str) -> str:
+def _decode_body(data: bytes, name: str) -> str:
     try:
         return data.decode("utf-8").replace("\r\n", "\n")
     except UnicodeDecodeError as error:
@@ -121,28 +133,25 @@ def _decoded(data: bytes, name: str) -> str:
     raise UsageError(problem)
 
 
-def prepay_add(args: argparse.Namespace, reach: Reach) -> int:
+def add_prepay(args: argparse.Namespace, selection: AccountSelection) -> int:
     """Add a prepaid balance."""
-    client = reach.client()
+    client = selection.client()
     confirm(args, f"add a prepaid balance of {args.amount} for {args.module}")
-    change(
-        client,
-        lambda: client.add_prepay(args.amount, args.module),
-        lambda made: f"prepay {made} is added",
-    )
+    call = client._prepare_add_prepay(args.amount, args.module)
+    run_change(client, call, lambda id: f"prepay {id} is added")
     return OK
 
 
-def call(args: argparse.Namespace, reach: Reach) -> int:
+def call_operation(args: argparse.Namespace, selection: AccountSelection) -> int:
     """Do any operation of the API."""
-    client = reach.client()
+    client = selection.client()
     parameters = dict(args.parameters)
     if len(parameters) < len(args.parameters):
         raise UsageError("call: duplicate parameter")
     names = ", ".join(parameters) or "no parameters"
     if not may_change(args.operation):
-        print(json_text(client.call(args.operation, **parameters)))
+        print(format_json(client.call(args.operation, **parameters)))
         return OK
     confirm(args, f"call {args.operation} with {names}, which may change something")
-    change(client, lambda: client.call(args.operation, **parameters), json_text)
+    run_change(client, client._prepare_call(args.operation, parameters), format_json)
     return OK

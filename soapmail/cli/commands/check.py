@@ -3,96 +3,124 @@
 from __future__ import annotations
 
 import os
-import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from ...billing.due import days_left
+from ...billing.due import count_days_left
 from ...errors import SoapMailError
-from ..exit_codes import words_of
-from ..terminal import money
-from ..today import today_of
-from .check_formats import _STATES, Bill, Standing, as_json, metrics, standing, text
+from ..exit_codes import error_message
+from ..terminal import format_money, print_or_raise
+from ..today import resolve_today
+from .check_formats import (
+    DUE_STATES,
+    DueReport,
+    OpenInvoice,
+    format_as_json,
+    format_as_metrics,
+    format_as_text,
+)
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from datetime import date
 
     from ...client import Client
-    from ..accounts import Reach
-
+    from ..accounts import AccountSelection
 
 _ENDED = ("expired", "canceled", "cancelled")
+_FORMATS = {"text": format_as_text, "json": format_as_json, "prometheus": format_as_metrics}
 
 
-def check(args: argparse.Namespace, reach: Reach) -> int:
+def check_invoices(args: argparse.Namespace, selection: AccountSelection) -> int:
     """Look at each account, and tell what is due."""
-    today = today_of(args.today)
+    today = resolve_today(args.today)
 
-    def fetch(client: Client) -> Standing:
-        return _looked_at(client, args, today)
+    def fetch(client: Client) -> DueReport:
+        return _check_account(client, args, today)
 
-    found = _added(list(reach.each(fetch)))
-    found = found._replace(failed=[(name, words_of(error)) for name, error in reach.failures])
-    reach.code()  # which says them on stderr; the exit codes of a check are its own
-    form = {"text": text, "json": as_json, "prometheus": metrics}[args.format]
-    _put(form(found), args.output)
-    return found.code
+    report = _merge(list(selection.each(fetch)))
+    report = report._replace(
+        failed=[(name, error_message(error)) for name, error in selection.failures]
+    )
+    selection.report_failures()  # on stderr; the exit codes of a check are its own
+    _write_output(_FORMATS[args.format](report), args.output)
+    return report.code
 
 
-def _added(standings: Sequence[tuple[str | None, Standing]]) -> Standing:
-    """Put together what the accounts have, under their names."""
-    bills: dict[str, Any] = {
+def _merge(reports: Sequence[tuple[str | None, DueReport]]) -> DueReport:
+    """Return what the accounts have in one report, under their names."""
+    invoices: dict[str, Any] = {
         state: [
-            bill._replace(account=account)
-            for account, one in standings
-            for bill in getattr(one, state)
+            opened._replace(account=account)
+            for account, report in reports
+            for opened in getattr(report, state)
         ]
-        for state in _STATES
+        for state in DUE_STATES
     }
-    return Standing(**bills)._replace(
-        prepaid=[(account, words) for account, one in standings for _, words in one.prepaid],
-        checked=[account for account, _ in standings],
+    return DueReport(
+        **invoices,
+        prepaid=[(account, words) for account, report in reports for _, words in report.prepaid],
+        checked=[account for account, _ in reports],
     )
 
 
-def _looked_at(client: Client, args: argparse.Namespace, today: date) -> Standing:
-    opened = [one for one in client.get_client_invoices() if one.is_open]
+def _check_account(client: Client, args: argparse.Namespace, today: date) -> DueReport:
+    opened = [invoice for invoice in client.get_client_invoices() if invoice.is_open]
     services = client.get_services() if opened and not args.all_services else []
-    ended = {one.mail_id for one in services if (one.mail_status or "").strip().lower() in _ENDED}
-    bills = [Bill(None, one, days_left(one, today)) for one in opened]
-    found = standing(bills, ended, args.due_within)
-    if not (found.overdue or found.due_soon or found.undated):
-        return found
-    return found._replace(prepaid=[(None, _prepaid(client))])
+    ended = {
+        service.mail_id
+        for service in services
+        if (service.mail_status or "").strip().lower() in _ENDED
+    }
+    invoices = [OpenInvoice(None, invoice, count_days_left(invoice, today)) for invoice in opened]
+    report = make_report(invoices, ended, args.due_within)
+    if not (report.overdue or report.due_soon or report.undated):
+        return report
+    return report._replace(prepaid=[(None, _read_prepaid(client))])
 
 
-def _prepaid(client: Client) -> str:
-    """Give what is left; that it is not known is no reason to say nothing of what is due."""
+def make_report(invoices: Iterable[OpenInvoice], ended: set[int | None], within: int) -> DueReport:
+    """Return open invoices by what they mean; ``ended``: the services that have ended."""
+    lists: dict[str, Any] = {state: [] for state in DUE_STATES}
+    for opened in sorted(invoices, key=lambda opened: (opened.days is not None, opened.days or 0)):
+        lists[_state_of(opened, ended, within)].append(opened)
+    return DueReport(**lists)
+
+
+def _state_of(opened: OpenInvoice, ended: set[int | None], within: int) -> str:
+    if opened.invoice.invoices_service in ended:
+        return "apart"
+    if opened.days is None:
+        return "undated"
+    if opened.days < 0:
+        return "overdue"
+    return "due_soon" if opened.days <= within else "later"
+
+
+def _read_prepaid(client: Client) -> str:
+    """Return the prepaid balance. An error here must not hide that invoices are due."""
     try:
         amount = client.get_prepay_remaining().amount
     except SoapMailError as error:
-        return f"unknown ({words_of(error)})"
-    return "unknown" if amount is None else money(amount)
+        return f"unknown ({error_message(error)})"
+    return "unknown" if amount is None else format_money(amount)
 
 
-def _put(written: str, path: str | None) -> None:
-    """Print it, or put it in a file that is never there in part; a device is written to."""
+def _write_output(text: str, path: str | None) -> None:
+    """Print a text, or put it in a file that is never there in part; a device is written to."""
     if path is None:
-        if sys.__stdout__ is None:
-            raise OSError("stdout is closed")
-        print(written, end="")
+        print_or_raise(text)
         return
     path = os.path.realpath(path)
     if os.path.exists(path) and not os.path.isfile(path):
         with open(path, "w", encoding="utf-8") as device:
-            device.write(written)
+            device.write(text)
         return
-    beside = f"{path}.{os.getpid()}.tmp"  # of a name that no collector reads
+    beside = f"{path}.{os.getpid()}.tmp"  # the node exporter reads *.prom alone
     try:
         with open(beside, "w", encoding="utf-8") as file:
-            file.write(written)
+            file.write(text)
             file.flush()
             os.fsync(file.fileno())
         os.replace(beside, path)

@@ -3,47 +3,42 @@
 from __future__ import annotations
 
 import time
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..output import json_text
-from ..terminal import money, shown
+from ...billing.due import sum_by_currency
+from ..output import format_json
+from ..terminal import format_cost, format_money, format_sums, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
+    from ...billing.due import Sum
     from ...models import Invoice
-
 
 _OK, _WARNING, _CRITICAL, _UNKNOWN = range(4)
 _WORDS = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
-_FEW = 3
-_STATES = ("overdue", "due_soon", "undated", "apart", "later")
+_NAMED_AT_MOST = 3  # in the first line
+DUE_STATES = ("overdue", "due_soon", "undated", "apart", "later")
 
 
-class Bill(NamedTuple):
+class OpenInvoice(NamedTuple):
     """One open invoice of one account, and the days until it is due."""
 
     account: str | None
     invoice: Invoice
     days: int | None
 
-    @property
-    def cost(self) -> str:
-        """Its amount and currency."""
-        return _amount_words(self.invoice.invoices_currency, self.invoice.amount)
 
-
-class Standing(NamedTuple):
+class DueReport(NamedTuple):
     """What is open, by what it means: each list in the order of the due dates."""
 
-    overdue: Sequence[Bill] = ()
-    due_soon: Sequence[Bill] = ()
+    overdue: Sequence[OpenInvoice] = ()
+    due_soon: Sequence[OpenInvoice] = ()
     # Open without a due date, so it may be due.
-    undated: Sequence[Bill] = ()
+    undated: Sequence[OpenInvoice] = ()
     # Of services that have ended.
-    apart: Sequence[Bill] = ()
-    later: Sequence[Bill] = ()
+    apart: Sequence[OpenInvoice] = ()
+    later: Sequence[OpenInvoice] = ()
     # What is left of each account's prepaid balance, in words, where something is due.
     prepaid: Sequence[tuple[str | None, str]] = ()
     checked: Sequence[str | None] = ()
@@ -58,151 +53,131 @@ class Standing(NamedTuple):
             return _CRITICAL
         return _WARNING if self.due_soon or self.undated else _OK
 
-
-def standing(bills: Iterable[Bill], ended: set[int | None], within: int) -> Standing:
-    """Sort open invoices by what they mean; ``ended``: the services that have ended."""
-    found: dict[str, Any] = {state: [] for state in _STATES}
-    for bill in sorted(bills, key=lambda bill: (bill.days is not None, bill.days or 0)):
-        found[_state(bill, ended, within)].append(bill)
-    return Standing(**found)
+    def sums(self, state: str) -> dict[str, Sum]:
+        """Return what the invoices of a state cost, by currency."""
+        return _sum_invoices(getattr(self, state))
 
 
-def _state(bill: Bill, ended: set[int | None], within: int) -> str:
-    if bill.invoice.invoices_service in ended:
-        return "apart"
-    if bill.days is None:
-        return "undated"
-    if bill.days < 0:
-        return "overdue"
-    return "due_soon" if bill.days <= within else "later"
+def _sum_invoices(invoices: Sequence[OpenInvoice]) -> dict[str, Sum]:
+    return sum_by_currency(opened.invoice for opened in invoices)
 
 
-def text(found: Standing) -> str:
-    """Write the line of a monitoring plugin, its performance data, and a line an invoice."""
-    line = f"MAIL INVOICES {_WORDS[found.code]}: {'; '.join(_said(found))}"
-    lines = [f"{_safe(line)} | {' '.join(_performance(found))}"]
+# --- in words --------------------------------------------------------------------------------
+
+
+def format_as_text(report: DueReport) -> str:
+    """Return the line of a monitoring plugin, its performance data, and a line an invoice."""
+    line = f"MAIL INVOICES {_WORDS[report.code]}: {'; '.join(_summary_parts(report))}"
+    lines = [f"{_without_bar(line)} | {' '.join(_performance_data(report))}"]
     for state in ("overdue", "due_soon", "undated"):
-        lines += [_detail(state, bill) for bill in getattr(found, state)]
-    lines += [f"{_of(account)}prepaid: {_safe(words)} left" for account, words in found.prepaid]
-    lines += [f"failed: {name}: {_safe(words)}" for name, words in found.failed]
+        lines += [_format_detail(state, opened) for opened in getattr(report, state)]
+    lines += [
+        f"{_prefix(account)}prepaid: {_without_bar(words)} left"
+        for account, words in report.prepaid
+    ]
+    lines += [f"failed: {name}: {_without_bar(words)}" for name, words in report.failed]
     return "\n".join(lines) + "\n"
 
 
-def _said(found: Standing) -> list[str]:
-    said = []
-    if found.failed:
-        names = _few([name for name, _ in found.failed])
-        said.append(f"no response from {len(found.failed)} of {_total(found)} accounts ({names})")
-    for state, word, bills in (
-        ("overdue", "since", found.overdue),
-        ("due soon", "on", found.due_soon),
-        ("open without a due date", "", found.undated),
+def _summary_parts(report: DueReport) -> list[str]:
+    parts = []
+    if report.failed:
+        names = _first_few([name for name, _ in report.failed])
+        total = len(report.checked) + len(report.failed)
+        parts.append(f"no response from {len(report.failed)} of {total} accounts ({names})")
+    for state, word, invoices in (
+        ("overdue", "since", report.overdue),
+        ("due soon", "on", report.due_soon),
+        ("open without a due date", "", report.undated),
     ):
-        if bills:
-            told = _few([_invoice_words(bill, word) for bill in bills])
-            said.append(f"{len(bills)} {state}, {_sum_words(bills)} ({told})")
-    if not said:
-        said.append(f"nothing is due{_next(found.later)}")
-    if found.apart:
-        said.append(f"{len(found.apart)} open of ended services, {_sum_words(found.apart)}")
-    return said
+        if invoices:
+            names = _first_few([_format_name(opened, word) for opened in invoices])
+            sums = format_sums(_sum_invoices(invoices))
+            parts.append(f"{len(invoices)} {state}, {sums} ({names})")
+    if not parts:
+        later = "".join(f", next is {_format_name(opened, 'on')}" for opened in report.later[:1])
+        parts.append(f"nothing is due{later}")
+    if report.apart:
+        sums = format_sums(report.sums("apart"))
+        parts.append(f"{len(report.apart)} open of ended services, {sums}")
+    return parts
 
 
-def _total(found: Standing) -> int:
-    return len(found.checked) + len(found.failed)
-
-
-def _next(later: Sequence[Bill]) -> str:
-    return f", next is {_invoice_words(later[0], 'on')}" if later else ""
-
-
-def _invoice_words(bill: Bill, word: str) -> str:
-    due = bill.invoice.due_date
+def _format_name(opened: OpenInvoice, word: str) -> str:
+    due = opened.invoice.due_date
     when = f" {word} {due.date()}" if due else ""
-    return f"{_of(bill.account)}{bill.invoice.invoices_id}{when}"
+    return f"{_prefix(opened.account)}{opened.invoice.invoices_id}{when}"
 
 
-def _of(account: str | None) -> str:
-    return "" if account is None else f"{shown(account)}: "
+def _prefix(account: str | None) -> str:
+    return "" if account is None else f"{printable(account)}: "
 
 
-def _few(texts: Sequence[str]) -> str:
-    return ", ".join([*texts[:_FEW], *(["..."] if len(texts) > _FEW else [])])
+def _first_few(texts: Sequence[str]) -> str:
+    more = ["..."] if len(texts) > _NAMED_AT_MOST else []
+    return ", ".join([*texts[:_NAMED_AT_MOST], *more])
 
 
-def _detail(state: str, bill: Bill) -> str:
-    one = bill.invoice
-    due = f"due {one.due_date.date()}" if one.due_date else "no due date"
-    of = f"service {one.invoices_service}" if one.invoices_service else "no service"
-    parts = (str(one.invoices_id), bill.cost, due, of, one.invoices_description or "")
-    return f"{_of(bill.account)}{state.replace('_', ' ')}: {_safe(', '.join(filter(None, parts)))}"
+def _format_detail(state: str, opened: OpenInvoice) -> str:
+    invoice = opened.invoice
+    cost = format_cost(invoice)
+    if invoice.amount is None:
+        cost = f"unknown amount {invoice.invoices_currency or ''}".strip()
+    due = f"due {invoice.due_date.date()}" if invoice.due_date else "no due date"
+    service = f"service {invoice.invoices_service}" if invoice.invoices_service else "no service"
+    texts = (str(invoice.invoices_id), cost, due, service, invoice.invoices_description or "")
+    detail = _without_bar(", ".join(filter(None, texts)))
+    return f"{_prefix(opened.account)}{state.replace('_', ' ')}: {detail}"
 
 
-def _safe(words: str) -> str:
-    """Write a text without what would begin performance data, or another line."""
-    return shown(words).replace("|", "/")
+def _without_bar(words: str) -> str:
+    """Return a text without what would begin performance data, or another line."""
+    return printable(words).replace("|", "/")
 
 
-def _amount_words(currency: str | None, amount: Decimal | None) -> str:
-    return f"{'unknown amount' if amount is None else money(amount)} {currency or ''}".strip()
-
-
-def _by_currency(bills: Iterable[Bill]) -> dict[str, Decimal]:
-    sums: dict[str, Decimal] = {}
-    for bill in bills:
-        currency = bill.invoice.invoices_currency or ""
-        sums[currency] = sums.get(currency, Decimal(0)) + (bill.invoice.amount or 0)
-    return dict(sorted(sums.items()))
-
-
-def _sum_words(bills: Sequence[Bill]) -> str:
-    sums = " and ".join(
-        _amount_words(currency, sum_) for currency, sum_ in _by_currency(bills).items()
-    )
-    unknown = sum(bill.invoice.amount is None for bill in bills)
-    return sums + (f" and {unknown} of unknown amount" if unknown else "")
-
-
-def _performance(found: Standing) -> list[str]:
-    """Give the data behind the bar: label=value;warn;crit;min."""
+def _performance_data(report: DueReport) -> list[str]:
+    """Return the data behind the bar: label=value;warn;crit;min."""
     data = [
-        f"overdue={len(found.overdue)};;0;0",
-        f"due_soon={len(found.due_soon)};0;;0",
-        f"open={sum(len(getattr(found, state)) for state in _STATES)};;;0",
-        f"ended_services={len(found.apart)};;;0",
+        f"overdue={len(report.overdue)};;0;0",
+        f"due_soon={len(report.due_soon)};0;;0",
+        f"open={sum(len(getattr(report, state)) for state in DUE_STATES)};;;0",
+        f"ended_services={len(report.apart)};;;0",
     ]
     for state in ("overdue", "due_soon"):
-        for currency, amount in _by_currency(getattr(found, state)).items():
-            label = "".join(one for one in currency if one.isalnum()) or "none"
-            data.append(f"{state}_{label}={money(amount)};;;0")
+        for currency, total in report.sums(state).items():
+            label = "".join(letter for letter in currency if letter.isalnum()) or "none"
+            data.append(f"{state}_{label}={format_money(total.amount)};;;0")
     return data
 
 
-def as_json(found: Standing) -> str:
-    """Write it as one JSON object."""
-    parts: dict[str, Any] = {"status": _WORDS[found.code], "code": found.code}
-    for state in _STATES:
-        parts[state] = [_bill(bill) for bill in getattr(found, state)]
+# --- for programs ----------------------------------------------------------------------------
+
+
+def format_as_json(report: DueReport) -> str:
+    """Return it as one JSON object."""
+    parts: dict[str, Any] = {"status": _WORDS[report.code], "code": report.code}
+    for state in DUE_STATES:
+        parts[state] = [_invoice_fields(opened) for opened in getattr(report, state)]
     parts["amounts"] = {
-        state: {key: str(sum_) for key, sum_ in _by_currency(getattr(found, state)).items()}
-        for state in _STATES
+        state: {key: total.amount for key, total in report.sums(state).items()}
+        for state in DUE_STATES
     }
-    parts["prepaid"] = [{"account": name, "remaining": words} for name, words in found.prepaid]
-    parts["failed"] = [{"account": name, "error": words} for name, words in found.failed]
-    return json_text(parts) + "\n"
+    parts["prepaid"] = [{"account": name, "remaining": words} for name, words in report.prepaid]
+    parts["failed"] = [{"account": name, "error": words} for name, words in report.failed]
+    return format_json(parts) + "\n"
 
 
-def _bill(bill: Bill) -> dict[str, Any]:
-    one = bill.invoice
+def _invoice_fields(opened: OpenInvoice) -> dict[str, Any]:
+    invoice = opened.invoice
     return {
-        "account": bill.account,
-        "invoices_id": one.invoices_id,
-        "invoices_due_date": one.invoices_due_date,
-        "days_left": bill.days,
-        "invoices_amount": one.invoices_amount,
-        "invoices_currency": one.invoices_currency,
-        "invoices_service": one.invoices_service,
-        "invoices_description": one.invoices_description,
+        "account": opened.account,
+        "invoices_id": invoice.invoices_id,
+        "invoices_due_date": invoice.invoices_due_date,
+        "days_left": opened.days,
+        "invoices_amount": invoice.invoices_amount,
+        "invoices_currency": invoice.invoices_currency,
+        "invoices_service": invoice.invoices_service,
+        "invoices_description": invoice.invoices_description,
     }
 
 
@@ -215,46 +190,46 @@ _METRICS = (
 )
 
 
-def metrics(found: Standing) -> str:
-    """Write it in the text format of Prometheus."""
+def format_as_metrics(report: DueReport) -> str:
+    """Return it in the text format of Prometheus (0.0.4)."""
     lines = []
-    for (name, about), samples in zip(_METRICS, _samples(found), strict=True):
+    for (name, about), samples in zip(_METRICS, _make_samples(report), strict=True):
         lines += [f"# HELP {name} {about}", f"# TYPE {name} gauge"]
-        lines += [f"{name}{_labels(labels)} {value}" for labels, value in samples]
+        lines += [f"{name}{_format_labels(labels)} {value}" for labels, value in samples]
     return "\n".join(lines) + "\n"
 
 
 Samples = list[tuple[dict[str, str | None], object]]
 
 
-def _samples(found: Standing) -> list[Samples]:
-    success: Samples = [({"account": name}, 1) for name in found.checked]
-    success += [({"account": name}, 0) for name, _ in found.failed]
+def _make_samples(report: DueReport) -> list[Samples]:
+    success: Samples = [({"account": name}, 1) for name in report.checked]
+    success += [({"account": name}, 0) for name, _ in report.failed]
     counts: Samples = []
-    sums: Samples = []
-    by_account: dict[tuple[str | None, str], list[Bill]] = {}
-    for state in _STATES:
-        for bill in getattr(found, state):
-            by_account.setdefault((bill.account, state), []).append(bill)
-    for name in found.checked:
-        for state in _STATES:
-            bills = by_account.get((name, state), [])
+    amounts: Samples = []
+    by_account: dict[tuple[str | None, str], list[OpenInvoice]] = {}
+    for state in DUE_STATES:
+        for opened in getattr(report, state):
+            by_account.setdefault((opened.account, state), []).append(opened)
+    for name in report.checked:
+        for state in DUE_STATES:
+            invoices = by_account.get((name, state), [])
             labels = {"account": name, "state": state}
-            counts.append((labels, len(bills)))
-            sums += [
-                ({**labels, "currency": currency}, f"{amount:f}")
-                for currency, amount in _by_currency(bills).items()
+            counts.append((labels, len(invoices)))
+            amounts += [
+                ({**labels, "currency": currency}, f"{total.amount:f}")
+                for currency, total in _sum_invoices(invoices).items()
             ]
-    left: Samples = [
-        ({"account": name}, words) for name, words in found.prepaid if words[:1].isdigit()
+    prepaid: Samples = [
+        ({"account": name}, words) for name, words in report.prepaid if words[:1].isdigit()
     ]
-    return [success, [({}, int(time.time()))], counts, sums, left]
+    return [success, [({}, int(time.time()))], counts, amounts, prepaid]
 
 
-def _labels(labels: dict[str, str | None]) -> str:
-    pairs = [f'{name}="{_escaped(value)}"' for name, value in labels.items() if value is not None]
+def _format_labels(labels: dict[str, str | None]) -> str:
+    pairs = [f'{name}="{_escape(value)}"' for name, value in labels.items() if value is not None]
     return f"{{{','.join(pairs)}}}" if pairs else ""
 
 
-def _escaped(value: str) -> str:
+def _escape(value: str) -> str:
     return value.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')

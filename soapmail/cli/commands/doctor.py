@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
-import socket
 import ssl
-import threading
 import time
 from dataclasses import fields
 from datetime import datetime, timezone
@@ -15,34 +12,31 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 from xml.etree import ElementTree
 
-import requests
-from urllib3.exceptions import HTTPError
-
 from ... import models
 from ...client import Client
 from ...deadline import Deadline
 from ...errors import AuthenticationError, OperationFailed, SoapFault, SoapMailError
-from ...operations import checked_endpoint
-from ...sandbox import imitated
+from ...sandbox import supported_operations
 from ...soap.document import Document
-from ...soap.dynamic import by_type
-from ...soap.envelope import parameters_of
+from ...soap.dynamic import parse_by_type
+from ...soap.envelope import read_parameters
 from ...soap.repair import decode
-from ..exit_codes import OK, REFUSED, counted, words_of
-from ..output import json_text
-from ..terminal import shown
+from ..exit_codes import OK, REFUSED, error_message
+from ..output import format_json
+from ..terminal import pluralize, printable
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Iterator, Mapping
 
     from ...observe import ObservedExchange
-    from ..accounts import Reach
+    from ...transport.delivery import Tls
+    from ..accounts import Account, AccountSelection
 
 _OK, _NOTE, _WRONG = "ok", "note", "WRONG"
-_LARGE = 16 * 2**20
-_SOON = 14
-_WSDL = "{http://schemas.xmlsoap.org/wsdl/}"
+_SOON_DAYS = 14  # until a certificate ends
+_SECONDS_A_DAY = 86400
+_WSDL = "{http://schemas.xmlsoap.org/wsdl/}"  # WSDL 1.1 1.2
 
 Parameters = list[tuple[str, str]]
 
@@ -55,187 +49,182 @@ class Finding(NamedTuple):
     seen: str
 
 
-def doctor(args: argparse.Namespace, reach: Reach) -> int:
+def run_doctor(args: argparse.Namespace, selection: AccountSelection) -> int:
     """Look at everything once; exit with 1 where anything is wrong."""
-    account = reach.one()
-    watched: list[ObservedExchange] = []
+    account = selection.account()
+    exchanges: list[ObservedExchange] = []
 
-    def watch(exchange: ObservedExchange) -> None:
-        watched.append(exchange)
-        if reach.dump is not None:
-            reach.dump(exchange)
+    def observe(exchange: ObservedExchange) -> None:
+        exchanges.append(exchange)
+        if selection.dump is not None:
+            selection.dump(exchange)
 
-    found: list[Finding] = []
-    with account.client(on_exchange=watch) as client:
-        for finding in _findings(client, account.endpoint, args.timeout, watched):
-            found.append(finding)
+    findings: list[Finding] = []
+    with account.client(on_exchange=observe) as client:
+        for finding in _examine(client, account, args.timeout, observe, exchanges):
+            findings.append(finding)
             if args.format == "text":
-                print(f"{finding.state:5}  {finding.what}: {shown(finding.seen)}", flush=True)
+                print(f"{finding.state:5}  {finding.what}: {printable(finding.seen)}", flush=True)
     if args.format == "json":
-        print(json_text([finding._asdict() for finding in found]))
-    return REFUSED if any(finding.state == _WRONG for finding in found) else OK
+        print(format_json([finding._asdict() for finding in findings]))
+    return REFUSED if any(finding.state == _WRONG for finding in findings) else OK
 
 
-def _findings(
-    client: Client, endpoint: str, timeout: float, watched: list[ObservedExchange]
+def _examine(
+    client: Client,
+    account: Account,
+    timeout: float,
+    observe: Callable[[ObservedExchange], None],
+    exchanges: list[ObservedExchange],
 ) -> Iterator[Finding]:
-    yield _tls(endpoint, timeout)
-    login = _asked("api_login", client.login, watched)
+    login = _ask("api_login", client.login, exchanges=exchanges)
+    yield _examine_tls(account.endpoint, exchanges, login)
     yield login
     if login.state != _WRONG:
-        yield from _reading(client, watched)
-        yield _refusal(endpoint, timeout)
-    yield from _wsdl(endpoint, timeout)
+        yield from _examine_operations(client, exchanges)
+        yield _examine_refusal(account.endpoint, timeout, observe)
+    yield from _examine_wsdl(client)
 
 
 # --- the connection --------------------------------------------------------------------------
 
 
-def _tls(endpoint: str, timeout: float) -> Finding:
-    """Look at the certificate of the server itself."""
-    parts = urlsplit(endpoint)
-    if parts.scheme != "https":
+def _examine_tls(endpoint: str, exchanges: list[ObservedExchange], login: Finding) -> Finding:
+    """Look at the connection of the login, whose certificate was verified."""
+    if urlsplit(endpoint).scheme != "https":
         return Finding("TLS", _NOTE, "none: this is a loopback host")
-    if requests.utils.get_environ_proxies(endpoint):
-        return Finding("TLS", _NOTE, "behind a proxy, so the certificate was not looked at")
-    bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
-    trusted = bundle or requests.utils.DEFAULT_CA_BUNDLE_PATH
-    folder = os.path.isdir(trusted)
-    try:
-        context = ssl.create_default_context(
-            cafile=None if folder else trusted, capath=trusted if folder else None
-        )
-        address = (parts.hostname or "", parts.port or 443)
-        with (
-            socket.create_connection(address, timeout) as plain,
-            context.wrap_socket(plain, server_hostname=parts.hostname) as secure,
-        ):
-            version, certificate = secure.version(), secure.getpeercert()
-    except OSError as error:
-        return Finding("TLS", _WRONG, str(error.strerror or error))
-    return _validity(version, certificate, time.time())
+    for exchange in exchanges:
+        if exchange.tls is not None:
+            return _describe_tls(exchange.tls, time.time())
+    return Finding("TLS", _WRONG, login.seen.removeprefix("api_login: "))
 
 
-def _validity(version: str | None, certificate: Mapping[str, Any] | None, now: float) -> Finding:
-    end = ssl.cert_time_to_seconds(str((certificate or {})["notAfter"]))
+def _describe_tls(tls: Tls, now: float) -> Finding:
+    not_after = tls.certificate.get("notAfter")
+    if not_after is None:
+        return Finding("TLS", _NOTE, f"{tls.version}, of a certificate that nobody looked at")
+    end = ssl.cert_time_to_seconds(str(not_after))
     day = datetime.fromtimestamp(end, timezone.utc).date()
-    left = int((end - now) // 86400)
-    state = _OK if left >= _SOON else _NOTE
-    return Finding("TLS", state, f"{version}, certificate valid until {day} ({left} days)")
+    days = int((end - now) // _SECONDS_A_DAY)
+    state = _OK if days >= _SOON_DAYS else _NOTE
+    return Finding("TLS", state, f"{tls.version}, certificate valid until {day} ({days} days)")
 
 
 # --- the operations --------------------------------------------------------------------------
 
 
-def _reading(client: Client, watched: list[ObservedExchange]) -> Iterator[Finding]:
+def _examine_operations(client: Client, exchanges: list[ObservedExchange]) -> Iterator[Finding]:
     """Ask for everything that can be read, once."""
     invoices: list[models.Invoice] = []
     services: list[models.MailService] = []
     prepays: list[models.Prepay] = []
-    name = "api_mail_get_client_invoices"
-    yield _asked(name, client.get_client_invoices, watched, models.Invoice, invoices)
+    ask = partial(_ask, exchanges=exchanges)
+    yield ask("api_mail_get_client_invoices", client.get_client_invoices, models.Invoice, invoices)
     name = "api_mail_get_client_unpaid_invoices"
-    yield _asked(name, client.get_client_unpaid_invoices, watched, models.Invoice)
-    yield _asked(
-        "api_mail_get_services", client.get_services, watched, models.MailService, services
-    )
-    for service in [one.mail_id for one in services if one.mail_id][:1]:
+    yield ask(name, client.get_client_unpaid_invoices, models.Invoice)
+    yield ask("api_mail_get_services", client.get_services, models.MailService, services)
+    for id in [service.mail_id for service in services if service.mail_id][:1]:
         name = "api_mail_get_service"
-        yield _asked(name, partial(client.get_service, service), watched, models.MailService)
-        name = "api_api_auto_zonemta_login"
-        yield _asked(name, partial(client.auto_zonemta_login, service), watched)
-    yield _asked("get_modules", client.get_modules, watched)
-    for invoice in [one.invoices_id for one in invoices if one.invoices_id][:1]:
-        yield _asked("api_get_paypal_url", partial(client.get_paypal_url, invoice), watched)
-    yield _asked("api_get_prepay_list", client.get_prepay_list, watched, models.Prepay, prepays)
-    yield _asked("api_get_prepay_remaining", client.get_prepay_remaining, watched)
-    for prepay in [one.prepay_id for one in prepays if one.prepay_id][:1]:
+        yield ask(name, partial(client.get_service, id), models.MailService)
+        yield ask("api_api_auto_zonemta_login", partial(client.auto_zonemta_login, id))
+    yield ask("get_modules", client.get_modules)
+    for id in [invoice.invoices_id for invoice in invoices if invoice.invoices_id][:1]:
+        yield ask("api_get_paypal_url", partial(client.get_paypal_url, id))
+    yield ask("api_get_prepay_list", client.get_prepay_list, models.Prepay, prepays)
+    yield ask("api_get_prepay_remaining", client.get_prepay_remaining)
+    for id in [prepay.prepay_id for prepay in prepays if prepay.prepay_id][:1]:
         name = "api_get_prepay_paypal_fill_url"
-        yield _asked(name, partial(client.get_prepay_paypal_fill_url, prepay, 1), watched)
+        yield ask(name, partial(client.get_prepay_paypal_fill_url, id, 1))
 
 
-def _asked(
+def _ask(
     what: str,
     ask: Callable[[], Any],
-    watched: list[ObservedExchange],
     model: type[Any] | None = None,
-    kept: list[Any] | None = None,
+    records: list[Any] | None = None,
+    *,
+    exchanges: list[ObservedExchange],
 ) -> Finding:
-    """Ask once, and say how long it took, how much came, and what was odd about it."""
-    watched.clear()
+    """Ask once, and return how long it took, how much came, and what was odd about it."""
+    exchanges.clear()
     started = time.monotonic()
     try:
         value = ask()
     except (OperationFailed, SoapFault) as error:
-        return Finding(what, _NOTE, f"refused: {words_of(error)}")
+        return Finding(what, _NOTE, f"refused: {error_message(error)}")
     except (SoapMailError, ValueError) as error:
-        return Finding(what, _WRONG, words_of(error))
-    seen = [f"{(time.monotonic() - started) * 1000:.0f} ms"]
+        return Finding(what, _WRONG, error_message(error))
+    facts = [f"{(time.monotonic() - started) * 1000:.0f} ms"]
     notes = []
     if isinstance(value, list):
-        seen.append(counted(len(value), "row"))
-        if kept is not None:
-            kept += value
+        facts.append(pluralize(len(value), "row"))
+        if records is not None:
+            records += value
     if value is None:
         notes.append("there is none")
-    if len(watched) > 1:
-        notes.append(f"{len(watched)} attempts")
-    for exchange in watched:
+    if len(exchanges) > 1:
+        notes.append(f"{len(exchanges)} attempts")
+    for exchange in exchanges:
         notes += [f"repaired: {repair}" for repair in exchange.repairs]
-    if model is not None and watched and value:
-        notes += _fields(watched[-1], model)
-    return Finding(what, _NOTE if notes else _OK, "; ".join([*seen, *notes]))
+    if model is not None and exchanges and value:
+        notes += _compare_fields(exchanges[-1], model)
+    return Finding(what, _NOTE if notes else _OK, "; ".join([*facts, *notes]))
 
 
-def _fields(exchange: ObservedExchange, model: type[Any]) -> list[str]:
-    """Say which fields of the records are not documented, and which documented ones are missing."""
+def _compare_fields(exchange: ObservedExchange, model: type[Any]) -> list[str]:
+    """Return which fields of records are not documented, and which documented ones are missing."""
     deadline = Deadline()
     try:
-        found = by_type(Document(decode(exchange.response, None, deadline), None, deadline))
+        document = Document(decode(exchange.response, None, deadline), None, deadline)
+        value = parse_by_type(document)
     except SoapMailError:
         return []
-    rows = [row for row in (found if isinstance(found, list) else [found]) if isinstance(row, dict)]
+    rows = [row for row in (value if isinstance(value, list) else [value]) if isinstance(row, dict)]
     names = {str(name) for row in rows for name in row}
-    known = {field.name for field in fields(model)}
-    unknown, missing = sorted(names - known), sorted(known - names)
-    said = [f"unknown fields: {', '.join(unknown)}"] if unknown else []
-    return [*said, *([f"missing fields: {', '.join(missing)}"] if missing else [])]
+    documented = {field.name for field in fields(model)}
+    unknown, missing = sorted(names - documented), sorted(documented - names)
+    notes = [f"unknown fields: {', '.join(unknown)}"] if unknown else []
+    return [*notes, *([f"missing fields: {', '.join(missing)}"] if missing else [])]
 
 
-def _refusal(endpoint: str, timeout: float) -> Finding:
+def _examine_refusal(
+    endpoint: str, timeout: float, observe: Callable[[ObservedExchange], None]
+) -> Finding:
     """Ask with a session id that is none."""
     what = "a wrong session"
-    with Client(session_id="0" * 32, endpoint=endpoint, timeout=timeout, retries=0) as client:
+    options: Mapping[str, Any] = {"endpoint": endpoint, "timeout": timeout, "retries": 0}
+    with Client(session_id="0" * 32, on_exchange=observe, **options) as client:
         try:
             rows = client.get_client_invoices()
         except AuthenticationError:
             return Finding(what, _OK, "is refused in words")
         except SoapFault as error:
-            return Finding(what, _NOTE, f"is refused by {words_of(error)}")
+            return Finding(what, _NOTE, f"is refused by {error_message(error)}")
         except SoapMailError as error:
-            return Finding(what, _WRONG, words_of(error))
+            return Finding(what, _WRONG, error_message(error))
     if rows:
-        return Finding(what, _WRONG, f"is given {counted(len(rows), 'invoice')}")
+        return Finding(what, _WRONG, f"is given {pluralize(len(rows), 'invoice')}")
     return Finding(what, _NOTE, "is given an empty list")
 
 
 # --- the server's own description ------------------------------------------------------------
 
 
-def _wsdl(endpoint: str, timeout: float) -> Iterator[Finding]:
+def _examine_wsdl(client: Client) -> Iterator[Finding]:
     """Compare each template with what the server says of its operation today."""
     try:
-        described = described_by(_fetched(endpoint, timeout))
-    except (OSError, ValueError, HTTPError) as error:  # those of requests are OSErrors
-        yield Finding("WSDL", _WRONG, " ".join(str(error).split())[:200])
+        described = parse_wsdl(client._fetch_wsdl())
+    except (SoapMailError, ValueError) as error:
+        yield Finding("WSDL", _WRONG, error_message(error).removeprefix("wsdl: "))
         return
-    yield Finding("WSDL", _OK, f"{counted(len(described), 'operation')} described")
-    for operation in imitated():
-        yield compared(operation, parameters_of(operation), described.get(operation))
+    yield Finding("WSDL", _OK, f"{pluralize(len(described), 'operation')} described")
+    for operation in supported_operations():
+        parameters = read_parameters(operation)
+        yield compare_parameters(operation, parameters, described.get(operation))
 
 
-def compared(operation: str, ours: Parameters, theirs: Parameters | None) -> Finding:
-    """Hold the parameters of a template against those of the server."""
+def compare_parameters(operation: str, ours: Parameters, theirs: Parameters | None) -> Finding:
+    """Return how the parameters of a template differ from those of the server."""
     what = f"WSDL of {operation}"
     if theirs is None:
         return Finding(what, _WRONG, "the operation is gone")
@@ -245,51 +234,15 @@ def compared(operation: str, ours: Parameters, theirs: Parameters | None) -> Fin
     if sorted(names) == sorted(now) and names != now:
         return Finding(what, _WRONG, f"in another order: {', '.join(now)}")
     if names == now:
-        kinds = [f"{one[0]} is {one[1]}" for one in theirs if one not in ours]
-        return Finding(what, _WRONG, f"of another type: {', '.join(kinds)}")
+        types = [f"{name} is {type}" for name, type in theirs if (name, type) not in ours]
+        return Finding(what, _WRONG, f"of another type: {', '.join(types)}")
     more = [f"more: {name}" for name in now if name not in names]
     less = [f"gone: {name}" for name in names if name not in now]
     return Finding(what, _WRONG, f"other parameters; {', '.join([*more, *less])}")
 
 
-def _fetched(endpoint: str, timeout: float) -> bytes:
-    """Get the WSDL within the time limit, however slowly it comes."""
-    fetched: list[bytes | Exception] = []
-
-    def fetch() -> None:
-        try:
-            fetched.append(_downloaded(endpoint, timeout))
-        except Exception as error:
-            fetched.append(error)
-
-    thread = threading.Thread(target=fetch, daemon=True)
-    thread.start()
-    thread.join(timeout)
-    found = fetched[0] if fetched else ValueError("timed out")
-    if isinstance(found, Exception):
-        raise found
-    return found
-
-
-def _downloaded(endpoint: str, timeout: float) -> bytes:
-    """Get the WSDL, without redirects, cookies or a netrc; of limited size."""
-    with requests.Session() as session:
-        session.trust_env = not checked_endpoint(endpoint)
-        session.auth = lambda request: request
-        response = session.get(
-            f"{endpoint}?wsdl", timeout=timeout, allow_redirects=False, stream=True
-        )
-        with response:
-            if response.status_code != 200:
-                raise ValueError(f"HTTP status {response.status_code}")
-            data = response.raw.read(_LARGE + 1, decode_content=True)
-    if len(data) > _LARGE:
-        raise ValueError(f"more than {_LARGE} bytes")
-    return bytes(data)
-
-
-def described_by(wsdl: bytes) -> dict[str, Parameters]:
-    """Give for each operation of a WSDL its parameters, in order; ValueError: it is none."""
+def parse_wsdl(wsdl: bytes) -> dict[str, Parameters]:
+    """Return for each operation of a WSDL its parameters, in order; ValueError: it is none."""
     if re.search(rb"(?i)<!doctype", wsdl):
         raise ValueError("a DOCTYPE, which is not read")
     try:
@@ -298,20 +251,20 @@ def described_by(wsdl: bytes) -> dict[str, Parameters]:
         raise ValueError(f"no XML: {error}") from None
     messages = {
         message.get("name"): [
-            (part.get("name", ""), _local(part.get("type", "")))
+            (part.get("name", ""), _local_name(part.get("type", "")))
             for part in message.iterfind(f"{_WSDL}part")
         ]
         for message in root.iterfind(f"{_WSDL}message")
     }
-    found: dict[str, Parameters] = {}
+    described: dict[str, Parameters] = {}
     for operation in root.iterfind(f"{_WSDL}portType/{_WSDL}operation"):
         message = operation.find(f"{_WSDL}input")
-        written = "" if message is None else message.get("message", "")
-        found[operation.get("name", "")] = messages.get(_local(written), [])
-    if not found:
+        qname = "" if message is None else message.get("message", "")
+        described[operation.get("name", "")] = messages.get(_local_name(qname), [])
+    if not described:
         raise ValueError("no WSDL: it describes no operation")
-    return found
+    return described
 
 
-def _local(name: str) -> str:
+def _local_name(name: str) -> str:
     return name.rpartition(":")[2]

@@ -3,71 +3,66 @@
 from __future__ import annotations
 
 import os
-import sys
 from contextlib import ExitStack
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from ...billing import (
-    Entry,
-    Journal,
-    Plan,
-    pay_invoice,
-    pay_open,
-    plan_of,
-)
-from ...billing import settle as looked_up
+from ...billing import Entry, Journal, Plan, iter_settled, make_plan, pay_invoice, pay_open
+from ...billing.due import sum_by_currency
+from ...billing.pay import find_open
 from ...models import Invoice
-from ..exit_codes import OK, REFUSED, Doubtful, NotFound, Stopped, UsageError, counted
-from ..output import aligned
-from ..signals import stoppable
+from ..exit_codes import OK, REFUSED, Interrupted, NotFound, OutcomeUncertain, UsageError
+from ..output import align
+from ..signals import raise_on_signals
 from ..terminal import (
-    asked,
     confirm,
-    cost,
-    day,
+    format_cost,
+    format_day,
+    format_sums,
     has_terminal,
-    money,
-    put,
-    say,
-    shown,
-    told,
-    unshown,
+    output_failed,
+    parenthesize,
+    pluralize,
+    print_error,
+    print_or_raise,
+    printable,
+    prompt,
+    terminal_width,
 )
-from ..today import today_of
-from .journal import _path, _say_unsettled, _told_apart
+from ..today import resolve_today
+from .journal import journal_path, print_unsettled, translate_billing_errors
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator, Sequence
 
-    from ..accounts import Reach
+    from ..accounts import AccountSelection
 
 
-def pay(args: argparse.Namespace, reach: Reach) -> int:
+def pay(args: argparse.Namespace, selection: AccountSelection) -> int:
     """Pay one invoice, or what is open, and write down each step of it."""
     _check_options(args)
     if args.invoice is not None and not (args.yes or args.dry_run or has_terminal()):
         confirm(args, f"pay invoice {args.invoice} from the account's funds")
-    client = reach.client()
-    with ExitStack() as stack, _told_apart():
-        kept = Journal(_path(args, reach, stack), args.timeout)
+    client = selection.client()
+    with ExitStack() as stack, translate_billing_errors():
+        journal = Journal(journal_path(args, selection, stack), args.timeout)
         if args.invoice is not None and args.yes and not args.dry_run:
             plan = Plan([Invoice(invoices_id=args.invoice)])
-            return _pay(args, pay_invoice(client, plan.invoices[0], kept), plan, kept)
+            return _pay_plan(args, pay_invoice(client, plan.invoices[0], journal), plan, journal)
         if args.dry_run or not (args.yes or has_terminal()):
-            return _dry_run(_plan(args, client.get_client_invoices()), kept)
-        stack.enter_context(kept)
+            return _show_dry_run(_plan_payment(args, client.get_client_invoices()), journal)
+        stack.enter_context(journal)
         listed = client.get_client_invoices()
-        for entry in looked_up(listed, kept):
-            _tell(args, entry)
-        plan = _plan(args, listed)
+        for entry in iter_settled(listed, journal):
+            _report_entry(args, entry)
+        plan = _plan_payment(args, listed)
         if args.open:
-            _show_before(plan)
+            _show_before_payment(plan)
         if not plan.invoices:
-            return _code(plan)
-        confirm(args, _question(args, plan))
-        return _pay(args, pay_open(client, plan, kept), plan, kept)
+            return _exit_code_of_plan(plan)
+        confirm(args, _make_question(args, plan))
+        return _pay_plan(args, pay_open(client, plan, journal), plan, journal)
 
 
 def _check_options(args: argparse.Namespace) -> None:
@@ -80,83 +75,88 @@ def _check_options(args: argparse.Namespace) -> None:
         raise UsageError("pay --open --yes: --max-total is required without a terminal")
 
 
-def _dry_run(plan: Plan, kept: Journal) -> int:
-    _show(plan)
-    if os.path.exists(kept.path):
-        with kept:
-            _say_unsettled(kept)
+def _show_dry_run(plan: Plan, journal: Journal) -> int:
+    _show_plan(plan)
+    if os.path.exists(journal.path):
+        with journal:
+            print_unsettled(journal)
     return OK
 
 
-def _show_before(plan: Plan) -> None:
+def _show_before_payment(plan: Plan) -> None:
     """Show what is about to be paid; where nobody can see it, nothing is."""
     try:
-        _show(plan)
+        _show_plan(plan)
     except OSError as error:
         raise NotFound(f"the plan cannot be shown ({error.strerror}); nothing was paid") from None
 
 
-def _pay(args: argparse.Namespace, entries: Iterator[Entry], plan: Plan, journal: Journal) -> int:
-    code = _code(plan)
+def _pay_plan(
+    args: argparse.Namespace, entries: Iterator[Entry], plan: Plan, journal: Journal
+) -> int:
+    code = _exit_code_of_plan(plan)
     entry: Entry | None = None
-    with stoppable() as stop:
+    with raise_on_signals() as flag:
         try:
             while True:
-                stop.check()
+                flag.check()
                 entry = next(entries, None)
                 if entry is None:
                     return code
-                _tell(args, entry)
+                _report_entry(args, entry)
                 code = max(code, REFUSED if entry.result == "refused" else OK)
-        except Stopped as stopped:
-            _say_what_was_stopped(journal, entry, stopped)
+        except Interrupted as interruption:
+            _report_interruption(journal, entry, interruption)
             raise
 
 
-def _say_what_was_stopped(journal: Journal, told: Entry | None, stopped: Stopped) -> None:
-    """Name the payment that a signal came into; Doubtful: its outcome is unknown."""
+def _report_interruption(
+    journal: Journal, reported: Entry | None, interruption: Interrupted
+) -> None:
+    """Name the payment that a signal came into; OutcomeUncertain: its outcome is unknown."""
     for last in journal.entries()[-1:]:
         if last.event == "intent" or last.result == "unknown":
             words = "it may or may not have happened; check before repeating"
-            raise Doubtful(f"invoice {last.invoice}: {words}: {stopped}") from None
-        if last.result == "paid" and last is not told:
-            say(f"invoice {last.invoice}: it was paid")
+            raise OutcomeUncertain(f"invoice {last.invoice}: {words}: {interruption}") from None
+        if last.result == "paid" and last is not reported:
+            print_error(f"invoice {last.invoice}: it was paid")
 
 
-def _tell(args: argparse.Namespace, entry: Entry) -> None:
-    """Say what became of one; Doubtful: that is not known. Unshown: it was paid all the same."""
+def _report_entry(args: argparse.Namespace, entry: Entry) -> None:
+    """Print what became of one invoice.
+
+    OutcomeUncertain: that is not known. OutputFailed: it was paid all the same.
+    """
     name, rest = "", ""
     if args.open:
         name, rest = f"invoice {entry.invoice}: ", "; nothing was paid after it"
     if entry.event == "settled":
-        say(f"invoice {entry.invoice}: settled, {entry.text}")
+        print_error(f"invoice {entry.invoice}: settled, {entry.text}")
         return
     if entry.result == "unknown":
-        raise Doubtful(f"{name}{entry.text}{rest}")
+        raise OutcomeUncertain(f"{name}{entry.text}{rest}")
     if entry.result != "paid":
-        say(f"{name}{entry.text}")
+        print_error(f"{name}{entry.text}")
         return
     try:
-        put(f"{name}{shown(entry.text)}\n")
+        print_or_raise(f"{name}{printable(entry.text)}\n")
     except Exception as error:
-        raise unshown(error, name, rest) from None
+        raise output_failed(error, name, rest) from None
 
 
-def _plan(args: argparse.Namespace, listed: Sequence[Invoice]) -> Plan:
-    return _planned(args, listed) if args.open else _of_one(args.invoice, listed)
-
-
-def _planned(args: argparse.Namespace, listed: Sequence[Invoice]) -> Plan:
+def _plan_payment(args: argparse.Namespace, listed: Sequence[Invoice]) -> Plan:
+    if not args.open:
+        return Plan([find_open(args.invoice, listed)])
     until = None
     if args.due_within is not None:
-        until = today_of(None) + timedelta(args.due_within)
+        until = resolve_today(None) + timedelta(args.due_within)
     currency = args.currency
     if currency is None and has_terminal() and not args.yes:
-        currencies = sorted({one.invoices_currency or "" for one in listed if one.is_open})
+        currencies = list(sum_by_currency(invoice for invoice in listed if invoice.is_open))
         if len(currencies) > 1:
-            currency = asked(f"Currency ({', '.join(map(shown, currencies))}): ").strip()
+            currency = prompt(f"Currency ({', '.join(map(printable, currencies))}): ").strip()
     try:
-        return plan_of(
+        return make_plan(
             listed,
             currency=currency,
             service=args.service,
@@ -169,52 +169,40 @@ def _planned(args: argparse.Namespace, listed: Sequence[Invoice]) -> Plan:
         raise UsageError(f"{error}{hint}") from None
 
 
-def _of_one(id: int, listed: Sequence[Invoice]) -> Plan:
-    found = [one for one in listed if one.invoices_id == id]
-    if not found:
-        raise NotFound(f"there is no invoice {id}")
-    if not found[0].is_open:
-        state = "paid already" if found[0].is_paid else "not open"
-        raise NotFound(f"invoice {id} is {state}; nothing was sent")
-    return Plan(found[:1])
+def _exit_code_of_plan(plan: Plan) -> int:
+    has_faults = any(not reason.startswith("over ") for _, reason in plan.left_out)
+    return REFUSED if has_faults else OK
 
 
-def _code(plan: Plan) -> int:
-    wrong = any(not reason.startswith("over ") for _, reason in plan.left_out)
-    return REFUSED if wrong else OK
-
-
-def _question(args: argparse.Namespace, plan: Plan) -> str:
+def _make_question(args: argparse.Namespace, plan: Plan) -> str:
     if args.open:
-        return f"pay {_sums(plan)} from the account's funds"
-    (one,) = plan.invoices
-    about = told(cost(one), day("due", one.due_date), one.invoices_description)
-    return f"pay invoice {one.invoices_id}{about} from the account's funds"
+        return f"pay {_format_totals(plan)} from the account's funds"
+    (invoice,) = plan.invoices
+    due = format_day("due", invoice.due_date)
+    about = parenthesize(format_cost(invoice), due, invoice.invoices_description)
+    return f"pay invoice {invoice.invoices_id}{about} from the account's funds"
 
 
-def _show(plan: Plan) -> None:
+def _show_plan(plan: Plan) -> None:
     """Print what would be paid, with totals, and say what is left out."""
     rows = [["id", "due date", "amount", "service", "description"]]
     rows += [
         [
-            shown(one.invoices_id),
-            day("", one.due_date).strip() or "-",
-            cost(one),
-            shown(one.invoices_service),
-            shown(one.invoices_description),
+            printable(invoice.invoices_id),
+            format_day("", invoice.due_date) or "-",
+            format_cost(invoice),
+            printable(invoice.invoices_service),
+            printable(invoice.invoices_description),
         ]
-        for one in plan.invoices
+        for invoice in plan.invoices
     ]
-    limit = os.get_terminal_size().columns if sys.stdout.isatty() else None
-    for line in aligned(rows, [True, False, True, True, False], limit):
+    for line in align(rows, [True, False, True, True, False], terminal_width()):
         print(line)
-    print(_sums(plan), flush=True)
-    for one, reason in plan.left_out:
-        say(f"invoice {one.invoices_id} left out: {reason}")
+    print(_format_totals(plan), flush=True)
+    for invoice, reason in plan.left_out:
+        print_error(f"invoice {invoice.invoices_id} left out: {reason}")
 
 
-def _sums(plan: Plan) -> str:
-    sums = " and ".join(
-        f"{money(sum_)} {currency}".strip() for currency, sum_ in plan.totals.items()
-    )
-    return f"{counted(len(plan.invoices), 'invoice')}, {sums or 'nothing'}"
+def _format_totals(plan: Plan) -> str:
+    sums = format_sums(sum_by_currency(plan.invoices))
+    return f"{pluralize(len(plan.invoices), 'invoice')}, {sums or 'nothing'}"

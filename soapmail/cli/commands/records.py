@@ -3,261 +3,251 @@
 from __future__ import annotations
 
 from datetime import date, datetime
-from decimal import Decimal
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ...billing.due import days_left, is_due_soon, is_overdue
+from ...billing.due import Sum, count_days_left, is_due_soon, is_overdue, sum_by_currency
 from ...models import Invoice, MailService, Prepay
-from ..exit_codes import OK, NotFound, counted
-from ..output import Column, Listing, Output, documented
-from ..terminal import cost, money, say, shown
-from ..today import today_of
+from ..exit_codes import OK, NotFound
+from ..output import Column, RecordFormat, RecordWriter, documented_columns
+from ..terminal import format_cost, format_money, pluralize, print_error, printable
+from ..today import resolve_today
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Sequence
 
     from ...client import Client
-    from ..accounts import Reach
+    from ..accounts import AccountSelection
 
 
-class _Listed(NamedTuple):
+class _InvoiceRow(NamedTuple):
     """An invoice, and the status of its service where that was asked for."""
 
-    one: Invoice
+    invoice: Invoice
     mail_status: str | None = None
 
 
-def invoices(args: argparse.Namespace, reach: Reach) -> int:
+def list_invoices(args: argparse.Namespace, selection: AccountSelection) -> int:
     """List the invoices."""
-    today = _today(args)
-    output = Output(args, _invoice_listing(args, today), named=reach.named)
-    states = _wants_states(args)
-    printed: list[Invoice] = []
+    today = _comparison_day(args)
+    writer = RecordWriter(args, _invoice_format(today), is_named=selection.is_named)
+    with_status = _wants_status(args)
+    listed: list[Invoice] = []
     undated = 0
 
-    def fetch(client: Client) -> tuple[list[Invoice], dict[int | None, str | None]]:
+    def fetch(client: Client) -> list[_InvoiceRow]:
         get = client.get_client_unpaid_invoices if args.unpaid else client.get_client_invoices
-        found = [one for one in get() if args.service in (None, one.invoices_service)]
-        known = client.get_services() if states else []
-        return _wanted(found, args, today), {one.mail_id: one.mail_status for one in known}
+        invoices = [row for row in get() if args.service in (None, row.invoices_service)]
+        services = client.get_services() if with_status else []
+        status_of = {service.mail_id: service.mail_status for service in services}
+        return [
+            _InvoiceRow(invoice, status_of.get(invoice.invoices_service))
+            for invoice in _filter_due(invoices, args, today)
+        ]
 
-    for account, (found, statuses) in reach.each(fetch):
-        kept = _between(found, "date", args.since, args.until)
-        kept = _between(kept, "due_date", args.due_since, args.due_until)
-        if args.format == "table":
-            printed += kept
-        undated += _undated(args, found)
-        output.add(account, [_Listed(one, statuses.get(one.invoices_service)) for one in kept])
-    output.end()
+    for account, rows in selection.each(fetch):
+        dated = [row for row in rows if _is_between(row.invoice.date, args.since, args.until)]
+        if args.since or args.until:
+            undated += sum(row.invoice.date is None for row in rows)
+        listed += [row.invoice for row in dated]
+        writer.add(account, dated)
+    writer.finish()
     if undated:
-        say(f"{undated} without a date left out")
+        print_error(f"{undated} without a date left out")
     if args.format == "table" and not args.no_header:
-        print(totals(printed))
-    return reach.code()
+        print(format_totals(listed))
+    return selection.report_failures()
 
 
-def invoice(args: argparse.Namespace, reach: Reach) -> int:
+def show_invoice(args: argparse.Namespace, selection: AccountSelection) -> int:
     """Show one invoice."""
-    listing = _invoice_listing(args, _today(args))
-    states = _wants_states(args)
+    with_status = _wants_status(args)
 
-    def fetch(client: Client) -> list[_Listed]:
-        found = client.get_invoice(args.id)
-        if found is None:
+    def fetch(client: Client) -> list[_InvoiceRow]:
+        invoice = client.get_invoice(args.id)
+        if invoice is None:
             return []
-        service = found.invoices_service
-        known = client.get_service(service) if states and service else None
-        return [_Listed(found, None if known is None else known.mail_status)]
+        service = invoice.invoices_service
+        record = client.get_service(service) if with_status and service else None
+        return [_InvoiceRow(invoice, None if record is None else record.mail_status)]
 
-    return _single(args, reach, listing, fetch, f"no invoice {args.id}")
+    record_format = _invoice_format(_comparison_day(args))
+    return _show_single(args, selection, record_format, fetch, f"no invoice {args.id}")
 
 
-def _single(
+def _show_single(
     args: argparse.Namespace,
-    reach: Reach,
-    listing: Listing,
+    selection: AccountSelection,
+    record_format: RecordFormat,
     fetch: Callable[[Client], Sequence[Any]],
     missing: str,
 ) -> int:
     """Show the record that there is, in whichever account."""
-    output = Output(args, listing, named=reach.named, single=True)
-    for account, records in reach.each(fetch):
-        output.add(account, records)
-    if not output.count and not reach.failures:
+    writer = RecordWriter(args, record_format, is_named=selection.is_named, is_single=True)
+    for account, records in selection.each(fetch):
+        writer.add(account, records)
+    if not writer.count and not selection.failures:
         raise NotFound(f"there is {missing}")
-    output.end()
-    return reach.code()
+    writer.finish()
+    return selection.report_failures()
 
 
-def _wanted(found: Sequence[Invoice], args: argparse.Namespace, today: date) -> list[Invoice]:
-    """Keep what is open, overdue or due soon, where that was asked for."""
-    kept = [one for one in found if one.is_open or not args.open]
+def _filter_due(
+    invoices: Sequence[Invoice], args: argparse.Namespace, today: date
+) -> list[Invoice]:
+    """Return what is open, overdue or due soon, where that was asked for."""
+    wanted = [invoice for invoice in invoices if invoice.is_open or not args.open]
     if not args.overdue and args.due_within is None:
-        return kept
+        return wanted
     within = -1 if args.due_within is None else args.due_within
     return [
-        one
-        for one in kept
-        if (args.overdue and is_overdue(one, today)) or is_due_soon(one, today, within)
+        invoice
+        for invoice in wanted
+        if (args.overdue and is_overdue(invoice, today)) or is_due_soon(invoice, today, within)
     ]
 
 
-def _between(
-    found: Sequence[Invoice], name: str, first: date | None, last: date | None
-) -> list[Invoice]:
-    """Keep what is dated from the first to the last day."""
+def _is_between(moment: datetime | None, first: date | None, last: date | None) -> bool:
+    """Return whether something is dated from the first to the last day, where that is asked for."""
     if first is None and last is None:
-        return list(found)
-    first, last = first or date.min, last or date.max
-    moments = ((getattr(one, name), one) for one in found)
-    return [one for moment, one in moments if moment and first <= moment.date() <= last]
+        return True
+    return moment is not None and (first or date.min) <= moment.date() <= (last or date.max)
 
 
-def _undated(args: argparse.Namespace, found: Sequence[Invoice]) -> int:
-    """Count what no date keeps or leaves out."""
-    names = ["date"] if args.since or args.until else []
-    names += ["due_date"] if args.due_since or args.due_until else []
-    return sum(any(getattr(one, name) is None for name in names) for one in found)
-
-
-def services(args: argparse.Namespace, reach: Reach) -> int:
+def list_services(args: argparse.Namespace, selection: AccountSelection) -> int:
     """List the mail services."""
-    return _all(args, reach, _SERVICES, lambda client: client.get_services())
+    return _list_records(args, selection, _SERVICES, lambda client: client.get_services())
 
 
-def service(args: argparse.Namespace, reach: Reach) -> int:
+def show_service(args: argparse.Namespace, selection: AccountSelection) -> int:
     """Show one mail service."""
 
     def fetch(client: Client) -> list[MailService]:
-        found = client.get_service(args.id)
-        return [] if found is None else [found]
+        service = client.get_service(args.id)
+        return [] if service is None else [service]
 
-    return _single(args, reach, _SERVICES, fetch, f"no mail service {args.id}")
+    return _show_single(args, selection, _SERVICES, fetch, f"no mail service {args.id}")
 
 
-def prepays(args: argparse.Namespace, reach: Reach) -> int:
+def list_prepays(args: argparse.Namespace, selection: AccountSelection) -> int:
     """List the prepaid balances."""
-    return _all(args, reach, _PREPAYS, lambda client: client.get_prepay_list())
+    return _list_records(args, selection, _PREPAYS, lambda client: client.get_prepay_list())
 
 
-def _all(
+def _list_records(
     args: argparse.Namespace,
-    reach: Reach,
-    listing: Listing,
+    selection: AccountSelection,
+    record_format: RecordFormat,
     fetch: Callable[[Client], Sequence[Any]],
 ) -> int:
     """List the records of every account, each as it comes."""
-    output = Output(args, listing, named=reach.named)
-    for account, records in reach.each(fetch):
-        output.add(account, records)
-    output.end()
-    return reach.code()
+    writer = RecordWriter(args, record_format, is_named=selection.is_named)
+    for account, records in selection.each(fetch):
+        writer.add(account, records)
+    writer.finish()
+    return selection.report_failures()
 
 
-def modules(args: argparse.Namespace, reach: Reach) -> int:
+def list_modules(args: argparse.Namespace, selection: AccountSelection) -> int:
     """List the modules."""
-    found = reach.client().get_modules()
+    modules = selection.client().get_modules()
     if args.format == "table" and args.columns is args.sort is None:
-        print("\n".join(map(shown, found)))
+        print("\n".join(map(printable, modules)))
         return OK
     column = Column("module", str)
-    output = Output(args, Listing([column], 1, [column]), named=False)
-    output.add(None, found)
-    output.end()
+    writer = RecordWriter(args, RecordFormat([column], 1, [column]), is_named=False)
+    writer.add(None, modules)
+    writer.finish()
     return OK
 
 
-def totals(invoices: Sequence[Invoice]) -> str:
-    """Say for each currency how many there are, how many open, and how much that is."""
+def format_totals(invoices: Sequence[Invoice]) -> str:
+    """Return for each currency how many there are, how many open, and how much that is."""
+    sums = sum_by_currency(invoice for invoice in invoices if invoice.is_open)
     lines = []
-    for currency in sorted({one.invoices_currency or "" for one in invoices}):
-        own = [one for one in invoices if (one.invoices_currency or "") == currency]
-        opened = [one for one in own if one.is_open]
-        amounts = [one.amount for one in opened if one.amount is not None]
-        many = counted(len(own), "invoice")
-        line = f"{many}, {len(opened)} open, {money(sum(amounts, Decimal(0)))} open"
-        missing = len(opened) - len(amounts)
-        unknown = f" and {missing} of unknown amount" if missing else ""
-        lines.append(f"{shown(currency) or 'no currency'}: {line}{unknown}")
+    for currency in sum_by_currency(invoices):
+        own = [invoice for invoice in invoices if (invoice.invoices_currency or "") == currency]
+        opened = sum(invoice.is_open for invoice in own)
+        amount, unknown = sums.get(currency, Sum())
+        line = f"{pluralize(len(own), 'invoice')}, {opened} open, {format_money(amount)} open"
+        line += f" and {unknown} of unknown amount" if unknown else ""
+        lines.append(f"{printable(currency) or 'no currency'}: {line}")
     return "; ".join(lines) or "0 invoices"
 
 
 # --- columns ---------------------------------------------------------------------------------
 
 
-def _today(args: argparse.Namespace) -> date:
-    """Give the day to compare with; a wrong clock is an error only where it would matter."""
-    asked = {"overdue", "days_left"}.intersection(_named_columns(args))
-    due = getattr(args, "overdue", False) or getattr(args, "due_within", None) is not None
-    return today_of(args.today, needed=bool(due or asked))
+def _comparison_day(args: argparse.Namespace) -> date:
+    """Return the day to compare with; a wrong clock is an error only where it would matter."""
+    columns = {"overdue", "days_left"}.intersection(_column_names(args))
+    is_due = getattr(args, "overdue", False) or getattr(args, "due_within", None) is not None
+    return resolve_today(args.today, is_needed=bool(is_due or columns))
 
 
-def _named_columns(args: argparse.Namespace) -> list[str]:
+def _column_names(args: argparse.Namespace) -> list[str]:
     names = [name.strip() for name in (args.columns or "").split(",")]
-    known = ["mail_status", "overdue", "days_left"] if names == ["all"] else names
-    return [*known, (args.sort or "").removeprefix("-")]
+    computed = ["mail_status", "overdue", "days_left"] if names == ["all"] else names
+    return [*computed, (args.sort or "").removeprefix("-")]
 
 
-def _wants_states(args: argparse.Namespace) -> bool:
-    return args.services or "mail_status" in _named_columns(args)
+def _wants_status(args: argparse.Namespace) -> bool:
+    return "mail_status" in _column_names(args)
 
 
-def _day(moment: datetime | None) -> str | None:
+def _day_of(moment: datetime | None) -> str | None:
     return None if moment is None else str(moment.date())
 
 
-def _invoice_listing(args: argparse.Namespace, today: date) -> Listing:
-    fields = documented(Invoice, "one.")
-    status = Column("mail_status", attrgetter("mail_status"))
-    more = [
-        Column("amount", attrgetter("one.amount"), number=True),
-        Column("is_open", attrgetter("one.is_open")),
-        Column("overdue", lambda row: is_overdue(row.one, today)),
-        Column("days_left", lambda row: days_left(row.one, today), number=True),
+def _invoice_format(today: date) -> RecordFormat:
+    fields = documented_columns(Invoice, "invoice.")
+    computed = [
+        Column("amount", attrgetter("invoice.amount"), is_number=True),
+        Column("is_open", attrgetter("invoice.is_open")),
+        Column("overdue", lambda row: is_overdue(row.invoice, today)),
+        Column("days_left", lambda row: count_days_left(row.invoice, today), is_number=True),
+        Column("mail_status", attrgetter("mail_status")),
     ]
-    with_status = [status] if args.services else []
     table = [
-        Column("id", attrgetter("one.invoices_id"), number=True),
-        Column("date", lambda row: _day(row.one.date)),
-        Column("due date", lambda row: _day(row.one.due_date)),
-        Column("amount", lambda row: cost(row.one), number=True),
-        Column("paid", attrgetter("one.is_paid")),
-        Column("service", attrgetter("one.invoices_service"), number=True),
-        *(Column("status", one.get) for one in with_status),
-        Column("description", attrgetter("one.invoices_description")),
+        Column("id", attrgetter("invoice.invoices_id"), is_number=True),
+        Column("date", lambda row: _day_of(row.invoice.date)),
+        Column("due date", lambda row: _day_of(row.invoice.due_date)),
+        Column("amount", lambda row: format_cost(row.invoice), is_number=True),
+        Column("paid", attrgetter("invoice.is_paid")),
+        Column("service", attrgetter("invoice.invoices_service"), is_number=True),
+        Column("description", attrgetter("invoice.invoices_description")),
     ]
-    return Listing(
-        [*fields, *with_status, *more, *([] if with_status else [status])],
-        len(fields) + len(with_status),
+    return RecordFormat(
+        [*fields, *computed],
+        len(fields),
         table,
-        lambda row: is_overdue(row.one, today),
+        lambda row: is_overdue(row.invoice, today),
         "overdue",
     )
 
 
-_SERVICES = Listing(
-    documented(MailService),
-    len(documented(MailService)),
+_SERVICES = RecordFormat(
+    documented_columns(MailService),
+    len(documented_columns(MailService)),
     [
-        Column("id", attrgetter("mail_id"), number=True),
+        Column("id", attrgetter("mail_id"), is_number=True),
         Column("status", attrgetter("mail_status")),
-        Column("ordered", lambda one: _day(one.order_date)),
-        Column("invoice", attrgetter("mail_invoice"), number=True),
+        Column("ordered", lambda service: _day_of(service.order_date)),
+        Column("invoice", attrgetter("mail_invoice"), is_number=True),
         Column("ip", attrgetter("mail_ip")),
         Column("username", attrgetter("mail_username")),
     ],
 )
-_PREPAYS = Listing(
-    documented(Prepay),
-    len(documented(Prepay)),
+_PREPAYS = RecordFormat(
+    documented_columns(Prepay),
+    len(documented_columns(Prepay)),
     [
-        Column("id", attrgetter("prepay_id"), number=True),
+        Column("id", attrgetter("prepay_id"), is_number=True),
         Column("created", attrgetter("prepay_created")),
-        Column("amount", attrgetter("prepay_amount"), number=True),
-        Column("remaining", attrgetter("prepay_remaining"), number=True),
-        Column("automatic", lambda one: bool(one.prepay_automatic_use)),
+        Column("amount", attrgetter("prepay_amount"), is_number=True),
+        Column("remaining", attrgetter("prepay_remaining"), is_number=True),
+        Column("automatic", lambda prepay: bool(prepay.prepay_automatic_use)),
         Column("module", attrgetter("prepay_module")),
     ],
 )

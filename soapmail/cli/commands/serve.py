@@ -1,4 +1,4 @@
-"""The commands that serve the sandbox, and that help a shell."""
+"""The commands that serve the sandbox or a recording, and that help a shell."""
 
 from __future__ import annotations
 
@@ -11,13 +11,12 @@ if TYPE_CHECKING:
     import argparse
 
 
-def sandbox(args: argparse.Namespace) -> int:
+def serve_sandbox(args: argparse.Namespace) -> int:
     """Serve the sandbox, or a dump, and print the lines by which a shell uses it."""
-    from ...sandbox import PASSWORD, USERNAME, Sandbox
-    from ...sandbox.replay import Replay
+    from ...sandbox import PASSWORD, USERNAME, Replay, Sandbox
 
     try:
-        served: Sandbox | Replay = (
+        service: Sandbox | Replay = (
             Sandbox(port=args.port, example=args.sandbox or "documented")
             if args.replay is None
             else Replay(args.replay, args.port)
@@ -26,16 +25,16 @@ def sandbox(args: argparse.Namespace) -> int:
         if error.filename is not None:
             raise
         raise UsageError(f"port {args.port}: {error.strerror}") from None
-    print(f"export SOAPMAIL_ENDPOINT={quote(served.endpoint)}")
+    print(f"export SOAPMAIL_ENDPOINT={quote(service.endpoint)}")
     print(f"export SOAPMAIL_USERNAME={quote(USERNAME)}")
     print(f"export SOAPMAIL_PASSWORD={quote(PASSWORD)}", flush=True)
-    served.serve()
+    service.serve()
     return OK
 
 
-def completion(args: argparse.Namespace) -> int:
+def print_completion(args: argparse.Namespace) -> int:
     """Print the script that completes commands in a shell."""
-    from ..parser import completion_script as script
+    from ..parser import make_completion
 
-    print(script(args.shell))
+    print(make_completion(args.shell))
     return OK

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import sys
 from decimal import Decimal
 from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..output import Column, Listing, Output
-from ..terminal import money
+from ..output import Column, RecordFormat, RecordWriter
+from ..terminal import format_money
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Iterable
 
     from ...models import Invoice
-    from ..accounts import Reach
-
-_BAR = 20
+    from ..accounts import AccountSelection
 
 
 class Group(NamedTuple):
@@ -31,8 +28,8 @@ class Group(NamedTuple):
     open_amount: Decimal = Decimal(0)
     unknown: int = 0
 
-    def with_one(self, invoice: Invoice) -> Group:
-        """Count one more."""
+    def add(self, invoice: Invoice) -> Group:
+        """Return the group with one more invoice."""
         amount = invoice.amount or Decimal(0)
         return self._replace(
             charges=self.charges + 1,
@@ -44,7 +41,7 @@ class Group(NamedTuple):
 
 
 def status_of(invoice: Invoice) -> str:
-    """Say what an invoice is: a payment, or a charge that is deleted, paid or open."""
+    """Return what an invoice is: a payment, or a charge that is deleted, paid or open."""
     if not invoice.is_charge:
         return "payment"
     if invoice.invoices_deleted:
@@ -52,27 +49,27 @@ def status_of(invoice: Invoice) -> str:
     return "paid" if invoice.is_paid else "open"
 
 
-def _month(invoice: Invoice) -> str | None:
+def _month_of(invoice: Invoice) -> str | None:
     date = invoice.date
     return None if date is None else f"{date:%Y-%m}"
 
 
 _KEYS: dict[str, Callable[[Invoice], str | int | None]] = {
-    "month": _month,
+    "month": _month_of,
     "service": attrgetter("invoices_service"),
     "currency": attrgetter("invoices_currency"),
     "status": status_of,
 }
 
 
-def groups(invoices: Iterable[Invoice], by: str) -> list[Group]:
-    """Group invoices by a key and their currency, in the order of both."""
-    found: dict[tuple[str | int | None, str | None], Group] = {}
-    for one in invoices:
-        if by == "status" or status_of(one) in ("open", "paid"):
-            key = _KEYS[by](one), one.invoices_currency
-            found[key] = found.get(key, Group(*key)).with_one(one)
-    return sorted(found.values(), key=_sort_key)
+def group_invoices(invoices: Iterable[Invoice], by: str) -> list[Group]:
+    """Return invoices by a key and their currency, in the order of both."""
+    groups: dict[tuple[str | int | None, str | None], Group] = {}
+    for invoice in invoices:
+        if by == "status" or status_of(invoice) in ("open", "paid"):
+            key = _KEYS[by](invoice), invoice.invoices_currency
+            groups[key] = groups.get(key, Group(*key)).add(invoice)
+    return sorted(groups.values(), key=_sort_key)
 
 
 def _sort_key(group: Group) -> tuple[bool, str | int, str]:
@@ -80,48 +77,35 @@ def _sort_key(group: Group) -> tuple[bool, str | int, str]:
     return group.key is None, key, group.currency or ""
 
 
-def summary(args: argparse.Namespace, reach: Reach) -> int:
-    """Print the groups, on a terminal each with a bar."""
-    bars = _Bars()
-    output = Output(args, _listing(args.by, bars), named=reach.named)
-    for account, invoices in reach.each(lambda client: client.get_client_invoices()):
-        found = groups(invoices, args.by)
-        bars.most = max([bars.most, *(one.charges for one in found)])
-        output.add(account, found)
-    output.end()
-    return reach.code()
+def print_summary(args: argparse.Namespace, selection: AccountSelection) -> int:
+    """Print the groups."""
+    writer = RecordWriter(args, _make_format(args.by), is_named=selection.is_named)
+    for account, invoices in selection.each(lambda client: client.get_client_invoices()):
+        writer.add(account, group_invoices(invoices, args.by))
+    writer.finish()
+    return selection.report_failures()
 
 
-class _Bars:
-    """Draws how many charges a group has beside the largest one, which is known at the end."""
-
-    most = 0
-
-    def of(self, group: Group) -> str:
-        return "#" * -(-_BAR * group.charges // self.most)
-
-
-def _listing(by: str, bars: _Bars) -> Listing:
-    own = [] if by == "currency" else [Column(by, attrgetter("key"), number=by == "service")]
+def _make_format(by: str) -> RecordFormat:
+    key = [] if by == "currency" else [Column(by, attrgetter("key"), is_number=by == "service")]
     columns = [
-        *own,
+        *key,
         Column("currency", attrgetter("currency")),
-        Column("count", attrgetter("charges"), number=True),
-        Column("amount", attrgetter("amount"), number=True),
-        Column("open", attrgetter("open"), number=True),
-        Column("open_amount", attrgetter("open_amount"), number=True),
-        Column("unknown", attrgetter("unknown"), number=True),
+        Column("count", attrgetter("charges"), is_number=True),
+        Column("amount", attrgetter("amount"), is_number=True),
+        Column("open", attrgetter("open"), is_number=True),
+        Column("open_amount", attrgetter("open_amount"), is_number=True),
+        Column("unknown", attrgetter("unknown"), is_number=True),
     ]
     table = [
-        *columns[: len(own) + 2],
-        Column("amount", lambda one: _sum(one.amount, one.unknown), number=True),
+        *columns[: len(key) + 2],
+        Column("amount", _format_amount, is_number=True),
         columns[-3],
-        Column("open amount", lambda one: money(one.open_amount), number=True),
+        Column("open amount", lambda group: format_money(group.open_amount), is_number=True),
     ]
-    if sys.stdout.isatty():
-        table.append(Column("", bars.of))
-    return Listing(columns, len(columns), table)
+    return RecordFormat(columns, len(columns), table)
 
 
-def _sum(amount: Decimal, unknown: int) -> str:
-    return money(amount) + (f" and {unknown} unknown" if unknown else "")
+def _format_amount(group: Group) -> str:
+    unknown = f" and {group.unknown} unknown" if group.unknown else ""
+    return format_money(group.amount) + unknown

@@ -5,27 +5,27 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..exit_codes import OK
-from ..terminal import shown
+from ..terminal import printable
 
 if TYPE_CHECKING:
     import argparse
 
-    from ..accounts import Reach
+    from ..accounts import AccountSelection
 
 
-def pay_url(args: argparse.Namespace, reach: Reach) -> int:
+def print_pay_url(args: argparse.Namespace, selection: AccountSelection) -> int:
     """Print the URL that pays an invoice by PayPal."""
-    print(shown(reach.client().get_paypal_url(args.invoice)))
+    print(printable(selection.client().get_paypal_url(args.invoice)))
     return OK
 
 
-def login_url(args: argparse.Namespace, reach: Reach) -> int:
+def print_login_url(args: argparse.Namespace, selection: AccountSelection) -> int:
     """Print the URL that logs in to a mail service."""
-    print(shown(reach.client().auto_zonemta_login(args.id).status_text))
+    print(printable(selection.client().auto_zonemta_login(args.id).status_text))
     return OK
 
 
-def prepay_remaining(args: argparse.Namespace, reach: Reach) -> int:
-    """Print how much prepaid balance is left."""
-    print(shown(reach.client().get_prepay_remaining(args.module).status_text))
+def print_prepay_remaining(args: argparse.Namespace, selection: AccountSelection) -> int:
+    """Print how much prepaid balance remains."""
+    print(printable(selection.client().get_prepay_remaining(args.module).status_text))
     return OK
