@@ -239,7 +239,10 @@ class Call(Generic[T]):
         self._log(outgoing.operation, response, seconds)
         result = self._parse_response(outgoing.operation, response, parse)
         secrets = {*self._secrets, *_issued_secrets(outgoing.operation, result)}
-        _observe(self._state, outgoing, response, seconds, result, secrets)
+        if self._state.on_exchange is not None:
+            from .observe import notify
+
+            notify(self._state.on_exchange, outgoing, response, seconds, result, secrets)
         return result
 
     def _parse_response(
@@ -290,24 +293,18 @@ class Call(Generic[T]):
             _log.debug("%s: %s, %.0f ms", name, what, seconds * 1000)
 
 
-def call_with_template(
+def make_call(
     state: ProcessState,
     operation: str,
     values: dict[str, Value],
     parse: Callable[[Document], T] | None,
+    *,
+    template: bool,
 ) -> Call[T]:
-    """Return a call of an operation that has a template."""
-    request = Request(operation, values, template=True)
-    return Call(state, request, parse, is_changing=changes(operation), secrets=())
-
-
-def call_by_name(
-    state: ProcessState,
-    operation: str,
-    values: dict[str, Value],
-    parse: Callable[[Document], T] | None,
-) -> Call[T]:
-    """Return a call of an operation of which only its name is known."""
+    """Return a call of an operation that has a template, or of which only its name is known."""
+    if template:
+        request = Request(operation, values, template=True)
+        return Call(state, request, parse, is_changing=changes(operation), secrets=())
     check_name("operation", operation)
     if takes_session(operation) and "sid" in values:
         raise ValueError("sid: the client adds the session id itself")
@@ -316,36 +313,6 @@ def call_by_name(
     request = Request(operation, values, template=False)
     secrets = [str(value) for name, value in values.items() if "pass" in name]
     return Call(state, request, parse, is_changing=may_change(operation), secrets=secrets)
-
-
-def fetch_wsdl(state: ProcessState) -> bytes:
-    """Return the server's own description of its operations; TransportError: it sent none."""
-    outgoing = Outgoing("wsdl")
-    started = time.monotonic()
-    response = state.transport.send(outgoing, Delivery(Deadline(state.timeout)), fresh=False)
-    problem = response.problem or response.unusable or response.ended_early
-    if problem is None and response.status != 200:
-        problem = f"HTTP status {response.status}{describe_status(response.status)}"
-    result = AttemptResult(response.data)
-    if problem is not None:
-        result = _fail(outgoing.operation, problem, response)
-    secrets = (state.credentials or ())[1:]
-    _observe(state, outgoing, response, time.monotonic() - started, result, secrets)
-    if result.error is not None:
-        raise redaction.sanitize_error(result.error, secrets)
-    return response.data
-
-
-def _observe(
-    state: ProcessState,
-    outgoing: Outgoing,
-    response: Response,
-    seconds: float,
-    result: AttemptResult,
-    secrets: Collection[str],
-) -> None:
-    if state.observer is not None:
-        state.observer.observe(outgoing, response, seconds, result, secrets)
 
 
 def _fail(name: str, problem: str, response: Response) -> AttemptResult:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .soap.document import Document
     from .soap.envelope import Value
 
+    C = TypeVar("C", bound="Client")
     T = TypeVar("T")
 
 
@@ -35,8 +36,7 @@ class Client:
     - ``timeout``: the seconds that one method call may take in all, whatever the server does.
     - ``retries``: how often a reading call is repeated when its connection breaks, nothing comes,
       or the server is busy (HTTP 429, 502, 503, 504).
-    - ``session``: a ``requests.Session`` with proxies or certificates; used, and never closed. Its
-      adapters are copied without their retries.
+    - ``session``: a ``requests.Session`` with proxies or certificates; used, and never closed.
     - ``session_id``: of an earlier login; used until the server refuses it.
     - ``max_response_bytes``: a response over this size, decompressed, is an error.
     - ``on_exchange``: is told of each request and what came of it, without secrets, as an
@@ -47,9 +47,9 @@ class Client:
     ValueError or TypeError, and text that the server will not keep is a LossyTextWarning, before
     anything is sent. RuntimeError: the client was closed before.
 
-    KeyboardInterrupt and its like pass; a WARNING of the logger ``soapmail`` says where a changing
-    operation may have happened. A TimeoutError that your signal handler raises ends the call; if a
-    changing one was sent, it is the ``__cause__`` of an OutcomeUnknown.
+    KeyboardInterrupt passes, with a WARNING of the logger ``soapmail`` where a changing operation
+    may have happened. A TimeoutError that your signal handler raises ends the call; if a changing
+    one was sent, it is the ``__cause__`` of an OutcomeUnknown.
 
     >>> Client("user@example.com", "secret", timeout=10)
     Client('user@example.com', endpoint='https://my.interserver.net/api.php')
@@ -89,15 +89,15 @@ class Client:
                     "credentials": arguments.credentials(username, password),
                     "timeout": arguments.timeout(timeout),
                     "retries": arguments.positive_int("retries", retries, least=0),
+                    "on_exchange": arguments.callable_or_none("on_exchange", on_exchange),
                 },
-                "on_exchange": arguments.callable_or_none("on_exchange", on_exchange),
             }
             self._endpoint = endpoint
             return
         except BaseException as error:
             failure = redaction.drop_frames(error)
         finally:
-            # A traceback shows what the variables of this frame hold.
+            # test_frames_of_a_constructor_that_fails_hold_no_secret
             password = session_id = None
             endpoint = ""
         raise failure
@@ -132,13 +132,13 @@ class Client:
                 on_exchange=on_exchange,
             )
         finally:
-            # A traceback shows what the variables of this frame hold.
+            # test_frames_of_from_env_hold_no_secret
             endpoint = session_id = None
 
     def __repr__(self) -> str:
         return f"Client({self._username!r}, endpoint={self._endpoint!r})"
 
-    def __enter__(self) -> Client:
+    def __enter__(self: C) -> C:
         self._check_open()
         return self
 
@@ -158,11 +158,9 @@ class Client:
     def __getstate__(self) -> dict[str, Any]:
         from .session import current_session
 
-        # The connections are of this process, and so is the clock of the session's age.
+        # Not its connections, nor its age: test_a_pickled_session_counts_as_handed_in.
         session = current_session(self._states, self._session_id)
         return {**self.__dict__, "_states": {}, "_session_id": session and session.sid}
-
-    # --- the operations ----------------------------------------------------------------------
 
     def login(self) -> str:
         """Log in and return the session id (``api_login``); later calls use it.
@@ -195,12 +193,8 @@ class Client:
         arguments.positive_int("id", id)
         rows = [row for row in self.get_client_invoices() if row.invoices_id == id]
         if len(rows) > 1:
-            raise errors.ResponseError(
-                "an invoice listed twice",
-                "api_mail_get_client_invoices",
-                "invoices_id",
-                str(id),
-            )
+            problem, operation = "an invoice listed twice", "api_mail_get_client_invoices"
+            raise errors.ResponseError(problem, operation, "invoices_id", str(id))
         return rows[0] if rows else None
 
     def get_services(self) -> list[models.MailService]:
@@ -223,13 +217,10 @@ class Client:
 
         OutcomeUnknown: check the service before you repeat it.
         """
-        return self._run(self._prepare_cancel_service(id))
-
-    def _prepare_cancel_service(self, id: int) -> Call[bool]:
         from .extract import parse_boolean
 
         values: dict[str, Value] = {"id": arguments.positive_int("id", id)}
-        return self._prepare("api_mail_cancel_service", values, parse_boolean)
+        return self._run(self._prepare("api_mail_cancel_service", values, parse_boolean))
 
     def send_mail(self, subject: str, body: str, to: str, from_: str) -> models.Status:
         """Send a mail (``api_send_mail``).
@@ -237,18 +228,13 @@ class Client:
         OperationFailed: the server did not take it. OutcomeUnknown: it may or may not have been
         sent. LossyTextWarning: the server will not keep all of the text.
         """
-        return self._run(self._prepare_send_mail(subject, body, to, from_))
-
-    def _prepare_send_mail(
-        self, subject: str, body: str, to: str, from_: str
-    ) -> Call[models.Status]:
         values: dict[str, Value] = {
             "subject": arguments.header_line("subject", subject),
             "body": arguments.text("body", body),
             "to": arguments.nonblank_text("to", arguments.header_line("to", to)),
             "from": arguments.nonblank_text("from_", arguments.header_line("from_", from_)),
         }
-        return self._prepare_status("api_send_mail", values, models.Status)
+        return self._run(self._prepare_status("api_send_mail", values, models.Status))
 
     def buy_mail(self, coupon: str = "") -> models.Order:
         """Order a mail service (``api_api_buy_mail``); this makes an invoice.
@@ -256,11 +242,8 @@ class Client:
         OperationFailed: the order was refused. OutcomeUnknown: check the services before you repeat
         it.
         """
-        return self._run(self._prepare_buy_mail(coupon))
-
-    def _prepare_buy_mail(self, coupon: str = "") -> Call[models.Order]:
         values: dict[str, Value] = {"coupon": arguments.text("coupon", coupon)}
-        return self._prepare_status("api_api_buy_mail", values, models.Order)
+        return self._run(self._prepare_status("api_api_buy_mail", values, models.Order))
 
     def auto_zonemta_login(self, id: int) -> models.Status:
         """Make a login URL of a mail service (``api_api_auto_zonemta_login``), in ``status_text``.
@@ -339,11 +322,6 @@ class Client:
         ``amount`` is in the account's currency. OutcomeUnknown: check the list of prepays before
         you repeat it.
         """
-        return self._run(self._prepare_add_prepay(amount, module, automatic_use))
-
-    def _prepare_add_prepay(
-        self, amount: float | Decimal, module: str = "mail", automatic_use: bool = True
-    ) -> Call[int]:
         from .extract import parse_integer
 
         values: dict[str, Value] = {
@@ -351,7 +329,7 @@ class Client:
             "amount": arguments.amount(amount),
             "automatic_use": arguments.boolean("automatic_use", automatic_use),
         }
-        return self._prepare("api_add_prepay", values, parse_integer)
+        return self._run(self._prepare("api_add_prepay", values, parse_integer))
 
     def call(self, operation: str, /, **parameters: Value) -> Any:
         """Do any operation of the API and return its result by ``xsi:type``.
@@ -365,14 +343,9 @@ class Client:
 
         OutcomeUnknown: look at the account before you repeat it.
         """
-        return self._run(self._prepare_call(operation, parameters))
-
-    def _prepare_call(self, operation: str, parameters: dict[str, Value]) -> Call[Any]:
         from .soap.dynamic import parse_by_type
 
-        return self._prepare(operation, parameters, parse_by_type, template=False)
-
-    # --- one call ----------------------------------------------------------------------------
+        return self._run(self._prepare(operation, parameters, parse_by_type, template=False))
 
     def _get_records(self, operation: str, model: type[T]) -> list[T]:
         from .extract import parse_records
@@ -394,17 +367,14 @@ class Client:
     ) -> Call[T]:
         """Return a call that ``_run`` does, and that can be asked whether it may have happened."""
         try:
-            self._check_open()
-            from . import call
-            from .session import state_of_this_process
+            state = self._state()
+            from .call import make_call
 
-            make = call.call_with_template if template else call.call_by_name
-            state = state_of_this_process(self._states, self._options, self._session_id)
-            return make(state, operation, values, parse)
+            return make_call(state, operation, values, parse, template=template)
         except BaseException as error:
             failure = redaction.drop_frames(error)
         finally:
-            values.clear()  # a traceback shows what the variables of the caller's frame hold
+            values.clear()  # test_frames_with_secrets_are_cut_whatever_leaves
         raise failure
 
     def _run(self, call: Call[T]) -> T:
@@ -421,13 +391,12 @@ class Client:
             late = error  # a signal came while the failure was made
         raise call.to_public_error(late)
 
-    def _fetch_wsdl(self) -> bytes:
-        """Return the server's own description of its operations; TransportError: it sent none."""
+    def _state(self) -> ProcessState:
+        """Return what the calls of this process have in common."""
         self._check_open()
-        from .call import fetch_wsdl
         from .session import state_of_this_process
 
-        return fetch_wsdl(state_of_this_process(self._states, self._options, self._session_id))
+        return state_of_this_process(self._states, self._options, self._session_id)
 
     def _check_open(self) -> None:
         if self._closed:

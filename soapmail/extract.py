@@ -15,9 +15,17 @@ from .deadline import Deadline
 from .errors import NO_FIELDS, OperationFailed, ResponseError, SoapMailError
 from .patterns import URL, is_ok
 from .redaction import sanitize_error
-from .soap.arrays import check_row_count, require_complete_array, type_of_items
 from .soap.document import Document, Malformed
-from .soap.element import XPath, is_nil, reject_simple_type, reject_text, reject_text_inside
+from .soap.element import (
+    XPath,
+    check_row_count,
+    is_nil,
+    reject_simple_type,
+    reject_text,
+    reject_text_inside,
+    require_complete_array,
+    type_of_items,
+)
 from .soap.repair import decode
 from .soap.scalars import parse_column, parse_scalar, read_scalar
 
@@ -106,12 +114,12 @@ def _parse_growing(document: Document, model: type[M]) -> list[M]:
         elements = (_ROWS if part.is_whole else _WHOLE_ROWS)(array)
         if part.is_whole or elements:
             reject_text(_TEXT_BETWEEN(array), "return")
-            array.text = None  # looked at once, however often the array grows
+            array.text = None  # looked at once, however often the array grows (test_costs)
         if elements:
             cells = (_CELLS if part.is_whole else _WHOLE_CELLS)(array)
             records += _build_records(model, part, elements, cells, len(records) + 1)
             count = len(elements)
-            del elements, cells  # a row can be freed only when nothing points into it
+            del elements, cells  # test_rows_are_freed_while_they_are_read
             del array[:count]
         if part.is_whole:
             reject_simple_type(array, "return")

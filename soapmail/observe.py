@@ -60,41 +60,35 @@ class ObservedExchange:
         return "\r\n".join([*lines, "", ""]).encode("latin-1", "replace") + self.response
 
 
-class Observer:
-    """Tells a callable of each exchange; what it raises is logged, and disturbs no call."""
-
-    def __init__(self, on_exchange: Callable[[ObservedExchange], object]) -> None:
-        self._on_exchange = on_exchange
-
-    def observe(
-        self,
-        outgoing: Outgoing,
-        response: Response,
-        seconds: float,
-        result: AttemptResult,
-        secrets: Collection[str],
-    ) -> None:
-        """Tell of one exchange."""
-        is_login = outgoing.operation == "api_login"
-        exchange = ObservedExchange(
-            outgoing.operation,
-            outgoing.attempt,
-            _redact_bytes(outgoing.envelope, secrets),
-            response.status or None,
-            response.version,
-            redact(response.reason, secrets),
-            [_redact_header(name, text, secrets) for name, text in response.headers],
-            _redact_bytes(response.data, secrets, is_login=is_login),
-            seconds,
-            [redact(repair, secrets) for repair in result.repairs],
-            None if result.error is None else redact(str(result.error), secrets),
-            response.tls,
-        )
-        try:
-            self._on_exchange(exchange)
-        except Exception as error:
-            problem = f"{type(error).__name__}: {redact(str(error), secrets)}"
-            _log.warning("%s: on_exchange failed: %s", outgoing.operation, problem)
+def notify(
+    on_exchange: Callable[[ObservedExchange], object],
+    outgoing: Outgoing,
+    response: Response,
+    seconds: float,
+    result: AttemptResult,
+    secrets: Collection[str],
+) -> None:
+    """Tell a callable of one exchange; what it raises is logged, and disturbs no call."""
+    is_login = outgoing.operation == "api_login"
+    exchange = ObservedExchange(
+        outgoing.operation,
+        outgoing.attempt,
+        _redact_bytes(outgoing.envelope, secrets),
+        response.status or None,
+        response.version,
+        redact(response.reason, secrets),
+        [_redact_header(name, text, secrets) for name, text in response.headers],
+        _redact_bytes(response.data, secrets, is_login=is_login),
+        seconds,
+        [redact(repair, secrets) for repair in result.repairs],
+        None if result.error is None else redact(str(result.error), secrets),
+        response.tls,
+    )
+    try:
+        on_exchange(exchange)
+    except Exception as error:
+        problem = f"{type(error).__name__}: {redact(str(error), secrets)}"
+        _log.warning("%s: on_exchange failed: %s", outgoing.operation, problem)
 
 
 def _redact_header(name: str, text: str, secrets: Collection[str]) -> tuple[str, str]:

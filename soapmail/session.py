@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from .deadline import Deadline
-    from .observe import Observer
+    from .observe import ObservedExchange
 
 # Ambiguous responses of a session younger than this are believed without a new login.
 FRESH_SESSION_SECONDS = 600.0
@@ -64,7 +64,8 @@ class SessionStore:
 
     def __init__(self, current: IssuedSession | None) -> None:
         self.current = current
-        # A lock that the thread which holds it may take again: in a signal's handler.
+        # The thread that holds it may take it again, in a signal's handler:
+        # test_a_handler_may_log_in_while_a_login_is_under_way.
         self._lock = threading.RLock()
 
     def get(
@@ -103,7 +104,7 @@ class ProcessState:
     credentials: tuple[str, str] | None
     timeout: float
     retries: int
-    observer: Observer | None = None
+    on_exchange: Callable[[ObservedExchange], object] | None
 
 
 def state_of_this_process(
@@ -128,13 +129,7 @@ def current_session(states: dict[int, ProcessState], sid: str | None) -> IssuedS
 
 def _make_state(options: dict[str, Any], session: IssuedSession | None) -> ProcessState:
     transport = Transport(**options["transport"])
-    on_exchange = options["on_exchange"]
-    observer = None
-    if on_exchange is not None:
-        from .observe import Observer
-
-        observer = Observer(on_exchange)
-    return ProcessState(transport, SessionStore(session), **options["calls"], observer=observer)
+    return ProcessState(transport, SessionStore(session), **options["calls"])
 
 
 class AttemptResult(NamedTuple):

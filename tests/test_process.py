@@ -1037,7 +1037,7 @@ def test_an_error_that_is_interrupted_on_its_way_out_is_judged_anew(
             raise left.pop()
         return found
 
-    monkeypatch.setattr(Call, "_judged", interrupted)
+    monkeypatch.setattr(Call, "_classify", interrupted)
     with Faulty(lost) as server, pytest.raises(KeyboardInterrupt) as caught:
         client(server, session_id="x").make_payment(5)
     if sys.version_info >= (3, 11):
@@ -1078,7 +1078,7 @@ def test_a_signal_while_the_error_is_made_is_judged_too(monkeypatch: pytest.Monk
             raise left.pop()
         return to_public_error(self, error)
 
-    monkeypatch.setattr(Call, "leaving", interrupted)
+    monkeypatch.setattr(Call, "to_public_error", interrupted)
     with Faulty(lost) as server, pytest.raises(OutcomeUnknown) as caught:
         client(server, session_id="x").make_payment(5)
     assert isinstance(caught.value.__cause__, TimeoutError)

@@ -283,7 +283,7 @@ def _block_signals() -> Iterator[None]:
 
 
 def _format_line(entry: Entry) -> bytes:
-    # The invoice first, so that even the beginning of a line names it.
+    # The invoice first, for the beginning of a line: test_a_last_line_cut_at_any_byte_is_an_intent.
     values = {
         name: value
         for name, value in asdict(entry).items()

@@ -21,16 +21,28 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import ExitStack
 
+    from ..call import Call
+
 
 T = TypeVar("T")
 _SECTION_KEYS = ("username", "endpoint", "password_command")
+
+
+class TrackingClient(Client):
+    """A client that keeps its last call, which can be asked whether it may have happened."""
+
+    last_call: Call[Any] | None = None
+
+    def _run(self, call: Call[T]) -> T:
+        self.last_call = call
+        return super()._run(call)
 
 
 class Account(NamedTuple):
     """One account: its name, if it has one, and how a client of it is made."""
 
     name: str | None
-    client: Callable[..., Client]
+    client: Callable[..., TrackingClient]
     endpoint: str
     username: str | None
 
@@ -52,7 +64,7 @@ class AccountSelection:
             _read_accounts(args) if self.is_named else [_account_of_environment(args, stack)]
         )
 
-    def client(self) -> Client:
+    def client(self) -> TrackingClient:
         """Return the client of the one account."""
         return self._stack.enter_context(self._make_client(self.account()))
 
@@ -82,7 +94,7 @@ class AccountSelection:
             else:
                 self.failures.append((account.name, error))
 
-    def _make_client(self, account: Account) -> Client:
+    def _make_client(self, account: Account) -> TrackingClient:
         return account.client(on_exchange=self.dump)
 
     def report_failures(self) -> int:
@@ -112,7 +124,10 @@ def _account_of_environment(args: argparse.Namespace, stack: ExitStack) -> Accou
     else:
         options |= {"endpoint": _endpoint(args), **_credentials(args)}
     return Account(
-        None, lambda **more: Client(**options, **more), options["endpoint"], options.get("username")
+        None,
+        lambda **more: TrackingClient(**options, **more),
+        options["endpoint"],
+        options.get("username"),
     )
 
 
@@ -218,8 +233,8 @@ def _make_account(name: str, section: Any, path: str, args: argparse.Namespace) 
     except ValueError as error:
         raise UsageError(f"{where} {error}") from None
 
-    def client(**more: Any) -> Client:
+    def client(**more: Any) -> TrackingClient:
         password = read_password(f"{where} password_command", command, args.timeout)
-        return Client(username, password, endpoint=endpoint, timeout=args.timeout, **more)
+        return TrackingClient(username, password, endpoint=endpoint, timeout=args.timeout, **more)
 
     return Account(name, client, endpoint, username)

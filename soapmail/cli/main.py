@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _report(error, args) if _is_monitored(args) else INTERRUPTED
     except Interrupted as interruption:
         return exit_by_signal(interruption.number)
-    except BrokenPipeError:  # whoever reads has enough
+    except BrokenPipeError:  # test_a_closed_pipe_ends_quietly
         return _PLUGIN_UNKNOWN if _is_monitored(args) else OK
     except EXPECTED_ERRORS as error:
         return _report(error, args)

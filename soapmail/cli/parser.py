@@ -8,6 +8,7 @@ import sys
 from contextlib import suppress
 from datetime import date
 from decimal import Decimal, InvalidOperation
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from .. import __version__
@@ -16,7 +17,7 @@ from ..patterns import is_count
 from .exit_codes import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 _EXIT_CODES_HELP = """\
 exit codes:
@@ -59,11 +60,15 @@ _DEFAULTS: dict[str, Any] = {
     "timeout": 60.0,
     "verbose": False,
     "account": (),
+    "today": None,
     "all_accounts": False,
     "jobs": 8,
     "journal": None,
     "dump": None,
 }
+_MAX_TOTAL_HELP = "never more in one run; required without a terminal"
+_PARAMETERS_HELP = "in the documented order; int, float, bool, or text if no type is given"
+_SUMMARY_KEYS = ("month", "service", "currency", "status")
 _PARAMETER = re.compile(r"([^=:]+)(?::(int|float|bool))?=(.*)", re.DOTALL)
 
 
@@ -224,239 +229,6 @@ class _Append(argparse.Action):
         namespace.account = self.const
 
 
-def _make_common_options(accounts: list[str], *, is_shown: bool) -> _Parser:
-    """Return the options that stand before or after the command; the help tells of them once."""
-    options = _Parser(add_help=False, argument_default=argparse.SUPPRESS)
-
-    def add(*names: str, help: str, **settings: Any) -> None:
-        options.add_argument(*names, help=help if is_shown else argparse.SUPPRESS, **settings)
-
-    add(
-        "--sandbox",
-        type=_defer("--sandbox", _example),
-        help="use example data, and no endpoint or account; --sandbox=varied has more kinds",
-        metavar="=EXAMPLE",
-    )
-    add("--username", help="instead of SOAPMAIL_USERNAME")
-    add(
-        "--password-stdin",
-        action="store_true",
-        help="read the password from the first line of stdin",
-    )
-    add("--endpoint", help=f"default: SOAPMAIL_ENDPOINT or {ENDPOINT}")
-    add(
-        "--account",
-        action=_Append,
-        const=accounts,
-        metavar="NAME",
-        help="an account of the accounts file; lists take it more than once",
-    )
-    add("--all-accounts", action="store_true", help="all accounts of that file")
-    add(
-        "--jobs",
-        type=_defer("--jobs", _positive_number),
-        metavar="N",
-        help="accounts at a time (default: 8)",
-    )
-    add(
-        "--timeout",
-        type=_defer("--timeout", _seconds),
-        metavar="SECONDS",
-        help="limit of each call in all (default: 60)",
-    )
-    add(
-        "--dump",
-        metavar="DIR",
-        help="write each request and response into this folder, without secrets",
-    )
-    add("-v", "--verbose", action="store_true", help="log each exchange on stderr")
-    return options
-
-
-class _Commands:
-    """The commands of one level, each with the common options and an example."""
-
-    def __init__(
-        self,
-        parser: _Parser,
-        common: _Parser,
-        *,
-        is_required: bool = True,
-        dest: str = argparse.SUPPRESS,
-    ) -> None:
-        self._group: Any = parser.add_subparsers(
-            metavar="COMMAND", required=is_required, dest=dest, action=_CommandAction
-        )
-        self.common = common
-
-    def new(
-        self, name: str, about: str, example: str, more: str = "", *, needs_account: bool = True
-    ) -> _Parser:
-        common = "options of every command: see soapmail --help" if needs_account else ""
-        texts = (f"example:\n  soapmail {example}", more, common)
-        parser: _Parser = self._group.add_parser(
-            name,
-            help=about,
-            description=about,
-            epilog="\n\n".join(filter(None, texts)),
-            parents=[self.common],
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
-        return parser
-
-    def add(
-        self,
-        name: str,
-        command: str,
-        about: str,
-        example: str,
-        more: str = "",
-        *,
-        anonymous: bool = False,
-        multi_account: bool = False,
-        needs_account: bool = True,
-        needs_username_only: bool = False,
-    ) -> _Parser:
-        """Add a command that the function ``command`` of a module in ``commands`` does."""
-        example = f"--sandbox {example}" if needs_account else example
-        parser = self.new(name, about, example, more, needs_account=needs_account)
-        parser.set_defaults(
-            command=command,
-            anonymous=anonymous,
-            multi_account=multi_account,
-            needs_account=needs_account,
-            needs_username_only=needs_username_only,
-        )
-        return parser
-
-
-def _make_parser() -> _Parser:
-    accounts: list[str] = []
-    parser = _Parser(
-        prog="soapmail",
-        description="Work with the mail services of an InterServer account.",
-        epilog=_EXIT_CODES_HELP,
-        parents=[_make_common_options(accounts, is_shown=True)],
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--version", action="version", version=f"soapmail {__version__}")
-    common = _make_common_options(accounts, is_shown=False)
-    commands = _Commands(parser, common, dest="command_name")
-    _add_invoices(commands)
-    _add_reports(commands)
-    _add_services(commands)
-    _add_changes(commands)
-    _add_urls(commands)
-    prepays = commands.new("prepay", "prepaid balances", "--sandbox prepay list")
-    _add_prepays(_Commands(prepays, common))
-    _add_others(commands)
-    return parser
-
-
-def _add_invoices(commands: _Commands) -> None:
-    parser = commands.add(
-        "invoices",
-        "records.list_invoices",
-        "list the invoices",
-        "invoices --open --since 2021-03-01",
-        f"--overdue and --due-within together list what is either.\n\n{_DUE_HELP}",
-        multi_account=True,
-    )
-    parser.add_argument(
-        "--unpaid", action="store_true", help="only what the server lists as unpaid"
-    )
-    parser.add_argument(
-        "--open", action="store_true", help="only charges neither paid nor deleted, chosen here"
-    )
-    parser.add_argument("--overdue", action="store_true", help="open, and due before today")
-    parser.add_argument(
-        "--due-within", type=_days, metavar="DAYS", help="open, and due from today on within DAYS"
-    )
-    parser.add_argument("--since", type=_date, metavar="DATE", help="dated then or later")
-    parser.add_argument("--until", type=_date, metavar="DATE", help="dated then or earlier")
-    parser.add_argument("--service", type=_positive_number, metavar="ID", help="only this service")
-    _add_output(parser)
-    parser = commands.add(
-        "invoice", "records.show_invoice", "show an invoice", "invoice 7514880", multi_account=True
-    )
-    parser.add_argument("id", type=_positive_number, help="its invoices_id")
-    _add_output(parser, today=False)
-
-
-def _add_today(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--today", type=_date, metavar="DATE", help="default: this machine's date")
-
-
-def _add_reports(commands: _Commands) -> None:
-    parser = commands.add(
-        "check",
-        "check.check_invoices",
-        "tell what is overdue or due soon, for cron and monitoring",
-        "check --due-within 7",
-        _CHECK_HELP,
-        multi_account=True,
-    )
-    parser.add_argument("--due-within", type=_days, default=0, metavar="DAYS", help="default: 0")
-    parser.add_argument("--all-services", action="store_true", help="count those of ended services")
-    _add_today(parser)
-    parser.add_argument("--format", choices=("text", "json", "prometheus"), default="text")
-    parser.add_argument("--output", metavar="FILE", help="write it there, beside and then renamed")
-    parser = commands.add(
-        "summary",
-        "summary.print_summary",
-        "count and add up the charges that are not deleted",
-        "summary --by service",
-        "Currencies are never added. --by status counts deleted charges and payments too.",
-        multi_account=True,
-    )
-    parser.add_argument(
-        "--by",
-        choices=("month", "service", "currency", "status"),
-        default="month",
-        help="default: month",
-    )
-    _add_output(parser, today=False)
-
-
-def _add_services(commands: _Commands) -> None:
-    about = "list the mail services"
-    parser = commands.add(
-        "services", "records.list_services", about, "services --format csv", multi_account=True
-    )
-    _add_output(parser, today=False)
-    about = "show a mail service"
-    parser = commands.add(
-        "service", "records.show_service", about, "service 8556", multi_account=True
-    )
-    parser.add_argument("id", type=_positive_number, help="the mail_id of the service")
-    _add_output(parser, today=False)
-
-
-def _add_changes(commands: _Commands) -> None:
-    add = commands.add
-    parser = add("cancel", "change.cancel_service", "cancel a mail service", "cancel 8556 --yes")
-    parser.add_argument("id", type=_positive_number, help="the mail_id of the service")
-    _add_yes(parser)
-    parser = add("buy", "change.buy_mail", "order a mail service", "buy --yes")
-    parser.add_argument("--coupon", default="", help="a discount code")
-    _add_yes(parser)
-    parser = add(
-        "send",
-        "change.send_mail",
-        "send a mail; its body comes from stdin",
-        "send --to a@example.com --from b@example.com --subject Hello --yes",
-    )
-    parser.add_argument("--to", required=True, metavar="ADDRESS")
-    parser.add_argument("--from", required=True, dest="from_", metavar="ADDRESS")
-    parser.add_argument("--subject", required=True, metavar="TEXT")
-    parser.add_argument("--body-file", metavar="FILE", help="read the body from this file (UTF-8)")
-    parser.add_argument(
-        "--lossy", action="store_true", help="send though text outside ISO-8859-1 becomes '?'"
-    )
-    _add_yes(parser)
-    _add_pay(commands)
-
-
 _PAY_HELP = """\
 pay --open first shows what it would pay, in the order of the due dates. Without
 --yes it then asks on a terminal; without a terminal it pays nothing. --due-within
@@ -468,127 +240,298 @@ folder soapmail of XDG_STATE_HOME or ~/.local/state. If a run ends with 5, look
 at the account, then say what became of the payment: soapmail journal settle."""
 
 
-def _add_pay(commands: _Commands) -> None:
-    about = "pay an invoice, or what is open, from the account's funds"
-    parser = commands.add("pay", "pay.pay", about, "pay 7514880 --yes", _PAY_HELP)
-    parser.add_argument("invoice", type=_positive_number, nargs="?", help="its invoices_id")
-    parser.add_argument("--open", action="store_true", help="pay what is open, by a plan")
-    parser.add_argument("--currency", metavar="C", help="only this currency, such as USD")
-    parser.add_argument("--service", type=_positive_number, metavar="ID", help="only this service")
-    parser.add_argument("--due-within", type=_days, metavar="DAYS", help="due by then, or overdue")
-    parser.add_argument(
-        "--max-total",
-        type=_amount,
-        metavar="AMOUNT",
-        help="never more in one run; required without a terminal",
-    )
-    parser.add_argument(
-        "--max-each", type=_amount, metavar="AMOUNT", help="leave out invoices over this amount"
-    )
-    parser.add_argument("--dry-run", action="store_true", help="show it, and pay nothing")
-    _add_journal(parser)
-    _add_yes(parser)
-    about = "show the journal of payments"
-    parser = commands.add(
-        "journal", "journal.show_journal", about, "journal", needs_username_only=True
-    )
-    _add_journal(parser)
-    _add_output(parser, today=False)
-    more = _Commands(parser, commands.common, is_required=False)
-    about = "say what became of a payment whose outcome is unknown"
-    example = "journal settle 7514880 unpaid --journal payments.jsonl"
-    parser = more.add("settle", "journal.settle_payment", about, example, needs_username_only=True)
-    parser.add_argument("invoice", type=_positive_number, help="its invoices_id")
-    parser.add_argument("result", choices=("paid", "unpaid"))
-    _add_journal(parser)
+class _Option(NamedTuple):
+    """An option or argument: ``--open``, ``--since DATE`` or ``id``, and what argparse takes."""
+
+    names: str
+    help: str | None = None
+    settings: Mapping[str, Any] = MappingProxyType({})
+
+    def add_to(self, parser: argparse.ArgumentParser, help: str | None) -> None:
+        name, _, metavar = self.names.partition(" ")
+        settings = dict(self.settings)
+        if metavar:
+            settings["metavar"] = metavar
+        elif name.startswith("-") and not settings:
+            settings["action"] = "store_true"
+        parser.add_argument(*name.split(","), help=help, **settings)
 
 
-def _add_journal(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--journal",
-        metavar="FILE",
-        default=argparse.SUPPRESS,
-        help="use this file instead of the default",
-    )
+def _option(names: str, help: str | None = None, **settings: Any) -> _Option:
+    return _Option(names, help, settings)
 
 
-def _add_urls(commands: _Commands) -> None:
-    add = commands.add
-    about = "print a PayPal URL for an invoice"
-    parser = add("pay-url", "urls.print_pay_url", about, "pay-url 7514880", anonymous=True)
-    parser.add_argument("invoice", type=_positive_number, help="its invoices_id")
-    about = "print a login URL of a mail service"
-    parser = add("login-url", "urls.print_login_url", about, "login-url 8556")
-    parser.add_argument("id", type=_positive_number, help="the mail_id of the service")
+_YES = _option("--yes", "do it without asking")
+_INVOICE_ID = _option("invoice", "its invoices_id", type=_positive_number)
+_SERVICE_ID = _option("id", "the mail_id of the service", type=_positive_number)
+_ONLY_SERVICE = _option("--service ID", "only this service", type=_positive_number)
+_MODULE = _option("--module MODULE", "default: mail", default="mail")
+_JOURNAL = _option(
+    "--journal FILE", "use this file instead of the default", default=argparse.SUPPRESS
+)
+_TODAY = _option("--today DATE", "default: this machine's date", type=_date)
+_OUTPUT = (
+    _option("--format", choices=("table", "json", "jsonl", "csv", "tsv"), default="table"),
+    _option("--columns A,B", "these columns, or: all"),
+    _option("--sort [-]COLUMN", "by this column; with - backwards"),
+    _option("--no-header", "without names and totals"),
+)
+# They stand before or after the command; wrong values are told of when the command is known.
+_SANDBOX_HELP = "use example data, and no endpoint or account; --sandbox=varied has more kinds"
+_ACCOUNT_HELP = "an account of the accounts file; lists take it more than once"
+_TIMEOUT_HELP = "limit of each call in all (default: 60)"
+_COMMON = (
+    _option("--sandbox =EXAMPLE", _SANDBOX_HELP, type=_defer("--sandbox", _example)),
+    _option("--username USERNAME", "instead of SOAPMAIL_USERNAME"),
+    _option("--password-stdin", "read the password from the first line of stdin"),
+    _option("--endpoint ENDPOINT", f"default: SOAPMAIL_ENDPOINT or {ENDPOINT}"),
+    _option("--account NAME", _ACCOUNT_HELP, action=_Append),
+    _option("--all-accounts", "all accounts of that file"),
+    _option("--jobs N", "accounts at a time (default: 8)", type=_defer("--jobs", _positive_number)),
+    _option("--timeout SECONDS", _TIMEOUT_HELP, type=_defer("--timeout", _seconds)),
+    _option("--dump DIR", "write each request and response into this folder, without secrets"),
+    _option("-v,--verbose", "log each exchange on stderr"),
+)
 
 
-def _add_prepays(commands: _Commands) -> None:
-    add = commands.add
-    about = "list the prepaid balances"
-    parser = add("list", "records.list_prepays", about, "prepay list", multi_account=True)
-    _add_output(parser, today=False)
-    parser = add(
-        "remaining", "urls.print_prepay_remaining", "print what is left", "prepay remaining"
-    )
-    parser.add_argument("--module", default="mail", help="default: mail")
-    parser = add("add", "change.add_prepay", "add a prepaid balance", "prepay add 10.50 --yes")
-    parser.add_argument("amount", type=_amount, help="in the account's currency")
-    parser.add_argument("--module", default="mail", help="default: mail")
-    _add_yes(parser)
+class _Command(NamedTuple):
+    """A command, the function in ``commands`` that does it, and what it needs."""
+
+    name: str
+    function: str
+    about: str
+    example: str
+    options: Sequence[_Option] = ()
+    more: str = ""
+    # It needs no login.
+    anonymous: bool = False
+    multi_account: bool = False
+    needs_account: bool = True
+    # What it reads is a file of this machine, which is named by the account.
+    needs_username_only: bool = False
+    # Commands below it; with no function of its own one of them is required.
+    commands: Sequence[Any] = ()
 
 
-def _add_others(commands: _Commands) -> None:
-    add = commands.add
-    parser = add("modules", "records.list_modules", "list the modules", "modules", anonymous=True)
-    _add_output(parser, today=False)
-    parser = add(
-        "call",
-        "change.call_operation",
+# fmt: off
+_COMMANDS = (
+    _Command(
+        "invoices", "records.list_invoices", "list the invoices",
+        "invoices --open --since 2021-03-01",
+        [
+            _option("--unpaid", "only what the server lists as unpaid"),
+            _option("--open", "only charges neither paid nor deleted, chosen here"),
+            _option("--overdue", "open, and due before today"),
+            _option("--due-within DAYS", "open, and due from today on within DAYS", type=_days),
+            _option("--since DATE", "dated then or later", type=_date),
+            _option("--until DATE", "dated then or earlier", type=_date),
+            _ONLY_SERVICE, _TODAY, *_OUTPUT,
+        ],
+        f"--overdue and --due-within together list what is either.\n\n{_DUE_HELP}",
+        multi_account=True,
+    ),
+    _Command(
+        "invoice", "records.show_invoice", "show an invoice", "invoice 7514880",
+        [_INVOICE_ID._replace(names="id"), *_OUTPUT], multi_account=True,
+    ),
+    _Command(
+        "check", "check.check_invoices",
+        "tell what is overdue or due soon, for cron and monitoring", "check --due-within 7",
+        [
+            _option("--due-within DAYS", "default: 0", type=_days, default=0),
+            _option("--all-services", "count those of ended services"),
+            _TODAY,
+            _option("--format", choices=("text", "json", "prometheus"), default="text"),
+            _option("--output FILE", "write it there, beside and then renamed"),
+        ],
+        _CHECK_HELP, multi_account=True,
+    ),
+    _Command(
+        "summary", "summary.print_summary", "count and add up the charges that are not deleted",
+        "summary --by service",
+        [_option("--by", "default: month", choices=_SUMMARY_KEYS, default="month"), *_OUTPUT],
+        "Currencies are never added. --by status counts deleted charges and payments too.",
+        multi_account=True,
+    ),
+    _Command(
+        "services", "records.list_services", "list the mail services", "services --format csv",
+        _OUTPUT, multi_account=True,
+    ),
+    _Command(
+        "service", "records.show_service", "show a mail service", "service 8556",
+        [_SERVICE_ID, *_OUTPUT], multi_account=True,
+    ),
+    _Command(
+        "cancel", "change.cancel_service", "cancel a mail service", "cancel 8556 --yes",
+        [_SERVICE_ID, _YES],
+    ),
+    _Command(
+        "buy", "change.buy_mail", "order a mail service", "buy --yes",
+        [_option("--coupon COUPON", "a discount code", default=""), _YES],
+    ),
+    _Command(
+        "send", "change.send_mail", "send a mail; its body comes from stdin",
+        "send --to a@example.com --from b@example.com --subject Hello --yes",
+        [
+            _option("--to ADDRESS", required=True),
+            _option("--from ADDRESS", required=True, dest="from_"),
+            _option("--subject TEXT", required=True),
+            _option("--body-file FILE", "read the body from this file (UTF-8)"),
+            _option("--lossy", "send though text outside ISO-8859-1 becomes '?'"),
+            _YES,
+        ],
+    ),
+    _Command(
+        "pay", "pay.pay", "pay an invoice, or what is open, from the account's funds",
+        "pay 7514880 --yes",
+        [
+            _option("invoice", "its invoices_id", type=_positive_number, nargs="?"),
+            _option("--open", "pay what is open, by a plan"),
+            _option("--currency C", "only this currency, such as USD"),
+            _ONLY_SERVICE,
+            _option("--due-within DAYS", "due by then, or overdue", type=_days),
+            _option("--max-total AMOUNT", _MAX_TOTAL_HELP, type=_amount),
+            _option("--max-each AMOUNT", "leave out invoices over this amount", type=_amount),
+            _option("--dry-run", "show it, and pay nothing"),
+            _JOURNAL, _YES,
+        ],
+        _PAY_HELP,
+    ),
+    _Command(
+        "journal", "journal.show_journal", "show the journal of payments", "journal",
+        [_JOURNAL, *_OUTPUT], needs_username_only=True,
+        commands=[
+            _Command(
+                "settle", "journal.settle_payment",
+                "say what became of a payment whose outcome is unknown",
+                "journal settle 7514880 unpaid --journal payments.jsonl",
+                [_INVOICE_ID, _option("result", choices=("paid", "unpaid")), _JOURNAL],
+                needs_username_only=True,
+            ),
+        ],
+    ),
+    _Command(
+        "pay-url", "urls.print_pay_url", "print a PayPal URL for an invoice", "pay-url 7514880",
+        [_INVOICE_ID], anonymous=True,
+    ),
+    _Command(
+        "login-url", "urls.print_login_url", "print a login URL of a mail service",
+        "login-url 8556", [_SERVICE_ID],
+    ),
+    _Command(
+        "prepay", "", "prepaid balances", "prepay list",
+        commands=[
+            _Command(
+                "list", "records.list_prepays", "list the prepaid balances", "prepay list",
+                _OUTPUT, multi_account=True,
+            ),
+            _Command(
+                "remaining", "urls.print_prepay_remaining", "print what is left",
+                "prepay remaining", [_MODULE],
+            ),
+            _Command(
+                "add", "change.add_prepay", "add a prepaid balance", "prepay add 10.50 --yes",
+                [_option("amount", "in the account's currency", type=_amount), _MODULE, _YES],
+            ),
+        ],
+    ),
+    _Command(
+        "modules", "records.list_modules", "list the modules", "modules", _OUTPUT, anonymous=True,
+    ),
+    _Command(
+        "call", "change.call_operation",
         "do any operation of the API and print its result as JSON",
         "call api_mail_get_service id:int=8556",
-    )
-    parser.add_argument("operation", help="its name in the provider's documents")
-    parser.add_argument(
-        "parameters",
-        nargs="*",
-        type=_parameter,
-        metavar="name[:type]=value",
-        help="in the documented order; int, float, bool, or text if no type is given",
-    )
-    _add_yes(parser)
-    about = "check that the server is as soapmail expects; changes nothing"
-    parser = add("doctor", "doctor.run_doctor", about, "doctor")
-    parser.add_argument("--format", choices=("text", "json"), default="text")
-    about = "serve the sandbox for other programs"
-    parser = add(
-        "sandbox", "serve.serve_sandbox", about, "sandbox --port 8099", needs_account=False
-    )
-    parser.add_argument("--port", type=_port, default=0, help="default: any free one")
-    parser.add_argument(
-        "--replay", metavar="DIR", help="answer with the responses that --dump wrote there"
-    )
-    about = "print what completes commands in a shell"
-    parser = add(
-        "completion", "serve.print_completion", about, "completion bash", needs_account=False
-    )
-    parser.add_argument("shell", choices=("bash", "zsh", "fish"))
+        [
+            _option("operation", "its name in the provider's documents"),
+            _option("parameters name[:type]=value", _PARAMETERS_HELP, nargs="*", type=_parameter),
+            _YES,
+        ],
+    ),
+    _Command(
+        "doctor", "doctor.run_doctor",
+        "check that the server is as soapmail expects; changes nothing", "doctor",
+        [_option("--format", choices=("text", "json"), default="text")],
+    ),
+    _Command(
+        "sandbox", "serve.serve_sandbox", "serve the sandbox for other programs",
+        "sandbox --port 8099",
+        [
+            _option("--port PORT", "default: any free one", type=_port, default=0),
+            _option("--replay DIR", "answer with the responses that --dump wrote there"),
+        ],
+        needs_account=False,
+    ),
+    _Command(
+        "completion", "serve.print_completion", "print what completes commands in a shell",
+        "completion bash", [_option("shell", choices=("bash", "zsh", "fish"))],
+        needs_account=False,
+    ),
+)
+# fmt: on
 
 
-def _add_output(parser: argparse.ArgumentParser, *, today: bool = True) -> None:
-    if today:
-        _add_today(parser)
-    else:
-        parser.set_defaults(today=None)
-    parser.add_argument(
-        "--format", choices=("table", "json", "jsonl", "csv", "tsv"), default="table"
+def _make_parser() -> _Parser:
+    parser = _Parser(
+        prog="soapmail",
+        description="Work with the mail services of an InterServer account.",
+        epilog=_EXIT_CODES_HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--columns", metavar="A,B", help="these columns, or: all")
-    parser.add_argument("--sort", metavar="[-]COLUMN", help="by this column; with - backwards")
-    parser.add_argument("--no-header", action="store_true", help="without names and totals")
+    accounts: list[str] = []
+    _add_common(parser, accounts, is_shown=True)
+    parser.add_argument("--version", action="version", version=f"soapmail {__version__}")
+    _add_commands(parser, _COMMANDS, accounts, dest="command_name")
+    return parser
 
 
-def _add_yes(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--yes", action="store_true", help="do it without asking")
+def _add_common(parser: _Parser, accounts: list[str], *, is_shown: bool) -> None:
+    """Add the common options; the help tells of them once."""
+    for option in _COMMON:
+        settings = {**option.settings, "default": argparse.SUPPRESS}
+        if option.settings.get("action") is _Append:
+            settings["const"] = accounts
+        elif " " not in option.names:
+            settings["action"] = "store_true"
+        option = option._replace(settings=settings)
+        option.add_to(parser, option.help if is_shown else argparse.SUPPRESS)
+
+
+def _add_commands(
+    parser: _Parser,
+    commands: Sequence[_Command],
+    accounts: list[str],
+    *,
+    dest: str = argparse.SUPPRESS,
+    is_required: bool = True,
+) -> None:
+    group: Any = parser.add_subparsers(
+        metavar="COMMAND", required=is_required, dest=dest, action=_CommandAction
+    )
+    for command in commands:
+        example = f"--sandbox {command.example}" if command.needs_account else command.example
+        common = "options of every command: see soapmail --help" if command.needs_account else ""
+        texts = (f"example:\n  soapmail {example}", command.more, common)
+        inner: _Parser = group.add_parser(
+            command.name,
+            help=command.about,
+            description=command.about,
+            epilog="\n\n".join(filter(None, texts)),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        _add_common(inner, accounts, is_shown=False)
+        for option in command.options:
+            option.add_to(inner, option.help)
+        if command.function:
+            inner.set_defaults(
+                command=command.function,
+                anonymous=command.anonymous,
+                multi_account=command.multi_account,
+                needs_account=command.needs_account,
+                needs_username_only=command.needs_username_only,
+            )
+        if command.commands:
+            _add_commands(inner, command.commands, accounts, is_required=not command.function)
 
 
 def make_completion(shell: str) -> str:

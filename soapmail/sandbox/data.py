@@ -51,6 +51,7 @@ def _documented_values(n: int) -> tuple[int, int, str, int]:
 
 
 def make_invoice(n: int) -> models.Invoice:
+    """Return the n-th documented invoice."""
     id, repeat, date, service = _documented_values(n)
     return models.Invoice(
         invoices_id=id,
@@ -71,6 +72,7 @@ def make_invoice(n: int) -> models.Invoice:
 
 
 def make_service(n: int) -> models.MailService:
+    """Return the service of the n-th documented invoice."""
     _, repeat, date, id = _documented_values(n)
     return models.MailService(
         mail_id=id,
@@ -91,6 +93,7 @@ def make_service(n: int) -> models.MailService:
 
 
 def make_prepay(id: int, created: str) -> models.Prepay:
+    """Return a documented prepay with this id."""
     return models.Prepay(
         prepay_id=id,
         prepay_type=0,

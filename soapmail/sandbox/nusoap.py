@@ -34,11 +34,13 @@ STRUCTS = {
     models.Status: "tns:result_status",
 }
 PAYMENT_STRUCT = "tns:make_payment_return"
-# XML_ERROR_UNKNOWN_ENCODING and XML_ERROR_INCORRECT_ENCODING of expat
+# XML_ERROR_UNKNOWN_ENCODING and XML_ERROR_INCORRECT_ENCODING of expat 2.0.0 and later
 _EXPAT_ENCODING_ERRORS = (18, 19)
 
 
 class Fault(Exception):
+    """A SOAP fault: its code and its text."""
+
     def __init__(self, code: str, text: str) -> None:
         super().__init__(code, text)
 
@@ -112,10 +114,12 @@ def _escape(text: str) -> str:
 
 
 def write_string(text: str) -> TypedXml:
+    """Return a string as XML."""
     return TypedXml('xsi:type="xsd:string"', _escape(text), False)
 
 
 def write_array(rows: Sequence[Any], model: type[Any]) -> TypedXml:
+    """Return records as an array of structs."""
     kind = STRUCTS[model]
     items = "".join(write_struct(row).element("item") for row in rows)
     attributes = f'xsi:type="SOAP-ENC:Array" SOAP-ENC:arrayType="{kind}[{len(rows)}]"'
@@ -123,6 +127,7 @@ def write_array(rows: Sequence[Any], model: type[Any]) -> TypedXml:
 
 
 def write_struct(record: Any, kind: str | None = None) -> TypedXml:
+    """Return a record as a struct, of its own type or of another."""
     content = "".join(
         _write_field(field.name, _xsd_type(str(field.type)), value)
         for field, value in zip(fields(record), astuple(record), strict=True)
@@ -147,6 +152,7 @@ def _format_as_php(value: Any) -> str:
 
 
 def write_fault(code: str, text: str) -> bytes:
+    """Return the body of a response that is a fault."""
     parts = (("faultcode", code), ("faultactor", ""), ("faultstring", text), ("detail", ""))
     content = "".join(write_string(part).element(name) for name, part in parts)
     head = ENVELOPE_HEAD.format("\n  ".join(ENVELOPE_ATTRIBUTES)).replace(

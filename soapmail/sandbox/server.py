@@ -97,7 +97,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
         if reply is None:
             return
-        if reply.raw is not None:  # its length may be miscounted, so the end of it is the end
+        if reply.raw is not None:  # NuSOAP's length may be miscounted: the end of it is the end
             self.wfile.write(reply.raw)
             self.connection.shutdown(socket.SHUT_WR)
         elif reply.status == 404:

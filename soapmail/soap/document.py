@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from lxml import etree
 
 from ..errors import ResponseError, SoapFault
-from .arrays import has_row_count
-from .element import XPath, attribute, local_name, reject_text_inside
-from .limits import TagLengthGuard, check_namespace
+from ..patterns import TAG
+from .element import XPath, attribute, has_row_count, local_name, reject_text_inside
 from .repair import repair
 
 if TYPE_CHECKING:
@@ -21,6 +20,12 @@ if TYPE_CHECKING:
 
 # Small enough that the rows of one chunk stay in the processor's cache.
 _CHUNK_BYTES = 32 * 1024
+# libxml2 2.9 compares each attribute of a tag with those before it, and each element repeats its
+# namespace (test_costs).
+MAX_TAG_BYTES = 8 * 1024
+_SEARCH_STEP_BYTES = 4 * 1024
+MAX_NAMESPACE_CHARACTERS = 200
+MAX_NESTED_NAMESPACES = 1000
 _EXCERPT_BYTES = 10_000  # of the end, in which a secret is found before it is shown
 _ENVELOPES = {
     "{http://schemas.xmlsoap.org/soap/envelope/}Envelope",
@@ -47,7 +52,7 @@ _FAULT_PARTS = [
 _FAULT_TEXT_END = rb"</(?:[\w.-]+:)?(?:faultstring|Reason)\s*>"
 
 
-# Comments and processing instructions would split a value's text.
+# Comments and processing instructions would split a value's text in lxml's tree.
 _SAFE_OPTIONS: dict[str, Any] = {
     "encoding": "utf-8",
     "remove_comments": True,
@@ -125,7 +130,7 @@ class Document:
         parser = etree.XMLPullParser(("start", "start-ns", "end-ns"), tag=names, **_SAFE_OPTIONS)
         reader = _EventReader()
         data = self._text.data
-        guard = TagLengthGuard(data)
+        guard = _TagLengthGuard(data)
         try:
             for at in range(self._text.start, len(data), _CHUNK_BYTES):
                 self.deadline.check()
@@ -165,7 +170,7 @@ class Document:
             raise ResponseError("cut off", value=self._last_text())
         elements = [value, *value.iterancestors()]
         tags = "".join(f"</{_qualified_name(element)}>" for element in elements).encode()
-        # The text may end inside the first of them.
+        # The text may end inside one: test_a_cut_list_is_whole_or_an_error_at_every_byte.
         return tags[max(n for n in range(len(tags)) if data.endswith(tags[:n])) :]
 
     def _validate(self, root: etree._Element) -> etree._Element:
@@ -199,6 +204,43 @@ class Document:
             raise ResponseError("the response to another operation", value=name)
 
 
+class _TagLengthGuard:
+    """Refuses a tag that is too long, before the parser takes it."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._last_tag = self._checked_tag = -1
+
+    def check(self, start: int, end: int) -> None:
+        """Look at the next bytes: where no tag begins for long, one may not have ended."""
+        for at in range(start, end, _SEARCH_STEP_BYTES):
+            tag = self._data.rfind(b"<", at, min(at + _SEARCH_STEP_BYTES, end))
+            if tag >= 0:
+                self._last_tag = tag
+            elif self._checked_tag != self._last_tag:
+                self._checked_tag = self._last_tag
+                self._check_length()
+
+    def _check_length(self) -> None:
+        data, start = self._data, self._last_tag
+        limit = start + MAX_TAG_BYTES
+        if data[start + 1 : start + 2] in b"!? \t\n" or len(data) < limit:  # not a tag
+            return
+        if not re.compile(TAG).match(data, start, limit):
+            tag = data[start:limit].decode(errors="ignore")
+            raise ResponseError(f"a tag of more than {MAX_TAG_BYTES} bytes", value=tag)
+
+
+def _check_namespace(name: str, depth: int) -> None:
+    """Refuse a namespace that makes a look for a prefix take long."""
+    if depth > MAX_NESTED_NAMESPACES:
+        problem = f"more than {MAX_NESTED_NAMESPACES} namespaces, one inside another"
+        raise ResponseError(problem)
+    if len(name) > MAX_NAMESPACE_CHARACTERS:
+        problem = f"a namespace of more than {MAX_NAMESPACE_CHARACTERS} characters"
+        raise ResponseError(problem, value=name)
+
+
 class _EventReader:
     """Finds body and return element of a tree that grows, and looks at nothing twice."""
 
@@ -213,7 +255,7 @@ class _EventReader:
         for event, element in events:
             if event == "start-ns":
                 self._namespaces += 1
-                check_namespace(element[1], self._namespaces)
+                _check_namespace(element[1], self._namespaces)
             elif event == "end-ns":
                 self._namespaces -= 1
             elif self._root is None:

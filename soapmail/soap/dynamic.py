@@ -5,9 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import ResponseError
-from .arrays import check_row_count, declared_count, require_complete_array, type_of_items
-from .element import XsiType, local_name, reject_text, reject_text_inside, type_of
-from .limits import MAX_DEPTH
+from .element import (
+    MAX_DEPTH,
+    XsiType,
+    check_row_count,
+    declared_count,
+    local_name,
+    reject_text,
+    reject_text_inside,
+    require_complete_array,
+    type_of,
+    type_of_items,
+)
 from .scalars import parse_number, read_scalar
 
 if TYPE_CHECKING:

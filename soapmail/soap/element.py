@@ -1,4 +1,4 @@
-"""What one element says of itself: its name, its attributes, its type, nil, and text."""
+"""What one element says of itself: name, attributes, type, nil, text, and how many rows."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from lxml import etree
 
 from ..errors import ResponseError
-from .limits import MAX_NAMESPACES_IN_SCOPE
+from ..patterns import is_count
 
 _SCHEMA = "XMLSchema"  # in the namespace of each of its versions
 _ENCODING = "http://schemas.xmlsoap.org/soap/encoding/"  # SOAP 1.1 5
@@ -19,6 +19,9 @@ _INSTANCES = [
     f"http://www.w3.org/{year}/XMLSchema-instance" for year in ("2001", "1999", "2000/10")
 ]
 _NOT_SIMPLE = ("anyType", "ur-type", "Array", "Struct")
+MAX_DEPTH = 64
+# lxml builds a dict of all namespaces in scope for each prefix that is looked up.
+MAX_NAMESPACES_IN_SCOPE = 200
 
 
 class XPath:
@@ -33,7 +36,7 @@ class XPath:
     def __call__(self, element: etree._Element) -> Any:
         """Find what the expression says, seen from an element."""
         # lxml holds a lock in a compiled expression while it is used. A fork in another thread
-        # leaves it taken in the child (test_a_fork_while_another_thread_reads...).
+        # leaves it taken: test_a_fork_while_another_thread_reads_leaves_the_child_no_lock.
         if self._process != os.getpid():
             namespaces = {"enc": _ENCODING, "enc12": _ENCODING_12}
             self._compiled = etree.XPath(
@@ -133,3 +136,57 @@ def reject_text(text: str, place: object) -> None:
 def reject_text_inside(element: etree._Element, place: object) -> None:
     """Refuse text between the fields of a struct or the rows of an array."""
     reject_text(_TEXT_INSIDE(element), place)
+
+
+# --- arrays (SOAP 1.1 5.4.2) -----------------------------------------------------------------
+
+_MAX_COUNT_DIGITS = 18
+_COUNTS_OF_SOAP = XPath("@enc:arrayType | @enc12:arraySize | @arrayType | @arraySize")
+# SOAP 1.1 5.4.2.1 and 5.4.2.2: partially transmitted and sparse arrays.
+_OFFSET = XPath("string(@enc:offset | */@enc:position)")
+
+
+def declared_count(array: etree._Element) -> str | None:
+    """Return what an element says of its rows, such as ``xsd:string[5]``; ``None``: no array."""
+    array_type = attribute(array, "arrayType")
+    return attribute(array, "arraySize") if array_type is None else array_type
+
+
+def row_count(array: etree._Element) -> int | None:
+    """Return the number of rows that the server says there are; ``None``: it does not say."""
+    count = (declared_count(array) or "").strip()
+    if not count or count.endswith("[]") or count == "*":
+        return None
+    digits = count[:-1].rpartition("[")[2].strip() if count.endswith("]") else count
+    if not is_count(digits, _MAX_COUNT_DIGITS):
+        raise ResponseError("invalid number of rows", place="return", value=count)
+    return int(digits)
+
+
+def has_row_count(array: etree._Element) -> bool:
+    """Return whether an array says by SOAP's own attributes how many rows there are."""
+    return bool(_COUNTS_OF_SOAP(array)) and row_count(array) is not None
+
+
+def check_row_count(array: etree._Element, sent: int, place: object) -> None:
+    """Refuse an array of more or fewer rows than it declares."""
+    count = row_count(array)
+    if count is not None and count != sent:
+        raise ResponseError(f"{count} rows declared and {sent} sent", place=str(place))
+
+
+def type_of_items(array: etree._Element, own: XsiType | None = None) -> XsiType | None:
+    """Return the type that an array, or else its own type, declares for its items."""
+    declared = type_of(array, "arrayType") or type_of(array, "itemType")
+    if declared is None and own and own.name.endswith("]"):
+        declared = own
+    return declared and XsiType(
+        declared.namespace, declared.name.rpartition("[")[0] or declared.name
+    )
+
+
+def require_complete_array(array: etree._Element, place: object) -> None:
+    """Refuse an array of which SOAP's own attributes say that only a part was sent."""
+    offset = _OFFSET(array)
+    if offset:
+        raise ResponseError("a partially transmitted array", place=str(place), value=offset)

@@ -169,7 +169,8 @@ class ByteDecoder:
         return False
 
     def _repair(self, piece: bytes, text_ends: bool) -> bytes:
-        # The mark of a text's end is put behind the piece for the patterns, and taken off again.
+        # The mark of a text's end is put behind the piece for the patterns, and taken off again:
+        # test_a_text_that_ends_at_the_border_of_a_piece.
         text = piece.decode("utf-8", "surrogateescape") + "<" * text_ends
         text, joined = re.subn(_PAIR, _join_surrogates, text)
         self._joined += joined

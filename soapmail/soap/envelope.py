@@ -98,7 +98,7 @@ def _escape(name: str, value: Value) -> str:
 def _format_number(name: str, value: object) -> str:
     from decimal import Decimal
 
-    # Not str or repr: IntEnum, and numpy.float64 since numpy 2, have a repr of their own.
+    # Not str or repr: IntEnum has a repr of its own, and numpy.float64 since numpy 2.0.0.
     if isinstance(value, int):
         if not -(2**63) <= value < 2**63:
             raise ValueError(f"{name}: the server keeps whole numbers of 64 bits only")
@@ -138,7 +138,7 @@ def _load_template(name: str) -> Template:
     here = os.path.dirname(os.path.dirname(__file__))
     for folder in (here, os.path.dirname(here)):
         try:
-            # The loader also reads out of a zip.
+            # The loader also reads out of a zip (PEP 302): test_it_runs_out_of_a_zip.
             data: bytes = __spec__.loader.get_data(  # type: ignore[union-attr]
                 os.path.join(folder, "templates", f"{name}.xml")
             )

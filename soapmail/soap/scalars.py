@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .. import patterns
 from ..errors import ResponseError
-from .arrays import declared_count
-from .element import XsiType, is_nil, local_name, type_of
+from .element import XsiType, declared_count, is_nil, local_name, type_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

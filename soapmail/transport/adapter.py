@@ -29,7 +29,7 @@ class SingleRequestAdapter(HTTPAdapter):
         """Return a pool, and note whether its connections report."""
         self.delivery.to_own_connection()
         pool = super().get_connection_with_tls_context(*args, **options)
-        # An adapter may bring pools of its own.
+        # test_an_adapter_that_brings_pools_of_its_own_is_never_believed_to_have_sent_nothing
         if not issubclass(getattr(pool, "ConnectionCls", object), ReportingConnection):
             self.delivery.to_foreign_connection()
         return pool
@@ -89,7 +89,7 @@ def _reporting_pool_class(pool_class: Any) -> Any:
     reporting = direct.get(connection) or type(
         connection.__name__, (ReportingConnection, connection), {}
     )
-    # Without locks, which a signal's handler might leave taken.
+    # Without the lock of queue.Queue: test_a_handler_that_makes_a_call_of_its_own_changes_nothing.
     overrides = {"ConnectionCls": reporting, "QueueCls": _UnlockedQueue}
     return type(pool_class.__name__, (pool_class,), overrides)
 

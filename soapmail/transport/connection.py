@@ -61,7 +61,7 @@ class ReportingConnection:
 
     def _tunnel(self) -> None:
         super()._tunnel()  # type: ignore[misc]
-        # What the proxy took of the time is gone for the handshake behind it.
+        # For the handshake: test_what_a_proxy_took_of_the_time_is_gone_for_the_handshake.
         self.sock.settimeout(self._owner.delivery.timeout())
 
     def send(self, data: Any) -> None:

@@ -1,4 +1,4 @@
-"""What is known of one request: whether a byte of it left, and what time remains."""
+"""What is known of one request: whether a byte of it left, what time remains, and what came."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     import http.client
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from ..deadline import Deadline
     from .connection import CountingReader
@@ -31,6 +31,26 @@ class Tls(NamedTuple):
 
     version: str
     certificate: Mapping[str, Any]
+
+
+class Response(NamedTuple):
+    """What came of one request; ``problem`` says why there is no body that could be read."""
+
+    status: int = 0  # none came
+    charset: str | None = None
+    data: bytes = b""
+    retry_after: float | None = None  # seconds
+    problem: str | None = None
+    # Whether the same request may well work a moment later.
+    is_transient: bool = False
+    # How the connection ended before its time, though something came.
+    ended_early: str | None = None
+    # What is wrong with a body that did come.
+    unusable: str | None = None
+    version: str = ""
+    reason: str = ""
+    headers: Sequence[tuple[str, str]] = ()
+    tls: Tls | None = None
 
 
 class Delivery:

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 import requests
 import urllib3
 
-from .delivery import Stage
-from .response import Response
+from .delivery import Response, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,7 +35,7 @@ def describe_failure(
     """Return what an exception means; whether the request was sent is known of its delivery."""
     causes = list(iter_causes(error))
     reason = describe_cause(causes, is_proxied=proxy is not None)
-    # A refused connection is a NewConnectionError, which is a ConnectTimeoutError too.
+    # A refused connection is a NewConnectionError, in urllib3 1.26 a ConnectTimeoutError too.
     is_refused = any(isinstance(cause, urllib3.exceptions.NewConnectionError) for cause in causes)
     is_timeout = any(isinstance(cause, _TIMEOUTS) for cause in causes) and not is_refused
     stage = delivery.stage

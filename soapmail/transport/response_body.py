@@ -29,7 +29,8 @@ _START_SEARCH_BYTES = 64 * 1024
 # From the end, in which the end tag is looked for; the long tail once Content-Length was reached.
 _TAIL_BYTES = 1024
 _LONG_TAIL_BYTES = 64 * 1024
-# How long to wait for bytes that nothing announces: behind a whole envelope, behind the count.
+# How long to wait for bytes that nothing announces: behind a whole envelope, behind the count
+# (test_bytes_behind_the_count_may_come_later).
 AFTER_END_SECONDS = 1.0
 AFTER_COUNT_SECONDS = 2.0
 _BODILESS = (204, 304)  # RFC 9110 6.4.1

@@ -14,9 +14,8 @@ from urllib3.exceptions import InvalidHeader
 from urllib3.util import Retry
 
 from .adapter import SingleRequestAdapter, make_single_request_adapter
-from .delivery import NetworkTimeout, Stage, is_callers_timeout
+from .delivery import NetworkTimeout, Response, Stage, is_callers_timeout
 from .failures import describe_failure, iter_causes
-from .response import Response
 from .response_body import BREAKS, ResponseBody
 
 if TYPE_CHECKING:
@@ -126,7 +125,7 @@ class Transport:
                 f"{self._endpoint}?wsdl" if outgoing.is_wsdl else self._endpoint,
                 data=outgoing.envelope,
                 headers=headers,
-                # Any authentication of its own keeps requests from looking into a netrc.
+                # Any authentication of its own keeps requests 2.32 from looking into a netrc.
                 auth=session.auth or (lambda request: request),
             )
         )
@@ -148,7 +147,7 @@ class Transport:
             if isinstance(adapter, SingleRequestAdapter):
                 adapter.delivery = delivery
             delivery.to_adapter()
-            # The adapter, not the session, sends: so no redirect is followed and no cookie kept.
+            # Not the session, which follows redirects and keeps cookies (test_no_redirect_is_followed).
             with adapter.send(request, timeout=(remaining, remaining), **settings) as received:
                 body = ResponseBody(received, delivery, self._limit)
                 response = _read_response(received, body, delivery)
@@ -171,7 +170,8 @@ class Transport:
                 if idle.origin is origin and not fresh:
                     return idle
                 idle.close()
-                if fresh:  # in place of this one: a server may serve one connection at a time
+                # In place of this one: wsgiref and PHP's own server serve one connection at a time.
+                if fresh:
                     break
         return make_single_request_adapter(origin)
 

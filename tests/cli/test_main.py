@@ -26,6 +26,7 @@ from soapmail.cli import exit_codes as codes
 from soapmail.cli import output
 from soapmail.cli import signals as changing
 from soapmail.cli import terminal as shown_at
+from soapmail.cli.accounts import TrackingClient
 from soapmail.cli.commands import records as lists
 from soapmail.cli.commands.change import run_change
 from soapmail.cli.main import _flush
@@ -48,8 +49,6 @@ from ..support import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
-
-    from soapmail.call import Call
 
 
 def bare(row: dict[str, Any]) -> dict[str, str]:
@@ -989,29 +988,27 @@ def test_a_signal_ends_the_command_as_it_would_have(
 
 
 def test_a_signal_between_the_answer_and_the_command_is_told_too(
-    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+    sandbox: Sandbox,
 ) -> None:
     """The client has returned, and nothing of its result was seen yet."""
-    with soapmail.Client(USERNAME, PASSWORD, endpoint=sandbox.endpoint) as client:
+    with TrackingClient(USERNAME, PASSWORD, endpoint=sandbox.endpoint) as client:
 
-        def run_and_signal(call: Call[Any]) -> None:
-            run(call)
+        def pay_and_signal() -> None:
+            client.make_payment(7514880)
             signal.raise_signal(signal.SIGTERM)
 
-        run = client._run
-        monkeypatch.setattr(client, "_run", run_and_signal)
         with pytest.raises(soapmail.OutcomeUnknown, match="may or may not .*SIGTERM"):
-            run_change(client, client._prepare_payment(7514880, "mail"), str)
+            run_change(client, pay_and_signal, str)
         # A second one would come between this and what is said of it.
         assert {signal.getsignal(number) for number in STOPPING_SIGNALS} == {signal.SIG_IGN}
 
 
 def test_in_another_thread_signals_are_left_alone(sandbox: Sandbox) -> None:
-    with soapmail.Client(USERNAME, PASSWORD, endpoint=sandbox.endpoint) as client:
+    with TrackingClient(USERNAME, PASSWORD, endpoint=sandbox.endpoint) as client:
         done: list[object] = []
         thread = threading.Thread(
             target=lambda: done.append(
-                run_change(client, client._prepare_payment(7514880, "mail"), lambda paid: "").status
+                run_change(client, lambda: client.make_payment(7514880), lambda paid: "").status
             )
         )
         thread.start()
@@ -1034,18 +1031,15 @@ def test_a_change_that_was_stopped_before_it_left_ends_the_command(
     assert run("pay", "5", "--yes") == (128 + number, "", "")
 
 
-def test_a_signal_before_anything_was_sent_passes(
-    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with soapmail.Client(USERNAME, PASSWORD, endpoint=sandbox.endpoint) as client:
-        call = client._prepare_payment(7514880, "mail")
-        monkeypatch.setattr(call, "run", lambda: signal.raise_signal(signal.SIGTERM))
+def test_a_signal_before_anything_was_sent_passes(sandbox: Sandbox) -> None:
+    with TrackingClient(USERNAME, PASSWORD, endpoint=sandbox.endpoint) as client:
+        client.get_modules()  # a call that changes nothing, and is not asked about
         with pytest.raises(codes.Interrupted):
-            run_change(client, call, str)
+            run_change(client, lambda: signal.raise_signal(signal.SIGTERM), str)
 
 
 def test_what_cannot_be_shown_is_told(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    with soapmail.Client(USERNAME, PASSWORD, endpoint=sandbox.endpoint) as client:
+    with TrackingClient(USERNAME, PASSWORD, endpoint=sandbox.endpoint) as client:
 
         def fail(done: object) -> str:
             raise ValueError("not to be written")
@@ -1053,24 +1047,23 @@ def test_what_cannot_be_shown_is_told(sandbox: Sandbox, monkeypatch: pytest.Monk
         with pytest.raises(
             codes.OutputFailed, match=r"only the output failed \(not to be written\)"
         ):
-            run_change(client, client._prepare_payment(7514880, "mail"), fail)
+            run_change(client, lambda: client.make_payment(7514880), fail)
         monkeypatch.setattr(sys, "__stdout__", None)
         with pytest.raises(codes.OutputFailed, match="stdout is closed"):
-            run_change(client, client._prepare_payment(7529153, "mail"), str)
+            run_change(client, lambda: client.make_payment(7529153), str)
     assert codes.exit_code_of(codes.OutputFailed("x")) == 6
 
 
 def test_a_signal_that_is_ignored_or_handled_elsewhere_is_left_alone(sandbox: Sandbox) -> None:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    with soapmail.Client(USERNAME, PASSWORD, endpoint=sandbox.endpoint) as client:
-        call = client._prepare_payment(7514880, "mail")
+    with TrackingClient(USERNAME, PASSWORD, endpoint=sandbox.endpoint) as client:
         handlers: list[object] = []
 
         def note_handler(status: object) -> str:
             handlers.append(signal.getsignal(signal.SIGHUP))
             return ""
 
-        run_change(client, call, note_handler)
+        run_change(client, lambda: client.make_payment(7514880), note_handler)
     assert handlers == [signal.SIG_IGN]
     assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
 

@@ -26,24 +26,25 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
 
-    from ...call import Call
     from ...client import Client
     from ...models import Order
-    from ..accounts import AccountSelection
+    from ..accounts import AccountSelection, TrackingClient
 
 T = TypeVar("T")
 
 
-def run_change(client: Client, call: Call[T], format_result: Callable[[T], str]) -> T:
-    """Do a call that changes something, and print its result.
+def run_change(
+    client: TrackingClient, change: Callable[[], T], format_result: Callable[[T], str]
+) -> T:
+    """Do what changes something, and print its result.
 
     Whatever comes between, it is told what is known: OutcomeUnknown, or OutputFailed.
     """
     with raise_on_signals():
         try:
-            result = client._run(call)
+            result = change()
         except Interrupted as interruption:
-            if not call.may_have_happened:
+            if client.last_call is None or not client.last_call.may_have_happened:
                 raise
             problem = f"it may or may not have happened; check before repeating: {interruption}"
             raise OutcomeUnknown(problem) from None
@@ -62,7 +63,7 @@ def cancel_service(args: argparse.Namespace, selection: AccountSelection) -> int
     confirm(args, f"cancel {what}{_describe_service(client, args)}")
     is_canceled = run_change(
         client,
-        client._prepare_cancel_service(args.id),
+        lambda: client.cancel_service(args.id),
         lambda is_canceled: f"{what} is canceled" if is_canceled else "",
     )
     if not is_canceled:
@@ -85,7 +86,7 @@ def buy_mail(args: argparse.Namespace, selection: AccountSelection) -> int:
     client = selection.client()
     coupon = f" with the coupon {args.coupon}" if args.coupon else ""
     confirm(args, f"order a mail service{coupon}, which makes an invoice")
-    run_change(client, client._prepare_buy_mail(args.coupon), _format_order)
+    run_change(client, lambda: client.buy_mail(args.coupon), _format_order)
     return OK
 
 
@@ -107,7 +108,7 @@ def send_mail(args: argparse.Namespace, selection: AccountSelection) -> int:
         try:
             run_change(
                 client,
-                client._prepare_send_mail(args.subject, body, args.to, args.from_),
+                lambda: client.send_mail(args.subject, body, args.to, args.from_),
                 lambda status: printable(status.status_text),
             )
         except LossyTextWarning as warning:
@@ -137,8 +138,11 @@ def add_prepay(args: argparse.Namespace, selection: AccountSelection) -> int:
     """Add a prepaid balance."""
     client = selection.client()
     confirm(args, f"add a prepaid balance of {args.amount} for {args.module}")
-    call = client._prepare_add_prepay(args.amount, args.module)
-    run_change(client, call, lambda id: f"prepay {id} is added")
+    run_change(
+        client,
+        lambda: client.add_prepay(args.amount, args.module),
+        lambda prepay_id: f"prepay {prepay_id} is added",
+    )
     return OK
 
 
@@ -153,5 +157,5 @@ def call_operation(args: argparse.Namespace, selection: AccountSelection) -> int
         print(format_json(client.call(args.operation, **parameters)))
         return OK
     confirm(args, f"call {args.operation} with {names}, which may change something")
-    run_change(client, client._prepare_call(args.operation, parameters), format_json)
+    run_change(client, lambda: client.call(args.operation, **parameters), format_json)
     return OK

@@ -15,12 +15,16 @@ from xml.etree import ElementTree
 from ... import models
 from ...client import Client
 from ...deadline import Deadline
-from ...errors import AuthenticationError, OperationFailed, SoapFault, SoapMailError
+from ...errors import AuthenticationError, OperationFailed, SoapFault, SoapMailError, TransportError
+from ...observe import notify
+from ...redaction import sanitize_error
 from ...sandbox import supported_operations
+from ...session import AttemptResult
 from ...soap.document import Document
 from ...soap.dynamic import parse_by_type
 from ...soap.envelope import read_parameters
 from ...soap.repair import decode
+from ...transport import Delivery, Outgoing, describe_status
 from ..exit_codes import OK, REFUSED, error_message
 from ..output import format_json
 from ..terminal import pluralize, printable
@@ -30,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from ...observe import ObservedExchange
+    from ...session import ProcessState
     from ...transport.delivery import Tls
     from ..accounts import Account, AccountSelection
 
@@ -213,14 +218,33 @@ def _examine_refusal(
 def _examine_wsdl(client: Client) -> Iterator[Finding]:
     """Compare each template with what the server says of its operation today."""
     try:
-        described = parse_wsdl(client._fetch_wsdl())
+        described = parse_wsdl(fetch_wsdl(client._state()))
     except (SoapMailError, ValueError) as error:
-        yield Finding("WSDL", _WRONG, error_message(error).removeprefix("wsdl: "))
+        yield Finding("WSDL", _WRONG, error_message(error))
         return
     yield Finding("WSDL", _OK, f"{pluralize(len(described), 'operation')} described")
     for operation in supported_operations():
         parameters = read_parameters(operation)
         yield compare_parameters(operation, parameters, described.get(operation))
+
+
+def fetch_wsdl(state: ProcessState) -> bytes:
+    """Return the server's own description of its operations; TransportError: it sent none."""
+    outgoing = Outgoing("wsdl")
+    started = time.monotonic()
+    response = state.transport.send(outgoing, Delivery(Deadline(state.timeout)), fresh=False)
+    seconds = time.monotonic() - started
+    problem = response.problem or response.unusable or response.ended_early
+    if problem is None and response.status != 200:
+        problem = f"HTTP status {response.status}{describe_status(response.status)}"
+    error = None if problem is None else TransportError(problem, response.status or None)
+    secrets = (state.credentials or ())[1:]
+    result = AttemptResult(error=error)
+    if state.on_exchange is not None:
+        notify(state.on_exchange, outgoing, response, seconds, result, secrets)
+    if error is not None:
+        raise sanitize_error(error, secrets)
+    return response.data
 
 
 def compare_parameters(operation: str, ours: Parameters, theirs: Parameters | None) -> Finding:
