@@ -34,7 +34,7 @@ class Result(NamedTuple):
     err: str
 
 
-def in_process(
+def make_runner(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., Result]:
     def command(*arguments: str, stdin: str = "") -> Result:
@@ -45,16 +45,16 @@ def in_process(
     return command
 
 
-def parsed(text: str) -> list[dict[str, str]]:
+def parse_csv(text: str) -> list[dict[str, str]]:
     assert text.startswith("\ufeff")
     return list(csv.DictReader(io.StringIO(text[1:], newline="")))
 
 
-def process(*arguments: str, **options: Any) -> subprocess.Popen[bytes]:
+def start_process(*arguments: str, **options: Any) -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, "-m", "soapmail", *arguments], **options)
 
 
-def unmeasured() -> dict[str, str]:
+def environment_without_coverage() -> dict[str, str]:
     """Give the environment without coverage, whose lock a signal would leave taken."""
     return {key: text for key, text in os.environ.items() if not key.startswith("COVERAGE")}
 
@@ -109,7 +109,7 @@ ECHO = f"printf %s {shlex.quote(PASSWORD)}"
 THREE = ("first", "second", "third")
 
 
-def section(name: str, endpoint: str, command: str = ECHO, username: str = USERNAME) -> str:
+def format_section(name: str, endpoint: str, command: str = ECHO, username: str = USERNAME) -> str:
     return (
         f"[{name}]\nusername = {username}\nendpoint = {endpoint}\npassword_command = {command}\n\n"
     )
@@ -122,7 +122,9 @@ class Accounts:
         self.path = path
         self.sandboxes = [stack.enter_context(Sandbox(rows=n)) for n in (1, 2, 3)]
         self.write(
-            "".join(section(n, s.endpoint) for n, s in zip(THREE, self.sandboxes, strict=True))
+            "".join(
+                format_section(n, s.endpoint) for n, s in zip(THREE, self.sandboxes, strict=True)
+            )
         )
 
     def write(self, text: str) -> None:

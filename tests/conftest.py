@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, settings
 from soapmail import Client
 from soapmail.sandbox import Sandbox
 
-from .commands import Accounts, in_process
+from .commands import Accounts, make_runner
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -83,7 +83,7 @@ def run(
     monkeypatch.setenv("SOAPMAIL_USERNAME", sandbox.username)
     monkeypatch.setenv("SOAPMAIL_PASSWORD", sandbox.password)
     monkeypatch.setenv("SOAPMAIL_ENDPOINT", sandbox.endpoint)
-    return in_process(capsys, monkeypatch)
+    return make_runner(capsys, monkeypatch)
 
 
 @pytest.fixture

@@ -1,8 +1,8 @@
-"""What a hostile answer costs to read: as a program it shows n and 4n side by side.
+"""What a hostile response costs to read: as a program it shows n and 4n side by side.
 
     python -m tests.costs 20000
 
-Time and memory may grow five times where the answer grows four times.
+Time and memory may grow five times where the response grows four times.
 """
 
 from __future__ import annotations
@@ -25,7 +25,14 @@ from soapmail.extract import (
 from soapmail.redaction import redact
 from soapmail.soap.dynamic import parse_by_type
 
-from .support import LIST, array_xml, document, envelope, row_xml, text_answer
+from .support import (
+    LIST,
+    load_document,
+    make_text_response,
+    wrap_in_envelope,
+    write_array,
+    write_row,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,16 +46,16 @@ READERS: dict[str, Callable[[Any], object]] = {
     "strings": parse_strings,
     "by type": parse_by_type,
 }
-ROW = row_xml({"invoices_id": 1, "invoices_description": "x"})
+ROW = write_row({"invoices_id": 1, "invoices_description": "x"})
 END = b"</SOAP-ENV:Body>"
 BODY = b"<SOAP-ENV:Body>"
 
 
 def _list(*rows: str) -> bytes:
-    return envelope(LIST, array_xml(rows))
+    return wrap_in_envelope(LIST, write_array(rows))
 
 
-def _referred(n: int, target: str) -> bytes:
+def _reference_rows(n: int, target: str) -> bytes:
     """Give rows that all refer to one element."""
     return _list(*['<item href="#a"/>'] * n).replace(END, target.encode() + END)
 
@@ -62,7 +69,7 @@ def _attributes(n: int, value: str = "1") -> str:
 
 
 def _return(content: str, attributes: str = "") -> bytes:
-    return envelope("x", f"<return{attributes}>{content}</return>")
+    return wrap_in_envelope("x", f"<return{attributes}>{content}</return>")
 
 
 def _chain(n: int) -> bytes:
@@ -76,7 +83,7 @@ def _chain(n: int) -> bytes:
 def _wide_target(n: int) -> bytes:
     """Give rows that all refer to one wide row."""
     target = f'<m id="a">{"".join(f"<f{i}>1</f{i}>" for i in range(n))}</m>'
-    return _referred(n, target)
+    return _reference_rows(n, target)
 
 
 def _namespaces(n: int) -> bytes:
@@ -87,7 +94,7 @@ def _namespaces(n: int) -> bytes:
 def _long_target(n: int) -> bytes:
     """Give rows that all refer to one row of many attributes and a long text."""
     text = f"<invoices_description>{'x' * n}</invoices_description>"
-    return _referred(n, f'<m id="a"{_attributes(500)}>{text}</m>')
+    return _reference_rows(n, f'<m id="a"{_attributes(500)}>{text}</m>')
 
 
 def _nested_namespaces(n: int) -> bytes:
@@ -97,7 +104,7 @@ def _nested_namespaces(n: int) -> bytes:
     return _return(f"{opened}{values}{'</a>' * 50}")
 
 
-def _encoded(n: int) -> bytes:
+def _encode(n: int) -> bytes:
     cell = '<invoices_description xsi:type="xsd:base64Binary">eA==</invoices_description>'
     data = _list(*[f"<item>{cell}</item>"] * n)
     return data.replace(b"<return", f"<return{_spaces(n // 10)}".encode())
@@ -126,8 +133,8 @@ GROWTHS: dict[str, Callable[[int], bytes]] = {
     "quotes in a tag": lambda n: _return("x", '""' * 20 * n + "\x01"),
     "blanks in the declaration": lambda n: b'<?xml encoding="' + b"a" * 40 + b'"?>' + b" " * 20 * n,
     "a text of open sections": lambda n: _text(b"<![CDATA[" * n + b"\x01"),
-    "an anchor": lambda n: text_answer("x", "<a " + "b='c' href " * n),
-    "digits": lambda n: text_answer("x", "1" * 20 * n, "double"),
+    "an anchor": lambda n: make_text_response("x", "<a " + "b='c' href " * n),
+    "digits": lambda n: make_text_response("x", "1" * 20 * n, "double"),
     # --- tags
     "attributes": lambda n: _return("<a>1</a>", _attributes(n)),
     "attributes that hold signs": lambda n: _return("<a>1</a>", _attributes(n, ">")),
@@ -143,11 +150,11 @@ GROWTHS: dict[str, Callable[[int], bytes]] = {
     "a long namespace": lambda n: _return("<a/>" * n, f' xmlns="{"a" * n}"'),
     "namespaces": _namespaces,
     "namespaces on every level": _nested_namespaces,
-    "namespaces and base64": _encoded,
+    "namespaces and base64": _encode,
     "namespaces of many rows": lambda n: _list(
         *[ROW.replace("<item", f'<item xmlns:x="u{i}"') for i in range(n)]
     ),
-    "namespaces of one referenced row": lambda n: _referred(
+    "namespaces of one referenced row": lambda n: _reference_rows(
         n, f'<m id="a">{f"<b{_spaces(100)}/>" * 9}</m>'
     ),
     # --- beside the rows
@@ -176,11 +183,11 @@ GROWTHS: dict[str, Callable[[int], bytes]] = {
 
 
 def cost(data: bytes, reader: Callable[[Any], object]) -> tuple[float, float]:
-    """Give the seconds and the MiB that it takes to read an answer, or to refuse it."""
+    """Give the seconds and the MiB that it takes to read a response, or to refuse it."""
 
     def read() -> None:
         try:
-            reader(document(data))
+            reader(load_document(data))
         except SoapMailError as error:
             redact(str(error), ["p&ss<w>ord"])
 

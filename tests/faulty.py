@@ -11,7 +11,7 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from .support import DATA, LIST, LOGIN, many_rows
+from .support import DATA, LIST, LOGIN, make_many_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Request:
-    """One request as it came, and the means to answer it."""
+    """One request as it came, and the means to response it."""
 
     line: str
     headers: dict[str, str]
@@ -36,7 +36,7 @@ class Request:
     def raw(self, data: bytes) -> None:
         self.connection.sendall(data)
 
-    def answer(
+    def respond(
         self,
         body: bytes,
         status: int = 200,
@@ -45,7 +45,7 @@ class Request:
         close: bool = False,
         headers: Mapping[str, str] = {},
     ) -> None:
-        """Answer with a body; ``count`` is a wrong Content-Length, or None for none."""
+        """Response with a body; ``count`` is a wrong Content-Length, or None for none."""
         lines = [f"HTTP/1.1 {status} X", "Content-Type: text/xml; charset=ISO-8859-1"]
         if count is not None:
             lines.append(f"Content-Length: {len(body) if count == '' else count}")
@@ -164,28 +164,36 @@ class CountingReader:
     read: Callable[[int], bytes]
 
 
-def normal(request: Request) -> None:
-    """Answer as a server that works: a session id, or the documented invoices."""
-    request.answer(LOGIN if request.operation == "api_login" else many_rows(12))
+def respond_normally(request: Request) -> None:
+    """Response as a server that works: a session id, or the documented invoices."""
+    request.respond(LOGIN if request.operation == "api_login" else make_many_rows(12))
 
 
-def after_login(handler: Callable[[Request], None]) -> Callable[[Request], None]:
+def respond_after_login(handler: Callable[[Request], None]) -> Callable[[Request], None]:
     """Let the login work and leave the rest to a handler."""
 
     def both(request: Request) -> None:
         if request.operation == "api_login":
-            request.answer(LOGIN)
+            request.respond(LOGIN)
         else:
             handler(request)
 
     return both
 
 
-def certified(name: str = "loopback") -> ssl.SSLContext:
+def make_tls_context(name: str = "loopback") -> ssl.SSLContext:
     """Make the TLS of a server whose certificate the CA of the test data has signed."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(DATA / "tls" / f"{name}.pem")
     return context
 
 
-__all__ = ["LIST", "Faulty", "Hangup", "Request", "after_login", "certified", "normal"]
+__all__ = [
+    "LIST",
+    "Faulty",
+    "Hangup",
+    "Request",
+    "make_tls_context",
+    "respond_after_login",
+    "respond_normally",
+]

@@ -62,10 +62,10 @@ class Judge(Sandbox):
             operation, values = parse_request(request)
             if operation == "api_make_payment":
                 self._note(values[2])
-            answer = super().respond(request)
+            response = super().respond(request)
             if here and self.point.moment == "done":
                 self._kill()
-            return answer
+            return response
 
     def _note(self, invoice: int) -> None:
         paid = {one.invoices_id for one in self.invoices if one.is_paid}
@@ -120,7 +120,7 @@ def pay(judge: Judge, folder: str, point: Point) -> tuple[int, str]:
     return process.returncode, (out + err).decode()
 
 
-def trial(point: Point, chance: random.Random, tally: Tally) -> None:
+def run_trial(point: Point, chance: random.Random, tally: Tally) -> None:
     """Kill one run at a point, and go on as a person would, until nothing is left to pay."""
     with Judge() as judge, tempfile.TemporaryDirectory() as folder:
         for n in range(12):
@@ -163,7 +163,7 @@ def _settle(judge: Judge, folder: str, said: str, tally: Tally) -> None:
             tally.problems.append(f"settle {id}: {(out + err).decode()}")
 
 
-def points(count: int, chance: random.Random) -> list[Point]:
+def iter_points(count: int, chance: random.Random) -> list[Point]:
     """Give each moment of each request, and others at random times."""
     fixed = [Point(n, moment) for n in range(1, REQUESTS + 1) for moment in MOMENTS]
     rest = [Point(seconds=chance.uniform(0.05, 0.4)) for _ in range(max(0, count - len(fixed)))]
@@ -174,8 +174,8 @@ def points(count: int, chance: random.Random) -> list[Point]:
 def main(count: int, seed: int) -> Tally:
     chance = random.Random(seed)
     tally = Tally()
-    for point in points(count, chance):
-        trial(point, chance, tally)
+    for point in iter_points(count, chance):
+        run_trial(point, chance, tally)
     return tally
 
 

@@ -1,4 +1,4 @@
-"""Write the folders of odd and of bad answers; run it after a change here.
+"""Write the folders of odd and of bad responses; run it after a change here.
 
 Each file starts with a line that says why it is there. In ``odd`` a second line holds, as JSON,
 the fields that each row must have; in ``bad`` the first word is the error to expect.
@@ -12,12 +12,12 @@ from typing import Any
 from tests.support import (
     DATA,
     LIST,
-    array_xml,
-    envelope,
-    fault_answer,
-    invoices_answer,
-    recorded,
-    row_xml,
+    make_fault_response,
+    make_invoices_response,
+    read_recording,
+    wrap_in_envelope,
+    write_array,
+    write_row,
 )
 
 ROWS: list[dict[str, Any]] = [
@@ -36,9 +36,9 @@ def expected(first: Any = "Café", second: Any = "b") -> list[dict[str, Any]]:
     ]
 
 
-def answer(first: str = "Café", *, declared: str = "ISO-8859-1") -> bytes:
+def response(first: str = "Café", *, declared: str = "ISO-8859-1") -> bytes:
     """Give two rows in the server's form, the first with this description as markup."""
-    data = invoices_answer(ROWS, declared=declared).decode()
+    data = make_invoices_response(ROWS, declared=declared).decode()
     return data.replace("Café", first).encode()
 
 
@@ -48,65 +48,65 @@ def second(data: bytes, description: bytes) -> bytes:
 
 
 def odd() -> dict[str, tuple[str, bytes, Any]]:
-    """Give the answers that are odd but whole: a reason, the bytes, the rows."""
-    plain = answer()
+    """Give the responses that are odd but whole: a reason, the bytes, the rows."""
+    plain = response()
     text = plain.decode()
     body = text[text.index("<SOAP-ENV:Envelope") :]
     end = "</return></ns1:api_mail_get_client_invoicesResponse></SOAP-ENV:Body></SOAP-ENV:Envelope>"
     made: dict[str, tuple[str, bytes, Any]] = {
         "utf8_declared_latin1": ("what the server does", plain, expected()),
-        "utf8_declared_utf8": ("a right label", answer(declared="UTF-8"), expected()),
+        "utf8_declared_utf8": ("a right label", response(declared="UTF-8"), expected()),
         "no_declaration": ("XML without a declaration", body.encode(), expected()),
         "bom_utf8": ("a byte order mark", b"\xef\xbb\xbf" + plain, expected()),
         "latin1": ("true Latin-1", text.encode("latin-1"), expected()),
         "cp1252": (
             "Windows-1252 under its own name",
-            answer("5 € – Café", declared="windows-1252").decode().encode("cp1252"),
+            response("5 € – Café", declared="windows-1252").decode().encode("cp1252"),
             expected("5 € – Café"),
         ),
         "cp1252_declared_latin1": (
             "Windows-1252 under the name of Latin-1",
-            answer("5 € – Café").decode().encode("cp1252"),
+            response("5 € – Café").decode().encode("cp1252"),
             expected("5 € – Café"),
         ),
         "cp1252_declared_utf8": (
             "declared UTF-8, and no multi-byte sequence in it",
-            answer("5 € – Café", declared="UTF-8").decode().encode("cp1252"),
+            response("5 € – Café", declared="UTF-8").decode().encode("cp1252"),
             expected("5 € – Café"),
         ),
         "latin1_c1": (
             "a byte that Windows-1252 has no letter for",
-            answer("x\x81\xe9").decode().encode("latin-1"),
+            response("x\x81\xe9").decode().encode("latin-1"),
             expected("x\ufffd\xe9"),
         ),
         "latin2": (
             "a declared encoding of another kind",
-            answer("Žluťoučký", declared="ISO-8859-2").decode().encode("iso8859-2"),
+            response("Žluťoučký", declared="ISO-8859-2").decode().encode("iso8859-2"),
             expected("Žluťoučký"),
         ),
         "utf8_damaged": (
             "bad bytes beside valid sequences become U+FFFD",
-            answer("Café \xff", declared="UTF-8").replace("\xff".encode(), b"\xff"),
+            response("Café \xff", declared="UTF-8").replace("\xff".encode(), b"\xff"),
             expected("Café \ufffd"),
         ),
         "utf8_damaged_declared_latin1": (
             "bad bytes beside valid sequences, as the server declares them",
-            answer("Café é \xff").replace("\xff".encode(), b"\xff"),
+            response("Café é \xff").replace("\xff".encode(), b"\xff"),
             expected("Café é ÿ"),
         ),
         "ascii_label": (
             "US-ASCII is a part of Latin-1",
-            answer(declared="US-ASCII").decode().encode("latin-1"),
+            response(declared="US-ASCII").decode().encode("latin-1"),
             expected(),
         ),
         "unknown_encoding": (
             "an encoding that nobody knows",
-            answer(declared="x-none").decode().encode("latin-1"),
+            response(declared="x-none").decode().encode("latin-1"),
             expected(),
         ),
         "no_text_encoding": (
             "a codec that is no text encoding",
-            answer(declared="base64").decode().encode("latin-1"),
+            response(declared="base64").decode().encode("latin-1"),
             expected(),
         ),
         "cut_letter": (
@@ -126,7 +126,7 @@ def odd() -> dict[str, tuple[str, bytes, Any]]:
         ),
         "replacement": (
             "a U+FFFD that the server wrote, and one bad byte",
-            second(answer("\ufffd", declared="windows-1252"), b"\xe9"),
+            second(response("\ufffd", declared="windows-1252"), b"\xe9"),
             expected("\ufffd", "é"),
         ),
         "latin1_warning_before": (
@@ -137,7 +137,7 @@ def odd() -> dict[str, tuple[str, bytes, Any]]:
         "envelope_in_comment": (
             "a comment that holds an envelope",
             b"<!-- "
-            + answer("no")[43:].replace(b"--", b"")
+            + response("no")[43:].replace(b"--", b"")
             + b" -->"
             + plain[43:]
             + b"<!--<x:Envelope>-->",
@@ -172,18 +172,18 @@ def odd() -> dict[str, tuple[str, bytes, Any]]:
         ),
         "text_after": ("text after the envelope", plain + b"\n<br />Notice: <b>x</b>", expected()),
         "blank_after": ("blank lines after it", plain + b"\r\n\r\n", expected()),
-        "control_character": ("a raw control character", answer("a\x01b"), expected("a\ufffdb")),
-        "nul": ("a raw NUL", answer("a\x00b"), expected("a\ufffdb")),
-        "noncharacter": ("U+FFFE", answer("a\ufffeb"), expected("a\ufffdb")),
-        "control_reference": ("&#1;", answer("a&#1;b"), expected("a\ufffdb")),
+        "control_character": ("a raw control character", response("a\x01b"), expected("a\ufffdb")),
+        "nul": ("a raw NUL", response("a\x00b"), expected("a\ufffdb")),
+        "noncharacter": ("U+FFFE", response("a\ufffeb"), expected("a\ufffdb")),
+        "control_reference": ("&#1;", response("a&#1;b"), expected("a\ufffdb")),
         "control_references": (
             "references to what XML forbids, and to what it allows",
-            answer("&#x0;&#xD800;&#xFFFF;&#x110000;&#99999999999;&#x09;&#65;&#x1F600;"),
+            response("&#x0;&#xD800;&#xFFFF;&#x110000;&#99999999999;&#x09;&#65;&#x1F600;"),
             expected("\ufffd\ufffd\ufffd\ufffd\ufffd\tA😀"),
         ),
         "control_in_cdata": (
             "in CDATA a reference is text",
-            answer("<![CDATA[&#1;\x01]]>&#2;"),
+            response("<![CDATA[&#1;\x01]]>&#2;"),
             expected("&#1;\ufffd\ufffd"),
         ),
         "cut_closing_tags": ("only closing tags are missing", plain[: -len(end)], expected()),
@@ -220,21 +220,25 @@ def odd() -> dict[str, tuple[str, bytes, Any]]:
         ),
         "comments": (
             "comments and processing instructions in a value",
-            answer("C<!-- x -->af<?x y?>é"),
+            response("C<!-- x -->af<?x y?>é"),
             expected(),
         ),
-        "cdata": ("CDATA in a value", answer("C<![CDATA[af]]>é"), expected()),
+        "cdata": ("CDATA in a value", response("C<![CDATA[af]]>é"), expected()),
         "cdata_markup": (
             "CDATA that looks like markup",
-            answer("<![CDATA[<a>&amp;]]>"),
+            response("<![CDATA[<a>&amp;]]>"),
             expected("<a>&amp;"),
         ),
         "raw_end_in_text": (
             "text that looks like the end",
-            answer("<![CDATA[</SOAP-ENV:Envelope>]]>"),
+            response("<![CDATA[</SOAP-ENV:Envelope>]]>"),
             expected("</SOAP-ENV:Envelope>"),
         ),
-        "entities": ("the five entities", answer("&lt;&gt;&amp;&quot;&apos;"), expected("<>&\"'")),
+        "entities": (
+            "the five entities",
+            response("&lt;&gt;&amp;&quot;&apos;"),
+            expected("<>&\"'"),
+        ),
         "blank_numbers": (
             "white space around numbers",
             plain.replace(b">1<", b">\n 1 \t<").replace(b">12.50<", b"> 12.50\r\n<"),
@@ -252,7 +256,7 @@ def odd() -> dict[str, tuple[str, bytes, Any]]:
         ),
         "other_order": (
             "fields in another order in one row",
-            invoices_answer([dict(reversed(ROWS[0].items())), ROWS[1]]),
+            make_invoices_response([dict(reversed(ROWS[0].items())), ROWS[1]]),
             expected(),
         ),
         "namespaced_fields": (
@@ -264,22 +268,24 @@ def odd() -> dict[str, tuple[str, bytes, Any]]:
         ),
         "nil_field": (
             "a nil text",
-            invoices_answer([{**ROWS[0], "invoices_description": None}, ROWS[1]]),
+            make_invoices_response([{**ROWS[0], "invoices_description": None}, ROWS[1]]),
             expected(None),
         ),
         "nil_one": (
             "nil written as 1",
-            invoices_answer([{**ROWS[0], "invoices_description": None}, ROWS[1]]).replace(
+            make_invoices_response([{**ROWS[0], "invoices_description": None}, ROWS[1]]).replace(
                 b'nil="true"', b'nil="1"'
             ),
             expected(None),
         ),
         "not_nil": (
             "nil that says no",
-            answer("").replace(b"<invoices_description", b'<invoices_description xsi:nil="false"'),
+            response("").replace(
+                b"<invoices_description", b'<invoices_description xsi:nil="false"'
+            ),
             expected(""),
         ),
-        "blank_text": ("an empty text stays", answer(""), expected("")),
+        "blank_text": ("an empty text stays", response(""), expected("")),
         "soap12": (
             "SOAP 1.2",
             text.replace(SOAP11, SOAP12)
@@ -303,13 +309,13 @@ def odd() -> dict[str, tuple[str, bytes, Any]]:
         ),
         "nil_array": (
             "a nil list is an empty one",
-            envelope(LIST, '<return xsi:nil="true" xsi:type="SOAP-ENC:Array"/>'),
+            wrap_in_envelope(LIST, '<return xsi:nil="true" xsi:type="SOAP-ENC:Array"/>'),
             [],
         ),
-        "bare_array": ("an empty list without a type", envelope(LIST, "<return/>"), []),
+        "bare_array": ("an empty list without a type", wrap_in_envelope(LIST, "<return/>"), []),
         "reference_in_text": (
             "text that speaks of href",
-            answer('href="#1"'),
+            response('href="#1"'),
             expected('href="#1"'),
         ),
     }
@@ -317,23 +323,25 @@ def odd() -> dict[str, tuple[str, bytes, Any]]:
 
 
 def bad() -> dict[str, tuple[str, bytes]]:
-    """Give the answers that must be errors: the error with a reason, and the bytes."""
-    plain = answer()
+    """Give the responses that must be errors: the error with a reason, and the bytes."""
+    plain = response()
     text = plain.decode()
-    rows = array_xml(map(row_xml, ROWS))
+    rows = write_array(map(write_row, ROWS))
 
     def value(field: str, xml: str) -> bytes:
-        return invoices_answer([{**ROWS[0], field: "@"}, ROWS[1]]).replace(b"@", xml.encode())
+        return make_invoices_response([{**ROWS[0], field: "@"}, ROWS[1]]).replace(
+            b"@", xml.encode()
+        )
 
     row = b"</item><item"
     other = (
         f'<e:Envelope xmlns:e="{SOAP11}"><e:Body><e:Fault><faultcode>Server</faultcode>'
         "<faultstring>no</faultstring></e:Fault></e:Body></e:Envelope>"
     ).encode()
-    rows = array_xml(map(row_xml, ROWS))
+    rows = write_array(map(write_row, ROWS))
     made: dict[str, tuple[str, bytes]] = {
-        "empty": ("an answer of nothing", b""),
-        "blank": ("an answer of white space", b" \r\n"),
+        "empty": ("a response of nothing", b""),
+        "blank": ("a response of white space", b" \r\n"),
         "page": ("an HTML page", b"<html><body>502 Bad Gateway</body></html>"),
         "page_doctype": ("an HTML page", b"<!DOCTYPE html><html></html>"),
         "json": ("JSON", b'{"error": "x"}'),
@@ -347,9 +355,9 @@ def bad() -> dict[str, tuple[str, bytes]]:
         ),
         "doctype_entity": (
             "an entity",
-            answer("&e;").replace(b"?><SOAP", b'?><!DOCTYPE x [<!ENTITY e "v">]><SOAP', 1),
+            response("&e;").replace(b"?><SOAP", b'?><!DOCTYPE x [<!ENTITY e "v">]><SOAP', 1),
         ),
-        "undeclared_entity": ("an entity without a DOCTYPE", answer("&nbsp;")),
+        "undeclared_entity": ("an entity without a DOCTYPE", response("&nbsp;")),
         "not_soap": (
             "an envelope of no SOAP",
             plain.replace(b"schemas.xmlsoap.org/soap/env", b"x/"),
@@ -367,10 +375,10 @@ def bad() -> dict[str, tuple[str, bytes]]:
             "an empty envelope",
             b'<s:Envelope xmlns:s="http://schemas.xmlsoap.org/soap/envelope/"/>',
         ),
-        "no_return": ("no return value", envelope(LIST, "")),
-        "two_returns": ("two return values", envelope(LIST, rows + rows)),
-        "two_answers": (
-            "two answers in the body",
+        "no_return": ("no return value", wrap_in_envelope(LIST, "")),
+        "two_returns": ("two return values", wrap_in_envelope(LIST, rows + rows)),
+        "two_responses": (
+            "two responses in the body",
             text.replace("</SOAP-ENV:Body>", "<x/></SOAP-ENV:Body>").encode(),
         ),
         "two_envelopes": ("two envelopes", plain + plain[43:]),
@@ -417,11 +425,11 @@ def bad() -> dict[str, tuple[str, bytes]]:
         ),
         "string_list": (
             "a string where a list belongs",
-            envelope(LIST, '<return xsi:type="xsd:string"/>'),
+            wrap_in_envelope(LIST, '<return xsi:type="xsd:string"/>'),
         ),
         "string_encoded": (
             "the same of SOAP's types",
-            envelope(LIST, '<return xsi:type="SOAP-ENC:string"/>'),
+            wrap_in_envelope(LIST, '<return xsi:type="SOAP-ENC:string"/>'),
         ),
         "sent_from": (
             "an array that begins later",
@@ -454,7 +462,7 @@ def bad() -> dict[str, tuple[str, bytes]]:
         "nul_utf16_be": ("NULs mean UTF-16", text.encode("utf-16-be")),
         "shift_jis": (
             "a declared encoding of several bytes",
-            answer("日本", declared="Shift_JIS").decode().encode("shift_jis"),
+            response("日本", declared="Shift_JIS").decode().encode("shift_jis"),
         ),
         "multi_reference": (
             "rows as references to elements behind the answer, as Axis writes them",
@@ -465,7 +473,7 @@ def bad() -> dict[str, tuple[str, bytes]]:
             .replace(
                 "</SOAP-ENV:Body>",
                 "".join(
-                    row_xml(row)
+                    write_row(row)
                     .replace("<item", f'<multiRef id="r{n}"')
                     .replace("</item", "</multiRef")
                     for n, row in enumerate(ROWS, 1)
@@ -478,8 +486,8 @@ def bad() -> dict[str, tuple[str, bytes]]:
             "a row that stands twice, as PHP writes it",
             text.replace(
                 rows,
-                array_xml(
-                    [row_xml(ROWS[0]).replace("<item", '<item id="ref1"'), '<item href="#ref1"/>']
+                write_array(
+                    [write_row(ROWS[0]).replace("<item", '<item id="ref1"'), '<item href="#ref1"/>']
                 ),
             ).encode(),
         ),
@@ -497,9 +505,9 @@ def bad() -> dict[str, tuple[str, bytes]]:
             text.replace(SOAP11, SOAP12)
             .replace(
                 rows,
-                array_xml(
+                write_array(
                     [
-                        row_xml(ROWS[0]).replace("<item", '<item SOAP-ENC:id="a"'),
+                        write_row(ROWS[0]).replace("<item", '<item SOAP-ENC:id="a"'),
                         '<item SOAP-ENC:ref="a"/>',
                     ]
                 ),
@@ -516,7 +524,7 @@ def bad() -> dict[str, tuple[str, bytes]]:
             )
             .encode(),
         ),
-        "both_encodings": ("UTF-8 that is declared as GBK", answer(declared="GBK")),
+        "both_encodings": ("UTF-8 that is declared as GBK", response(declared="GBK")),
         "long_tag": (
             "a tag of 10,000 bytes",
             plain.replace(b"<item ", b'<item a="' + b"x" * 10_000 + b'" ', 1),
@@ -546,7 +554,7 @@ def bad() -> dict[str, tuple[str, bytes]]:
             plain.replace(b"</item>", b"</itm>")[:-20],
         ),
         "mismatched_tags": ("tags that do not match", plain.replace(b"</item>", b"</itm>", 1)),
-        "bare_ampersand": ("a bare ampersand", answer("a & b")),
+        "bare_ampersand": ("a bare ampersand", response("a & b")),
         "unbound_prefix": (
             "a prefix that is not declared",
             plain.replace(b' xmlns:xsi="', b' xmlns:xsj="'),
@@ -556,16 +564,22 @@ def bad() -> dict[str, tuple[str, bytes]]:
             plain.replace(b"<item ", b'<item a="1" a="2" ', 1),
         ),
         "row_unknown": ("a row without any known field", text.replace("invoices_", "x_").encode()),
-        "row_empty": ("a row without a field", envelope(LIST, array_xml(["<item/>"]))),
-        "row_text": ("a row of text", envelope(LIST, array_xml(["<item>1</item>"]))),
-        "row_nil": ("a nil row", envelope(LIST, array_xml(['<item xsi:nil="true"/>']))),
-        "rows_text": ("text where rows should be", envelope(LIST, "<return>nothing</return>")),
+        "row_empty": ("a row without a field", wrap_in_envelope(LIST, write_array(["<item/>"]))),
+        "row_text": ("a row of text", wrap_in_envelope(LIST, write_array(["<item>1</item>"]))),
+        "row_nil": ("a nil row", wrap_in_envelope(LIST, write_array(['<item xsi:nil="true"/>']))),
+        "rows_text": (
+            "text where rows should be",
+            wrap_in_envelope(LIST, "<return>nothing</return>"),
+        ),
         "text_between_rows": ("text between rows", plain.replace(row, b"</item>x<item")),
         "text_between_fields": (
             "text between fields",
             plain.replace(b"<invoices_amount", b"x<invoices_amount", 1),
         ),
-        "struct": ("a struct where a list belongs", envelope(LIST, row_xml(ROWS[0], "return"))),
+        "struct": (
+            "a struct where a list belongs",
+            wrap_in_envelope(LIST, write_row(ROWS[0], "return")),
+        ),
         "field_twice": (
             "duplicate field",
             plain.replace(b"<invoices_amount", b"<invoices_id>1</invoices_id><invoices_amount", 1),
@@ -579,7 +593,7 @@ def bad() -> dict[str, tuple[str, bytes]]:
         "nested_empty": ("an empty element in a text", value("invoices_description", "x<br/>")),
         "reference_to_nothing": (
             "a reference to a missing id",
-            envelope(LIST, array_xml(['<item href="#x"/>'])),
+            wrap_in_envelope(LIST, write_array(['<item href="#x"/>'])),
         ),
         "reference_to_nothing_field": (
             "a field that refers to nothing",
@@ -587,14 +601,18 @@ def bad() -> dict[str, tuple[str, bytes]]:
         ),
         "reference_to_itself": (
             "a circular reference",
-            envelope(LIST, array_xml(['<item id="a" href="#b"/>', '<item id="b" href="#a"/>'])),
+            wrap_in_envelope(
+                LIST, write_array(['<item id="a" href="#b"/>', '<item id="b" href="#a"/>'])
+            ),
         ),
         "reference_twice": (
             "two elements with one id",
-            envelope(LIST, array_xml(['<item id="a"/>', '<item id="a"/>', '<item href="#a"/>'])),
+            wrap_in_envelope(
+                LIST, write_array(['<item id="a"/>', '<item id="a"/>', '<item href="#a"/>'])
+            ),
         ),
-        "fault_cut": ("a fault cut in its text", fault_answer("Something is wrong")[:-100]),
-        "deep": ("deep nesting", envelope(LIST, "<a>" * 5000 + "</a>" * 5000)),
+        "fault_cut": ("a fault cut in its text", make_fault_response("Something is wrong")[:-100]),
+        "deep": ("deep nesting", wrap_in_envelope(LIST, "<a>" * 5000 + "</a>" * 5000)),
     }
     for name, written in {
         "letters": "12a", "underscore": "1_000", "comma": "1,234.50", "arabic": "٣",
@@ -611,12 +629,12 @@ def bad() -> dict[str, tuple[str, bytes]]:
         made[f"float_{name}"] = (f"{written!r} for a float", value("invoices_amount", written))
     errors = {name: (f"ResponseError: {reason}", data) for name, (reason, data) in made.items()}
     faults = {
-        "fault": ("a fault", recorded("fault_invalid_session").body),
-        "fault_html": ("a fault that holds HTML", fault_answer("<b>Fatal error</b>: x & y")),
-        "fault_cut_behind_text": ("a fault cut behind its text", fault_answer("Invalid Session ID")[:-70]),
+        "fault": ("a fault", read_recording("fault_invalid_session").body),
+        "fault_html": ("a fault that holds HTML", make_fault_response("<b>Fatal error</b>: x & y")),
+        "fault_cut_behind_text": ("a fault cut behind its text", make_fault_response("Invalid Session ID")[:-70]),
         "fault_no_namespace": (
             "a fault without a namespace",
-            recorded("fault_invalid_session").body.replace(b"SOAP-ENV:Fault", b"Fault"),
+            read_recording("fault_invalid_session").body.replace(b"SOAP-ENV:Fault", b"Fault"),
         ),
         "fault_soap12": (
             "a fault of SOAP 1.2",

@@ -1,4 +1,4 @@
-"""Answers made and damaged by chance, read by soapmail and by an oracle; as a program it fuzzes.
+"""Responses made and damaged by chance, read by soapmail and by an oracle; as a program it fuzzes.
 
     python -m tests.mutants 1000000 [SEED]
 
@@ -18,7 +18,7 @@ from soapmail import Invoice, SoapMailError
 from soapmail.extract import rows
 
 from . import oracle, support
-from .support import DATA, LIST, array_xml, envelope, field_xml
+from .support import DATA, LIST, wrap_in_envelope, write_array, write_field
 
 KINDS: dict[str, type] = {"int": int, "float": float, "string": str}
 FIELDS = {name: KINDS[kind] for name, kind in support.FIELDS.items()}
@@ -63,13 +63,13 @@ DECLARED = [
 # Where the two parsers differ by right: libxml2 refuses a namespace that is no URI.
 SPACE = rb"""xmlns[^=<>]*=\s*["']([^"']*)"""
 SPACES = {
-    *re.findall(SPACE, envelope("x", "")),
+    *re.findall(SPACE, wrap_in_envelope("x", "")),
     b"http://schemas.xmlsoap.org/soap/envelope/",
 }
 
 
-def made(chance: random.Random) -> bytes:
-    """Make an answer: whole or damaged, in one of many forms."""
+def make_mutant(chance: random.Random) -> bytes:
+    """Make a response: whole or damaged, in one of many forms."""
     data = _plain(chance)
     if chance.random() < 0.15:
         data = data.replace(b"<item", b"<item a='>' b=\"'\"", 1)
@@ -78,7 +78,7 @@ def made(chance: random.Random) -> bytes:
     if chance.random() < 0.1:
         data = data[: chance.randrange(len(data))]
     if data and chance.random() < 0.4:
-        data = mutated(data, chance)
+        data = mutate(data, chance)
     if chance.random() < 0.03:
         data = data.decode("utf-8", "replace").encode(
             chance.choice(["utf-16", "utf-16-le", "utf-32"])
@@ -101,8 +101,8 @@ def _plain(chance: random.Random) -> bytes:
         if chance.random() < 0.05:
             return f"<{name} xsi:nil='{chance.choice(['true', '1', 'false', '0', 'x'])}'/>"
         if FIELDS.get(name, str) is str:
-            return field_xml(name, "@").replace("@", text())
-        return field_xml(name, chance.choice(NUMBERS) if chance.random() < 0.2 else "5")
+            return write_field(name, "@").replace("@", text())
+        return write_field(name, chance.choice(NUMBERS) if chance.random() < 0.2 else "5")
 
     def row(n: int) -> str:
         names = same if chance.random() < 0.8 else chance.sample(pool, chance.randrange(1, 5))
@@ -118,10 +118,10 @@ def _plain(chance: random.Random) -> bytes:
         at = chance.randrange(len(items))
         extra = items[at].replace("item", "multiRef") if chance.random() < 0.5 else ""
         items[at if extra else chance.randrange(len(items))] = f'<item href="#r{at}"/>'
-    xml = array_xml(items, len(items) if chance.random() < 0.95 else 1)
+    xml = write_array(items, len(items) if chance.random() < 0.95 else 1)
     if chance.random() < 0.2:
         xml = xml.replace(f"[{len(items)}]", "[]")
-    data = envelope(LIST, xml, declared=chance.choice(DECLARED))
+    data = wrap_in_envelope(LIST, xml, declared=chance.choice(DECLARED))
     data = data.replace(b"</SOAP-ENV:Body>", extra.encode() + b"</SOAP-ENV:Body>")
     data = data.replace(b' encoding=""', b"")
     if chance.random() < 0.1:
@@ -131,7 +131,7 @@ def _plain(chance: random.Random) -> bytes:
     return data
 
 
-def mutated(data: bytes, chance: random.Random) -> bytes:
+def mutate(data: bytes, chance: random.Random) -> bytes:
     """Change, drop or repeat one byte."""
     at = chance.randrange(len(data))
     way = chance.randrange(4)
@@ -144,7 +144,7 @@ def mutated(data: bytes, chance: random.Random) -> bytes:
 
 
 def difference(data: bytes) -> str | None:
-    """Say how soapmail and the oracle differ on an answer; None where they agree."""
+    """Say how soapmail and the oracle differ on a response; None where they agree."""
     expected = oracle.read(data, FIELDS)
     try:
         records = rows(data, Invoice)
@@ -157,18 +157,18 @@ def difference(data: bytes) -> str | None:
 
 
 def main(count: int, seed: int) -> None:
-    """Fuzz, keep what differs, and print what became of the answers."""
+    """Fuzz, keep what differs, and print what became of the responses."""
     logging.disable(logging.CRITICAL)
     chance = random.Random(seed)
     different = 0
     for _ in range(count):
-        data = made(chance)
+        data = make_mutant(chance)
         if difference(data) is not None:
             different += 1
             name = hashlib.sha256(data).hexdigest()[:12]
             (DATA / "found").mkdir(exist_ok=True)
             (DATA / "found" / name).write_bytes(data)
-    print(f"{count} answers from seed {seed}: {different} differ")
+    print(f"{count} responses from seed {seed}: {different} differ")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""An answer read a second time, with expat and without a thought of speed: the oracle of fuzzing.
+"""A response read a second time, with expat and without a thought of speed: the oracle of fuzzing.
 
 It follows the rules that ``soapmail.soap.encoding`` and the README state, and shares no code with the
-package. ``read`` gives the rows, or ``None`` where the answer has to be an error.
+package. ``read`` gives the rows, or ``None`` where the response has to be an error.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ Rows = list[dict[str, Any]]
 
 
 class Wrong(Exception):
-    """The answer has to be an error."""
+    """The response has to be an error."""
 
 
 def read(data: bytes, fields: Fields) -> Rows | None:
-    """Give the rows of an answer, each with all fields; None where it is an error."""
+    """Give the rows of a response, each with all fields; None where it is an error."""
     try:
         text, whole = envelope(data)
         return rows_of(tree(text, whole=whole), fields)
@@ -58,11 +58,11 @@ def envelope(data: bytes) -> tuple[str, bool]:
     names = ["utf-8"] if data.startswith(codecs.BOM_UTF8) else None
     start, end = bounds(data)
     letters = characters(data[start:end], encodings(data[:start]) if names is None else names)
-    return mended(letters), end is not None
+    return mend(letters), end is not None
 
 
 def encodings(data: bytes) -> list[str]:
-    """Give the encoding that an answer declares."""
+    """Give the encoding that a response declares."""
     head = re.sub(rb"(?s)<!--.*?-->", b"", data[:1024])
     found = re.search(rb"<\?xml\s[^>]*\bencoding\s*=\s*[\"']([\w.:-]+)[\"']", head)
     try:
@@ -139,13 +139,13 @@ def sequences(data: bytes) -> list[tuple[str, bytes]]:
                 units.append((letter, raw))
                 break
         else:
-            raw = begun(data, at)
+            raw = begin_sequence(data, at)
             units.append(("", raw))
         at += len(raw)
     return units
 
 
-def begun(data: bytes, at: int) -> bytes:
+def begin_sequence(data: bytes, at: int) -> bytes:
     """Give half a surrogate pair, or the bytes that begin a sequence without its end, or one."""
     half = data[at : at + 3]
     if re.fullmatch(rb"\xed[\xa0-\xbf][\x80-\xbf]", half):
@@ -170,7 +170,7 @@ def rest_of_a_cut(raw: bytes, *, ends: bool, everywhere: bool) -> bool:
     return ends and (0xC2 <= raw[0] <= 0xDE or raw[0] in (0xE2, 0xF0))
 
 
-def mended(letters: ByteDecoder) -> str:
+def mend(letters: ByteDecoder) -> str:
     """Replace what XML forbids in texts; in tags it is an error, as is any guess."""
     text = "".join(letter for letter, _ in letters)
     guesses, at = [], 0
@@ -236,7 +236,7 @@ def split(name: str) -> tuple[str, str]:
 def tree(text: str, *, whole: bool) -> Node:
     """Parse the text of an envelope; what lacks its end is completed where rows were counted."""
     if whole:
-        return parsed(text)
+        return parse(text)
     opened: list[str] = []
     path: list[str] = []
     parser = expat.ParserCreate("utf-8")
@@ -253,14 +253,14 @@ def tree(text: str, *, whole: bool) -> Node:
     if len(path) < 4:
         raise Wrong
     kept = max(n for n in range(len(closing)) if text.endswith(closing[:n]))
-    root = parsed(text + closing[kept:])
+    root = parse(text + closing[kept:])
     value = value_of(root)
     if count_of(value) is None:
         raise Wrong
     return root
 
 
-def parsed(text: str) -> Node:
+def parse(text: str) -> Node:
     """Parse a whole text with expat."""
     parser = expat.ParserCreate("utf-8", " ")
     parser.buffer_text = True
@@ -321,8 +321,8 @@ def value_of(root: Node) -> Node:
 
 def is_reference(node: Node) -> bool:
     """Tell whether an element stands for another one."""
-    refers = node.attribute("href") or node.attribute("ref")
-    return bool(refers and not node.children and not node.text.strip())
+    target = node.attribute("href") or node.attribute("ref")
+    return target is not None and not node.children and not node.text.strip()
 
 
 def all_nodes(root: Node) -> list[Node]:
@@ -386,13 +386,13 @@ def record(row: Node, fields: Fields) -> dict[str, Any]:
         if cell.name in made:
             raise Wrong
         if cell.name in fields:
-            made[cell.name] = converted(cell, fields[cell.name])
+            made[cell.name] = convert(cell, fields[cell.name])
     if not made:
         raise Wrong
     return {name: made.get(name) for name in fields}
 
 
-def converted(cell: Node, kind: type) -> Any:
+def convert(cell: Node, kind: type) -> Any:
     """Map one field."""
     text = cell.text
     if cell.children or (not text and nil(cell)):

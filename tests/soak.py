@@ -24,12 +24,12 @@ from soapmail.extract import rows
 from soapmail.sandbox import PASSWORD, USERNAME, Sandbox
 
 from .faulty import Faulty, Hangup, Request
-from .support import LIST, many_rows
+from .support import LIST, make_many_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-ACCENTED = many_rows(40, "é" * 20)
+ACCENTED = make_many_rows(40, "é" * 20)
 EXPECTED = rows(ACCENTED, Invoice)
 
 
@@ -61,7 +61,7 @@ class Soak:
         if luck > 0.98:
             request.reset()
         if luck > 0.96:
-            request.answer(b"busy", 503)
+            request.respond(b"busy", 503)
             return
         status, body = self._sandbox.answer(request.body)
         number = re.search(rb">number (\d+)<", request.body)
@@ -73,11 +73,11 @@ class Soak:
         if 0.94 < luck <= 0.96:
             raise Hangup
         if 0.92 < luck <= 0.94:
-            request.answer(body[: len(body) // 2], status, count=len(body), close=True)
+            request.respond(body[: len(body) // 2], status, count=len(body), close=True)
         if 0.88 < luck <= 0.92:
             body = b"<br />Notice: x\n" + body
         count = len(body.decode()) if luck < 0.5 else len(body)  # as NuSOAP counts, or right
-        request.answer(body, status, count=count, close=0.5 < luck < 0.55)
+        request.respond(body, status, count=count, close=0.5 < luck < 0.55)
 
     def _caller(self, client: Client, chance: random.Random) -> None:
         while (number := next(self._numbers)) < self.calls:

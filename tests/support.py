@@ -1,4 +1,4 @@
-"""What the tests share: recorded answers, the contract, and answers in the server's form."""
+"""What the tests share: recorded responses, the contract, and responses in the server's form."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import pickle
 import re
 import shutil
 import signal
+import threading
 import warnings
 from contextlib import contextmanager
 from inspect import signature
@@ -73,7 +74,7 @@ RECORDS: dict[str, type[Any]] = {
 
 
 @contextmanager
-def alarmed(after: float, handler: Callable[[int, Any], object]) -> Iterator[None]:
+def raise_alarm_after(after: float, handler: Callable[[int, Any], object]) -> Iterator[None]:
     """Let a signal come some time after the start of what is tried."""
     before = signal.signal(signal.SIGALRM, handler)
     signal.setitimer(signal.ITIMER_REAL, after)
@@ -84,34 +85,41 @@ def alarmed(after: float, handler: Callable[[int, Any], object]) -> Iterator[Non
         signal.signal(signal.SIGALRM, before)
 
 
+def signal_main_thread(number: int) -> None:
+    """Send a signal to where it interrupts what waits; ``raise_signal`` goes to its own thread."""
+    signal.pthread_kill(threading.main_thread().ident or 0, number)
+
+
 def checkout(folder: Path) -> None:
     """Make a clean copy of this project."""
     shutil.copytree(ROOT, folder, ignore=IGNORED)
 
 
-def document(data: bytes, charset: str | None = None, operation: str | None = None) -> Document:
+def load_document(
+    data: bytes, charset: str | None = None, operation: str | None = None
+) -> Document:
     """Give what an extractor reads of some bytes."""
     deadline = Deadline()
     return Document(decode(data, charset, deadline), operation, deadline)
 
 
 class Recorded(NamedTuple):
-    """One recorded HTTP answer."""
+    """One recorded HTTP response."""
 
     status: int
     headers: dict[str, str]
     body: bytes
 
 
-def recorded(name: str) -> Recorded:
-    """Read one recorded answer."""
+def read_recording(name: str) -> Recorded:
+    """Read one recorded response."""
     head, _, body = (DATA / "wire" / f"{name}.http").read_bytes().partition(b"\r\n\r\n")
     first, *lines = head.decode().split("\r\n")
     headers = dict(line.split(": ", 1) for line in lines)
     return Recorded(int(first.split()[1]), headers, body)
 
 
-def envelope(operation: str, content: str, *, declared: str = "ISO-8859-1") -> bytes:
+def wrap_in_envelope(operation: str, content: str, *, declared: str = "ISO-8859-1") -> bytes:
     """Wrap a return element as the server does."""
     return (
         f'<?xml version="1.0" encoding="{declared}"?><SOAP-ENV:Envelope '
@@ -125,14 +133,14 @@ def envelope(operation: str, content: str, *, declared: str = "ISO-8859-1") -> b
     ).encode()
 
 
-def text_answer(operation: str, text: str, kind: str = "string") -> bytes:
-    """Give an answer with one scalar."""
-    return envelope(operation, f'<return xsi:type="xsd:{kind}">{escape(text)}</return>')
+def make_text_response(operation: str, text: str, kind: str = "string") -> bytes:
+    """Give a response with one scalar."""
+    return wrap_in_envelope(operation, f'<return xsi:type="xsd:{kind}">{escape(text)}</return>')
 
 
-def status_answer(operation: str, status: str, text: str) -> bytes:
-    """Give an answer with a status struct."""
-    return envelope(
+def make_status_response(operation: str, status: str, text: str) -> bytes:
+    """Give a response with a status struct."""
+    return wrap_in_envelope(
         operation,
         '<return xsi:type="tns:result_status">'
         f'<status xsi:type="xsd:string">{escape(status)}</status>'
@@ -140,14 +148,14 @@ def status_answer(operation: str, status: str, text: str) -> bytes:
     )
 
 
-def fault_answer(text: str, code: str = "Client") -> bytes:
+def make_fault_response(text: str, code: str = "Client") -> bytes:
     """Give a fault in the server's form."""
-    body = recorded("fault_invalid_session").body.decode()
+    body = read_recording("fault_invalid_session").body.decode()
     body = body.replace("Invalid Session ID", escape(text))
     return body.replace(">Client<", f">{escape(code)}<").encode()
 
 
-def field_xml(name: str, value: object) -> str:
+def write_field(name: str, value: object) -> str:
     """Give one field in the server's form; None is nil."""
     kind = FIELDS.get(name, "string")
     if value is None:
@@ -155,13 +163,13 @@ def field_xml(name: str, value: object) -> str:
     return f'<{name} xsi:type="xsd:{kind}">{escape(str(value))}</{name}>'
 
 
-def row_xml(fields: Mapping[str, object], tag: str = "item") -> str:
+def write_row(fields: Mapping[str, object], tag: str = "item") -> str:
     """Give one row in the server's form."""
-    cells = "".join(field_xml(name, value) for name, value in fields.items())
+    cells = "".join(write_field(name, value) for name, value in fields.items())
     return f'<{tag} xsi:type="tns:sql_row_invoices">{cells}</{tag}>'
 
 
-def array_xml(rows: Iterable[str], count: int | None = None) -> str:
+def write_array(rows: Iterable[str], count: int | None = None) -> str:
     """Give an array in the server's form."""
     rows = list(rows)
     number = len(rows) if count is None else count
@@ -171,23 +179,23 @@ def array_xml(rows: Iterable[str], count: int | None = None) -> str:
     )
 
 
-def invoices_answer(
+def make_invoices_response(
     rows: Iterable[Mapping[str, object]], operation: str = LIST, *, declared: str = "ISO-8859-1"
 ) -> bytes:
-    """Give an answer with a list of invoices."""
-    return envelope(operation, array_xml(map(row_xml, rows)), declared=declared)
+    """Give a response with a list of invoices."""
+    return wrap_in_envelope(operation, write_array(map(write_row, rows)), declared=declared)
 
 
-def many_rows(count: int, description: str | None = None) -> bytes:
+def make_many_rows(count: int, description: str | None = None) -> bytes:
     """Give the documented invoices over and over."""
     samples = SAMPLES[LIST]
     rows = (dict(samples[n % 12]) for n in range(count))
     if description is not None:
         rows = ({**row, "invoices_description": description} for row in rows)
-    return invoices_answer(rows)
+    return make_invoices_response(rows)
 
 
-def sample_invoices(rows: Iterable[Mapping[str, Any]]) -> list[Invoice]:
+def make_sample_invoices(rows: Iterable[Mapping[str, Any]]) -> list[Invoice]:
     """Make invoices with the documented types out of the contract's sample values."""
     kinds: dict[str, Any] = {"int": int, "float": float, "string": str}
     return [
@@ -195,11 +203,11 @@ def sample_invoices(rows: Iterable[Mapping[str, Any]]) -> list[Invoice]:
     ]
 
 
-LOGIN = recorded("login").body
+LOGIN = read_recording("login").body
 SID = SESSION_ID
 
 
-def forked(work: Callable[[], object]) -> Any:
+def run_in_child(work: Callable[[], object]) -> Any:
     """Do something in a child process, and return what it returns."""
     reading, writing = os.pipe()
     with warnings.catch_warnings():

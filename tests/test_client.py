@@ -42,14 +42,14 @@ from .support import (
     RECORDS,
     SAMPLES,
     SID,
-    envelope,
-    fault_answer,
-    invoices_answer,
+    make_fault_response,
+    make_invoices_response,
+    make_sample_invoices,
+    make_status_response,
+    make_text_response,
     method_of,
-    recorded,
-    sample_invoices,
-    status_answer,
-    text_answer,
+    read_recording,
+    wrap_in_envelope,
 )
 
 if TYPE_CHECKING:
@@ -59,25 +59,25 @@ if TYPE_CHECKING:
 
 USERNAME, PASSWORD = "user@example.com", "p&ss<w>ord"
 ENDPOINT = "https://my.interserver.net/api.php"
-EMPTY = recorded("get_client_invoices_empty").body
-FULL = recorded("get_client_invoices").body
-REFUSED = recorded("fault_invalid_session")
-DOUBT = recorded("fault_unserializable_result")
-NO_STRUCT = recorded("get_service_invalid_session").body
+EMPTY = read_recording("get_client_invoices_empty").body
+FULL = read_recording("get_client_invoices").body
+REFUSED = read_recording("fault_invalid_session")
+DOUBT = read_recording("fault_unserializable_result")
+NO_STRUCT = read_recording("get_service_invalid_session").body
 
 
 def client(**options: Any) -> Client:
     return Client("user@example.com", PASSWORD, **{"retries": 0, **options})
 
 
-def add(http: responses.RequestsMock, *answers: Any) -> None:
-    for body in answers:
+def add(http: responses.RequestsMock, *all_responses: Any) -> None:
+    for body in all_responses:
         status = body.status if hasattr(body, "status") else 200
         http.add(responses.POST, ENDPOINT, body=getattr(body, "body", body), status=status)
 
 
 def second_login(sid: str = "second") -> bytes:
-    return text_answer("api_login", sid)
+    return make_text_response("api_login", sid)
 
 
 def sent(http: responses.RequestsMock) -> list[tuple[str, list[str]]]:
@@ -105,52 +105,54 @@ def expected_values(name: str, arguments: dict[str, Any]) -> list[str]:
 
 ANSWERS: dict[str, tuple[bytes, Any]] = {
     "login": (LOGIN, SID),
-    "get_client_invoices": (FULL, sample_invoices(SAMPLES[LIST])),
+    "get_client_invoices": (FULL, make_sample_invoices(SAMPLES[LIST])),
     "get_client_unpaid_invoices": (
-        recorded("get_client_unpaid_invoices").body,
-        sample_invoices(SAMPLES["api_mail_get_client_unpaid_invoices"]),
+        read_recording("get_client_unpaid_invoices").body,
+        make_sample_invoices(SAMPLES["api_mail_get_client_unpaid_invoices"]),
     ),
     "get_services": (
-        recorded("get_services").body,
+        read_recording("get_services").body,
         [MailService(**row) for row in SAMPLES["api_mail_get_services"]],
     ),
     "get_service": (
-        recorded("get_service").body,
+        read_recording("get_service").body,
         MailService(**SAMPLES["api_mail_get_services"][0]),
     ),
-    "cancel_service": (recorded("cancel_service_true").body, True),
-    "send_mail": (recorded("send_mail_ok").body, Status("ok", "Mail queued")),
-    "buy_mail": (recorded("buy_mail_ok").body, Order("ok", "Order placed", "23785939", 1.0)),
+    "cancel_service": (read_recording("cancel_service_true").body, True),
+    "send_mail": (read_recording("send_mail_ok").body, Status("ok", "Mail queued")),
+    "buy_mail": (read_recording("buy_mail_ok").body, Order("ok", "Order placed", "23785939", 1.0)),
     "auto_zonemta_login": (
-        recorded("auto_zonemta_login_ok").body,
+        read_recording("auto_zonemta_login_ok").body,
         Status("ok", "https://mail.example.com/login?a=1&b=2"),
     ),
-    "get_modules": (recorded("get_modules").body, SAMPLES["get_modules"]),
-    "make_payment": (status_answer("api_make_payment", "ok", "Paid"), Status("ok", "Paid")),
+    "get_modules": (read_recording("get_modules").body, SAMPLES["get_modules"]),
+    "make_payment": (make_status_response("api_make_payment", "ok", "Paid"), Status("ok", "Paid")),
     "get_paypal_url": (
-        recorded("get_paypal_url").body,
+        read_recording("get_paypal_url").body,
         SAMPLES["api_get_paypal_url"].split('"')[1],
     ),
     "get_prepay_list": (
-        recorded("get_prepay_list").body,
+        read_recording("get_prepay_list").body,
         [Prepay(**row) for row in SAMPLES["api_get_prepay_list"]],
     ),
-    "get_prepay_remaining": (recorded("get_prepay_remaining").body, Status("ok", "10.00")),
+    "get_prepay_remaining": (read_recording("get_prepay_remaining").body, Status("ok", "10.00")),
     "get_prepay_paypal_fill_url": (
-        text_answer("api_get_prepay_paypal_fill_url", "https://x/?a=1&b=2"),
+        make_text_response("api_get_prepay_paypal_fill_url", "https://x/?a=1&b=2"),
         "https://x/?a=1&b=2",
     ),
-    "add_prepay": (text_answer("api_add_prepay", "1119", "int"), 1119),
+    "add_prepay": (make_text_response("api_add_prepay", "1119", "int"), 1119),
 }
 
 
-def answer_of(operation: str) -> tuple[bytes, Any]:
-    """Make an answer, and the value expected of it, from what the contract says of a result."""
+def response_of(operation: str) -> tuple[bytes, Any]:
+    """Make a response, and the value expected of it, from what the contract says of a result."""
     kind = str(OPERATIONS[operation]["returns"])
     scalars = {"int": 5, "float": 2.5, "bool": True, "boolean": True, "string": "https://x/?a=1"}
     if kind in scalars:
         written = str(scalars[kind]).lower()
-        return text_answer(operation, written, kind.replace("bool", "boolean")), scalars[kind]
+        return make_text_response(operation, written, kind.replace("bool", "boolean")), scalars[
+            kind
+        ]
     struct = str(CONTRACT["arrays"].get(kind, kind)).removeprefix("array_")
     values = {name: scalars[of] for name, of in CONTRACT["structs"][struct].items()}
     if "status" in values:
@@ -158,21 +160,25 @@ def answer_of(operation: str) -> tuple[bytes, Any]:
     cells = "".join(f"<{name}>{value}</{name}>" for name, value in values.items())
     record = RECORDS[struct](**values)
     if kind.startswith("array"):
-        return envelope(operation, f"<return><item>{cells}</item></return>"), [record]
-    return envelope(operation, f"<return>{cells}</return>"), record
+        return wrap_in_envelope(operation, f"<return><item>{cells}</item></return>"), [record]
+    return wrap_in_envelope(operation, f"<return>{cells}</return>"), record
 
 
-# What has no recorded answer gets one from the contract.
+# What has no recorded response gets one from the contract.
 ANSWERS.update(
-    {name: answer_of(operation) for name, (operation, _) in METHODS.items() if name not in ANSWERS}
+    {
+        name: response_of(operation)
+        for name, (operation, _) in METHODS.items()
+        if name not in ANSWERS
+    }
 )
 
 
 @pytest.mark.parametrize("operation", ["api_mail_get_services", "api_mail_get_service", "api_make_payment", "api_add_prepay", "api_get_prepay_list"])  # fmt: skip
-def test_an_answer_made_from_the_contract_is_one_that_is_understood(
+def test_a_response_made_from_the_contract_is_one_that_is_understood(
     http: responses.RequestsMock, operation: str
 ) -> None:
-    body, value = answer_of(operation)
+    body, value = response_of(operation)
     add(http, LOGIN, body)
     method = method_of(operation)
     arguments = dict(METHODS[method][1])
@@ -196,7 +202,7 @@ def test_a_method_posts_the_contract_and_returns_the_documented_value(
 
 
 def test_the_request_says_what_it_is(http: responses.RequestsMock) -> None:
-    add(http, recorded("get_modules").body)
+    add(http, read_recording("get_modules").body)
     Client().get_modules()
     headers = http.calls[0].request.headers
     assert headers["User-Agent"] == f"soapmail/{soapmail.__version__}"
@@ -207,7 +213,12 @@ def test_the_request_says_what_it_is(http: responses.RequestsMock) -> None:
 
 
 def test_defaults_of_optional_arguments(http: responses.RequestsMock) -> None:
-    add(http, LOGIN, recorded("buy_mail_ok").body, text_answer("api_add_prepay", "5", "int"))
+    add(
+        http,
+        LOGIN,
+        read_recording("buy_mail_ok").body,
+        make_text_response("api_add_prepay", "5", "int"),
+    )
     one = client()
     one.buy_mail()
     assert one.add_prepay(Decimal("2.50")) == 5
@@ -215,7 +226,7 @@ def test_defaults_of_optional_arguments(http: responses.RequestsMock) -> None:
 
 
 def test_recorded_refusals(http: responses.RequestsMock) -> None:
-    add(http, LOGIN, recorded("cancel_service_false"), recorded("make_payment_error"))
+    add(http, LOGIN, read_recording("cancel_service_false"), read_recording("make_payment_error"))
     one = client()
     assert one.cancel_service(1) is False
     with pytest.raises(OperationFailed) as caught:
@@ -226,7 +237,7 @@ def test_recorded_refusals(http: responses.RequestsMock) -> None:
 
 
 def test_an_unknown_service_is_none(http: responses.RequestsMock) -> None:
-    add(http, LOGIN, recorded("get_service_unknown_nil"))
+    add(http, LOGIN, read_recording("get_service_unknown_nil"))
     assert client().get_service(1) is None
 
 
@@ -248,7 +259,7 @@ def test_what_changes_is_told_apart() -> None:
 
 
 def test_call_sends_types_and_order_of_the_caller(http: responses.RequestsMock) -> None:
-    add(http, LOGIN, text_answer("api_add_dns_record", "5", "int"))
+    add(http, LOGIN, make_text_response("api_add_dns_record", "5", "int"))
     parameters: dict[str, Any] = {"domain_id": 1, "name": "é<", "ttl": 1.5, "on": False}
     assert client().call("api_add_dns_record", **parameters) == 5
     assert sent(http)[1] == ("api_add_dns_record", [SID, "1", "é<", "1.5", "false"])
@@ -261,7 +272,7 @@ def test_call_sends_types_and_order_of_the_caller(http: responses.RequestsMock) 
 
 
 def test_call_without_a_session(http: responses.RequestsMock) -> None:
-    add(http, text_answer("get_hostname", "a.b"), text_answer("api_x", "y"))
+    add(http, make_text_response("get_hostname", "a.b"), make_text_response("api_x", "y"))
     assert Client().call("get_hostname", ip="127.0.0.1", sid="mine") == "a.b"
     assert sent(http) == [("get_hostname", ["127.0.0.1", "mine"])]
     assert Client(session_id="given").call("api_x") == "y"
@@ -269,7 +280,7 @@ def test_call_without_a_session(http: responses.RequestsMock) -> None:
 
 
 def test_call_returns_a_status_as_the_dict_it_is(http: responses.RequestsMock) -> None:
-    add(http, LOGIN, recorded("send_mail_error"))
+    add(http, LOGIN, read_recording("send_mail_error"))
     parameters = {"subject": "s", "body": "b", "to": "t", "from": "f"}
     assert client().call("api_send_mail", **parameters) == {
         "status": "error",
@@ -313,7 +324,7 @@ def test_lossy_text_warns_before_anything_is_sent(
 
 
 def test_lossy_text_names_the_callers_file(http: responses.RequestsMock) -> None:
-    add(http, LOGIN, recorded("send_mail_ok").body)
+    add(http, LOGIN, read_recording("send_mail_ok").body)
     with pytest.warns(LossyTextWarning) as caught:
         client().send_mail("日本", "b", "a@b", "c@d")
     assert [warning.filename for warning in caught] == [__file__]
@@ -323,7 +334,7 @@ def test_lossy_text_names_the_callers_file(http: responses.RequestsMock) -> None
 
 
 def test_without_credentials_what_needs_none_works(http: responses.RequestsMock) -> None:
-    add(http, recorded("get_modules").body)
+    add(http, read_recording("get_modules").body)
     one = Client()
     assert one.get_modules() == SAMPLES["get_modules"]
     for method in (one.login, one.get_client_invoices):
@@ -359,11 +370,11 @@ def test_from_env_logs_in_with_what_it_found(
         assert one.login() == SID
 
 
-@pytest.mark.parametrize("answer", [recorded("login_wrong_password").body, text_answer("api_login", "  "), envelope("api_login", '<return xsi:nil="true"/>')])  # fmt: skip
+@pytest.mark.parametrize("response", [read_recording("login_wrong_password").body, make_text_response("api_login", "  "), wrap_in_envelope("api_login", '<return xsi:nil="true"/>')])  # fmt: skip
 def test_a_blank_session_is_an_authentication_error(
-    http: responses.RequestsMock, answer: bytes
+    http: responses.RequestsMock, response: bytes
 ) -> None:
-    add(http, answer, answer)
+    add(http, response, response)
     one = client()
     for method in (one.login, one.get_client_invoices):
         with pytest.raises(AuthenticationError, match="^api_login: the server does not accept"):
@@ -457,16 +468,16 @@ def everything(error: BaseException) -> str:
 
 
 ECHOES: dict[str, Callable[[str], Any]] = {
-    "fault": lambda secret: fault_answer(f"no {secret}!"),
-    "fault code": lambda secret: fault_answer("no", secret),
+    "fault": lambda secret: make_fault_response(f"no {secret}!"),
+    "fault code": lambda secret: make_fault_response("no", secret),
     "page": lambda secret: f"<html>{secret}</html>".encode(),
     "escaped page": lambda secret: f"<html>{secret.replace('&', '&amp;')}</html>".encode(),
     "cut": lambda secret: FULL[:-300].replace(b"MailBaby", secret.replace("&", "&amp;").replace("<", "&lt;").encode())[:-30],
-    "cut value": lambda secret: text_answer("x", secret)[:-120],
-    "value": lambda secret: invoices_answer([{"invoices_id": f"x{secret}"}]),
-    "long value": lambda secret: invoices_answer([{"invoices_id": "x" * 85 + secret}]),
-    "status": lambda secret: status_answer("api_send_mail", f"bad {secret}", f"bad {secret}"),
-    "other": lambda secret: text_answer(secret.replace("&", "").replace("<", "").replace(">", ""), "x"),
+    "cut value": lambda secret: make_text_response("x", secret)[:-120],
+    "value": lambda secret: make_invoices_response([{"invoices_id": f"x{secret}"}]),
+    "long value": lambda secret: make_invoices_response([{"invoices_id": "x" * 85 + secret}]),
+    "status": lambda secret: make_status_response("api_send_mail", f"bad {secret}", f"bad {secret}"),
+    "other": lambda secret: make_text_response(secret.replace("&", "").replace("<", "").replace(">", ""), "x"),
 }  # fmt: skip
 
 
@@ -488,7 +499,7 @@ def test_what_a_server_echoes_reads_as_stars(
 
 
 def test_stars_stand_where_the_secret_stood(http: responses.RequestsMock) -> None:
-    add(http, LOGIN, fault_answer(f"bad {SID} of {PASSWORD}, once more {PASSWORD}"))
+    add(http, LOGIN, make_fault_response(f"bad {SID} of {PASSWORD}, once more {PASSWORD}"))
     with pytest.raises(SoapFault) as caught:
         client().get_client_invoices()
     assert caught.value == SoapFault("Client", "bad *** of ***, once more ***")
@@ -505,28 +516,28 @@ def test_stars_stand_where_the_secret_stood(http: responses.RequestsMock) -> Non
     ],
 )
 def test_escaped_secrets_are_known_too(http: responses.RequestsMock, form: str) -> None:
-    add(http, LOGIN, fault_answer(f"[{form}]"))
+    add(http, LOGIN, make_fault_response(f"[{form}]"))
     with pytest.raises(SoapFault) as caught:
         client().get_client_invoices()
     assert caught.value.text == "[***]"
 
 
 def test_a_password_among_the_parameters_of_a_call_is_hidden(http: responses.RequestsMock) -> None:
-    add(http, LOGIN, fault_answer("bad rootpass hunter2"))
+    add(http, LOGIN, make_fault_response("bad rootpass hunter2"))
     with pytest.raises(SoapFault) as caught:
         client().call("api_api_buy_vps", rootpass="hunter2")
     assert caught.value.text == "bad rootpass ***"
 
 
 def test_a_password_of_a_call_without_a_session_is_hidden(http: responses.RequestsMock) -> None:
-    add(http, fault_answer("bad hunter2"))
+    add(http, make_fault_response("bad hunter2"))
     with pytest.raises(SoapFault) as caught:
         client().call("get_x", password="hunter2")
     assert caught.value.text == "bad ***"
 
 
-def test_the_answer_to_another_operation_is_refused(http: responses.RequestsMock) -> None:
-    add(http, LOGIN, recorded("get_client_unpaid_invoices"))
+def test_the_response_to_another_operation_is_refused(http: responses.RequestsMock) -> None:
+    add(http, LOGIN, read_recording("get_client_unpaid_invoices"))
     with pytest.raises(ResponseError) as caught:
         client().get_client_invoices()
     assert caught.value == ResponseError(
@@ -537,16 +548,22 @@ def test_the_answer_to_another_operation_is_refused(http: responses.RequestsMock
     )
 
 
-def test_an_unknown_outcome_says_what_was_wrong_with_the_answer(
+def test_an_unknown_outcome_says_what_was_wrong_with_the_response(
     http: responses.RequestsMock,
 ) -> None:
-    add(http, LOGIN, text_answer("api_mail_cancel_service", "maybe", "boolean"))
+    add(http, LOGIN, make_text_response("api_mail_cancel_service", "maybe", "boolean"))
     with pytest.raises(OutcomeUnknown, match="return: not a valid bool: 'maybe'"):
         client().cancel_service(8556)
 
 
 def test_old_sessions_stay_secret(http: responses.RequestsMock) -> None:
-    add(http, LOGIN, REFUSED, second_login("s2secret"), fault_answer(f"old {SID} new s2secret"))
+    add(
+        http,
+        LOGIN,
+        REFUSED,
+        second_login("s2secret"),
+        make_fault_response(f"old {SID} new s2secret"),
+    )
     with pytest.raises(SoapFault) as caught:
         client().get_client_invoices()
     assert caught.value.text == "old *** new ***"
@@ -564,10 +581,10 @@ def test_connection_errors_carry_no_request(http: responses.RequestsMock) -> Non
 
 
 def test_the_default_module_is_mail(http: responses.RequestsMock) -> None:
-    url = text_answer("api_get_paypal_url", "https://x")
-    fill = text_answer("api_get_prepay_paypal_fill_url", "https://x")
-    paid = status_answer("api_make_payment", "ok", "x")
-    add(http, url, LOGIN, paid, recorded("get_prepay_remaining"), fill)
+    url = make_text_response("api_get_paypal_url", "https://x")
+    fill = make_text_response("api_get_prepay_paypal_fill_url", "https://x")
+    paid = make_status_response("api_make_payment", "ok", "x")
+    add(http, url, LOGIN, paid, read_recording("get_prepay_remaining"), fill)
     one = client()
     one.get_paypal_url(5)
     one.make_payment(5)
@@ -580,7 +597,7 @@ def test_the_default_module_is_mail(http: responses.RequestsMock) -> None:
 
 @pytest.mark.parametrize("amount", [0.01, Decimal("0.005"), 1, 1e15])
 def test_small_and_large_amounts_pass(http: responses.RequestsMock, amount: Any) -> None:
-    add(http, LOGIN, text_answer("api_add_prepay", "5", "int"))
+    add(http, LOGIN, make_text_response("api_add_prepay", "5", "int"))
     assert client().add_prepay(amount) == 5
     assert Decimal(sent(http)[1][1][2]) == Decimal(str(amount))
 
@@ -606,7 +623,7 @@ def test_a_client_is_closed_as_often_as_one_likes(http: responses.RequestsMock) 
 def test_a_short_secret_does_not_hide_what_a_refusal_is_known_by(
     http: responses.RequestsMock, password: str
 ) -> None:
-    add(http, REFUSED, second_login(), text_answer("api_x", "done"))
+    add(http, REFUSED, second_login(), make_text_response("api_x", "done"))
     assert client(session_id="old").call("api_x", password=password) == "done"
     add(http, REFUSED, second_login(), FULL)
     one = Client("u", "s", session_id="old", retries=0)
@@ -615,15 +632,15 @@ def test_a_short_secret_does_not_hide_what_a_refusal_is_known_by(
 
 def test_a_nested_status_is_no_refusal(http: responses.RequestsMock) -> None:
     xml = "<return><status><a>invalid session</a></status><status_text>x</status_text></return>"
-    add(http, LOGIN, envelope("api_get_x", xml))
+    add(http, LOGIN, wrap_in_envelope("api_get_x", xml))
     assert client().call("api_get_x")["status"] == {"a": "invalid session"}
     xml = "<return><status>no</status><status_text><a>invalid session</a></status_text></return>"
-    add(http, LOGIN, envelope("api_get_x", xml))
+    add(http, LOGIN, wrap_in_envelope("api_get_x", xml))
     assert client().call("api_get_x")["status"] == "no"
 
 
 def test_a_subject_may_be_empty(http: responses.RequestsMock) -> None:
-    add(http, LOGIN, recorded("send_mail_ok"))
+    add(http, LOGIN, read_recording("send_mail_ok"))
     assert client().send_mail("", "", "a@b", "c@d").status == "ok"
     assert sent(http)[1][1] == [SID, "", "", "a@b", "c@d"]
 
@@ -652,7 +669,7 @@ RECORDED_LISTS = {
 @pytest.mark.parametrize("name", RECORDED_LISTS)
 def test_recorded_lists_with_their_own_headers(http: responses.RequestsMock, name: str) -> None:
     """The headers as recorded: one counts fewer bytes than there are."""
-    body, headers = recorded(name).body, recorded(name).headers
+    body, headers = read_recording(name).body, read_recording(name).headers
     http.add(responses.POST, ENDPOINT, body=LOGIN)
     http.add(
         responses.POST,
@@ -681,7 +698,7 @@ def test_recorded_lists_with_their_own_headers(http: responses.RequestsMock, nam
     ],
 )
 def test_recorded_faults(http: responses.RequestsMock, name: str, code: str, text: str) -> None:
-    add(http, LOGIN, recorded(name))
+    add(http, LOGIN, read_recording(name))
     with pytest.raises(SoapFault) as caught:
         client().get_client_invoices()
     assert caught.value == SoapFault(code, text)

@@ -32,16 +32,16 @@ from soapmail.soap.repair import has_envelope
 
 from .support import (
     LIST,
-    array_xml,
-    document,
-    envelope,
-    fault_answer,
-    invoices_answer,
-    many_rows,
-    recorded,
-    row_xml,
-    status_answer,
-    text_answer,
+    load_document,
+    make_fault_response,
+    make_invoices_response,
+    make_many_rows,
+    make_status_response,
+    make_text_response,
+    read_recording,
+    wrap_in_envelope,
+    write_array,
+    write_row,
 )
 
 PLAIN: dict[str, object] = {"invoices_id": 1, "invoices_description": "x", "invoices_amount": "2.5"}
@@ -64,8 +64,8 @@ class Own:
 
 
 def test_a_dataclass_of_the_caller_works() -> None:
-    xml = array_xml(["<r><size>3</size><name>a</name><price>1.5</price></r>"])
-    assert rows(envelope("api_x", xml), Own) == [Own("a", 3, 1.5, None)]
+    xml = write_array(["<r><size>3</size><name>a</name><price>1.5</price></r>"])
+    assert rows(wrap_in_envelope("api_x", xml), Own) == [Own("a", 3, 1.5, None)]
 
 
 def test_a_dataclass_with_other_types_is_refused() -> None:
@@ -74,7 +74,7 @@ def test_a_dataclass_with_other_types_is_refused() -> None:
         flag: bool
 
     with pytest.raises(TypeError, match=r"^Flags\.flag: int, float, Decimal or str expected$"):
-        rows(recorded("get_client_invoices").body, Flags)
+        rows(read_recording("get_client_invoices").body, Flags)
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_a_field_of_another_kind_is_refused(kind: Any) -> None:
         "Model", [("size", kind)], namespace={"__module__": __name__}
     )
     with pytest.raises(TypeError, match=r"^Model\.size: int, float, Decimal or str expected$"):
-        rows(envelope("x", "<return><item><size>5</size></item></return>"), model)
+        rows(wrap_in_envelope("x", "<return><item><size>5</size></item></return>"), model)
 
 
 @pytest.mark.parametrize("kind", [Decimal, "Decimal | None", Optional[Decimal]])  # noqa: UP045
@@ -99,12 +99,14 @@ def test_a_decimal_keeps_all_digits(kind: Any, written: str) -> None:
         "Model", [("cost", kind)], namespace={"__module__": __name__}
     )
     one: Any
-    (one,) = rows(envelope("x", f"<return><item><cost>{written}</cost></item></return>"), model)
+    (one,) = rows(
+        wrap_in_envelope("x", f"<return><item><cost>{written}</cost></item></return>"), model
+    )
     assert str(one.cost) == str(Decimal(written))
     for bad in ("x", "1.2.3", "NaN", "INF", "1e99999"):
         with pytest.raises(ResponseError, match="cost: not a valid Decimal"):
-            rows(envelope("x", f"<return><item><cost>{bad}</cost></item></return>"), model)
-    (one,) = rows(envelope("x", "<return><item><cost/></item></return>"), model)
+            rows(wrap_in_envelope("x", f"<return><item><cost>{bad}</cost></item></return>"), model)
+    (one,) = rows(wrap_in_envelope("x", "<return><item><cost/></item></return>"), model)
     assert one.cost is None
 
 
@@ -118,20 +120,20 @@ def test_a_decimal_keeps_all_digits(kind: Any, written: str) -> None:
     ],
 )  # fmt: skip
 def test_digits_that_a_float_loses_are_an_error(written: str, *, kept: bool) -> None:
-    data = invoices_answer([{"invoices_id": 1, "invoices_amount": written}])
-    typed_ = envelope("x", typed("xsd:double", written))
+    data = make_invoices_response([{"invoices_id": 1, "invoices_amount": written}])
+    typed_ = wrap_in_envelope("x", typed("xsd:double", written))
     if kept:
         (one,) = rows(data, Invoice)
-        assert one.invoices_amount == parse_by_type(document(typed_)) == float(written)
+        assert one.invoices_amount == parse_by_type(load_document(typed_)) == float(written)
         assert Decimal(repr(one.invoices_amount)) == Decimal(written)
     else:
         assert wrong(data) == ("row 1, invoices_amount", "more digits than a float keeps", written)
         with pytest.raises(ResponseError, match="more digits than a float keeps"):
-            parse_by_type(document(typed_))
+            parse_by_type(load_document(typed_))
 
 
 @pytest.mark.parametrize("data", ["<a/>", bytearray(b"x")])
-def test_an_answer_is_bytes(data: Any) -> None:
+def test_a_response_is_bytes(data: Any) -> None:
     with pytest.raises(TypeError, match=f"^xml: bytes expected, not {type(data).__name__}$"):
         rows(data, Invoice)
 
@@ -140,7 +142,7 @@ def test_an_answer_is_bytes(data: Any) -> None:
 @pytest.mark.parametrize("where", ["first", "last"])
 def test_errors_name_row_field_and_value(count: int, where: str) -> None:
     at = 0 if where == "first" else count - 1
-    data = invoices_answer(
+    data = make_invoices_response(
         {**PLAIN, "invoices_id": "12a"} if n == at else PLAIN for n in range(count)
     )
     assert wrong(data) == (f"row {at + 1}, invoices_id", "not a valid int", "12a")
@@ -153,48 +155,48 @@ def test_rows_of_different_fields_are_read_each_by_its_own() -> None:
         {"invoices_amount": 1, "invoices_id": 3},
         PLAIN,
     ]
-    found = rows(invoices_answer(different), Invoice)
+    found = rows(make_invoices_response(different), Invoice)
     assert [(one.invoices_id, one.invoices_amount) for one in found] == [
         (1, 2.5),
         (2, None),
         (3, 1.0),
         (1, 2.5),
     ]
-    data = invoices_answer([PLAIN, {"invoices_id": 2}, {"invoices_id": "x", "a": 1}])
+    data = make_invoices_response([PLAIN, {"invoices_id": 2}, {"invoices_id": "x", "a": 1}])
     assert wrong(data) == ("row 3, invoices_id", "not a valid int", "x")
 
 
 def test_a_row_without_known_fields_is_named_with_what_it_has() -> None:
-    data = invoices_answer([PLAIN, {"a": 1, "b": 2}])
+    data = make_invoices_response([PLAIN, {"a": 1, "b": 2}])
     assert wrong(data) == ("row 2", "a row without any known field", "a, b")
-    data = envelope(LIST, array_xml([row_xml(PLAIN), "<item/>"]))
+    data = wrap_in_envelope(LIST, write_array([write_row(PLAIN), "<item/>"]))
     assert wrong(data) == ("row 2", "a row without any known field", "nothing")
 
 
 def test_text_where_rows_or_fields_belong_is_named() -> None:
     problem = "text between fields"
-    assert wrong(envelope(LIST, "<return> none </return>")) == ("return", problem, " none ")
-    data = envelope(LIST, array_xml([row_xml(PLAIN), "<item>y</item>"]))
+    assert wrong(wrap_in_envelope(LIST, "<return> none </return>")) == ("return", problem, " none ")
+    data = wrap_in_envelope(LIST, write_array([write_row(PLAIN), "<item>y</item>"]))
     assert wrong(data) == ("return", problem, "y")
 
 
 def test_a_field_that_stands_twice_is_named() -> None:
-    data = invoices_answer([PLAIN]).replace(
+    data = make_invoices_response([PLAIN]).replace(
         b"<invoices_amount", b"<invoices_id>5</invoices_id><invoices_amount"
     )
     assert wrong(data) == ("row 1, invoices_id", "duplicate field", None)
 
 
 def test_a_nested_element_is_named() -> None:
-    data = invoices_answer([PLAIN]).replace(b">x<", b">x<b>y</b><")
+    data = make_invoices_response([PLAIN]).replace(b">x<", b">x<b>y</b><")
     place = "row 1, invoices_description"
     assert wrong(data) == (place, "a nested element in a value", "b")
 
 
 def test_declared_and_sent_rows_are_counted() -> None:
-    data = envelope(LIST, array_xml([row_xml(PLAIN)] * 7, count=12))
+    data = wrap_in_envelope(LIST, write_array([write_row(PLAIN)] * 7, count=12))
     assert wrong(data) == ("return", "12 rows declared and 7 sent", None)
-    assert wrong(invoices_answer([PLAIN]).replace(b"[1]", b"[x]")) == (
+    assert wrong(make_invoices_response([PLAIN]).replace(b"[1]", b"[x]")) == (
         "return",
         "invalid number of rows",
         "tns:sql_row_invoices[x]",
@@ -202,16 +204,18 @@ def test_declared_and_sent_rows_are_counted() -> None:
 
 
 def test_a_long_value_is_shortened() -> None:
-    _, _, value = wrong(invoices_answer([{**PLAIN, "invoices_id": "9" * 1000}]))
+    _, _, value = wrong(make_invoices_response([{**PLAIN, "invoices_id": "9" * 1000}]))
     assert value == "9" * 99 + "…"
-    _, _, value = wrong(invoices_answer([{**PLAIN, "invoices_id": "a" * 100}]))
+    _, _, value = wrong(make_invoices_response([{**PLAIN, "invoices_id": "a" * 100}]))
     assert value == "a" * 100
 
 
 def test_many_rows_in_chunks_equal_the_same_rows_one_by_one() -> None:
-    data = many_rows(500, "Café €")
+    data = make_many_rows(500, "Café €")
     found = rows(data, Invoice)
-    (one,) = rows(invoices_answer([dict.fromkeys(["invoices_description"], "Café €")]), Invoice)
+    (one,) = rows(
+        make_invoices_response([dict.fromkeys(["invoices_description"], "Café €")]), Invoice
+    )
     assert len(found) == 500
     assert {row.invoices_description for row in found} == {one.invoices_description}
     assert found[12:24] == found[:12] == found[-20:-8]
@@ -220,18 +224,20 @@ def test_many_rows_in_chunks_equal_the_same_rows_one_by_one() -> None:
 @pytest.mark.parametrize("size", [1, 31, 32, 33])
 def test_int_and_float_at_the_edge_of_the_fast_way(size: int) -> None:
     row = {"invoices_id": "1" * size, "invoices_amount": "1" + "0" * (size - 1)}
-    (one,) = rows(invoices_answer([row]), Invoice)
+    (one,) = rows(make_invoices_response([row]), Invoice)
     assert (one.invoices_id, one.invoices_amount) == (int("1" * size), 10.0 ** (size - 1))
 
 
 def test_zeros_and_fractions() -> None:
-    data = invoices_answer({"invoices_id": n, "invoices_amount": n} for n in ("0", "00", "007"))
+    data = make_invoices_response(
+        {"invoices_id": n, "invoices_amount": n} for n in ("0", "00", "007")
+    )
     assert [(one.invoices_id, one.invoices_amount) for one in rows(data, Invoice)] == [
         (0, 0.0),
         (0, 0.0),
         (7, 7.0),
     ]
-    data = invoices_answer(
+    data = make_invoices_response(
         {"invoices_amount": n} for n in (".5", "5.", "-0.5", "+1", "1E2", "1e-2")
     )
     found = [one.invoices_amount for one in rows(data, Invoice)]
@@ -242,15 +248,18 @@ def test_zeros_and_fractions() -> None:
 
 
 def test_a_struct() -> None:
-    found = parse_record(document(recorded("get_service").body), MailService)
+    found = parse_record(load_document(read_recording("get_service").body), MailService)
     assert found is not None
     assert (found.mail_id, found.mail_comment, found.mail_extra) == (8556, "", "[]")
-    assert parse_record(document(recorded("get_service_unknown_nil").body), MailService) is None
+    assert (
+        parse_record(load_document(read_recording("get_service_unknown_nil").body), MailService)
+        is None
+    )
 
 
 def test_a_struct_without_fields_is_an_error_of_its_own() -> None:
     with pytest.raises(ResponseError, match="^return: a struct without fields$"):
-        parse_record(document(recorded("get_service_invalid_session").body), MailService)
+        parse_record(load_document(read_recording("get_service_invalid_session").body), MailService)
 
 
 @pytest.mark.parametrize(
@@ -266,45 +275,55 @@ def test_a_struct_without_fields_is_an_error_of_its_own() -> None:
 )  # fmt: skip
 def test_what_is_no_struct(xml: str, place: str, problem: str) -> None:
     with pytest.raises(ResponseError) as caught:
-        parse_record(document(envelope("x", xml)), MailService)
+        parse_record(load_document(wrap_in_envelope("x", xml)), MailService)
     assert (caught.value.place, caught.value.problem) == (place, problem)
 
 
 def test_scalars() -> None:
-    assert parse_single(document(recorded("login").body), str) == "e720445786c7735aa64392f987db2fad"
-    assert parse_single(document(recorded("login_wrong_password").body), str) == ""
-    assert parse_single(document(recorded("cancel_service_true").body), bool) is True
-    assert parse_single(document(recorded("cancel_service_false").body), bool) is False
-    assert parse_single(document(text_answer("x", " 1 ", "boolean")), bool) is True
-    assert parse_single(document(text_answer("x", "0", "boolean")), bool) is False
-    assert parse_single(document(text_answer("x", "1119", "int")), int) == 1119
-    assert parse_single(document(text_answer("x", "", "int")), int) is None
-    assert parse_single(document(envelope("x", '<return xsi:nil="true"/>')), str) is None
+    assert (
+        parse_single(load_document(read_recording("login").body), str)
+        == "e720445786c7735aa64392f987db2fad"
+    )
+    assert parse_single(load_document(read_recording("login_wrong_password").body), str) == ""
+    assert parse_single(load_document(read_recording("cancel_service_true").body), bool) is True
+    assert parse_single(load_document(read_recording("cancel_service_false").body), bool) is False
+    assert parse_single(load_document(make_text_response("x", " 1 ", "boolean")), bool) is True
+    assert parse_single(load_document(make_text_response("x", "0", "boolean")), bool) is False
+    assert parse_single(load_document(make_text_response("x", "1119", "int")), int) == 1119
+    assert parse_single(load_document(make_text_response("x", "", "int")), int) is None
+    assert (
+        parse_single(load_document(wrap_in_envelope("x", '<return xsi:nil="true"/>')), str) is None
+    )
 
 
 @pytest.mark.parametrize("text", ["2", "yes", "TRUE", "tru"])
 def test_what_is_no_bool(text: str) -> None:
     with pytest.raises(ResponseError, match="^return: not a valid bool: "):
-        parse_single(document(text_answer("x", text, "boolean")), bool)
+        parse_single(load_document(make_text_response("x", text, "boolean")), bool)
 
 
 def test_a_required_value() -> None:
-    assert parse_integer(document(text_answer("x", "0", "int"))) == 0
+    assert parse_integer(load_document(make_text_response("x", "0", "int"))) == 0
     with pytest.raises(ResponseError, match="^return: no value$"):
-        parse_integer(document(text_answer("x", "", "int")))
+        parse_integer(load_document(make_text_response("x", "", "int")))
 
 
 def test_a_url_alone_or_in_an_anchor() -> None:
     href = "https://www.paypal.com/cgi-bin/webscr?cmd=_xclick&currency_code=USD&notify=1"
-    assert parse_url(document(text_answer("x", href))) == href
-    assert parse_url(document(text_answer("x", f" {href}\n"))) == href
-    assert parse_url(document(text_answer("x", f'<a class="b" href="{href}">Pay</a>'))) == href
-    escaped = href.replace("&", "&amp;")
+    assert parse_url(load_document(make_text_response("x", href))) == href
+    assert parse_url(load_document(make_text_response("x", f" {href}\n"))) == href
     assert (
-        parse_url(document(text_answer("x", f"<A HREF = '{escaped}' target=_blank>Pay</A>")))
+        parse_url(load_document(make_text_response("x", f'<a class="b" href="{href}">Pay</a>')))
         == href
     )
-    assert parse_url(document(text_answer("x", "http://x"))) == "http://x"
+    escaped = href.replace("&", "&amp;")
+    assert (
+        parse_url(
+            load_document(make_text_response("x", f"<A HREF = '{escaped}' target=_blank>Pay</A>"))
+        )
+        == href
+    )
+    assert parse_url(load_document(make_text_response("x", "http://x"))) == "http://x"
     for text, found in (
         (
             """<a href="https://x/?item=O'Brien&amp;amount=5">Pay</a>""",
@@ -326,7 +345,7 @@ def test_a_url_alone_or_in_an_anchor() -> None:
         # An entity with more digits than Python makes a number of.
         (f"<a href='https://x/?&#{'9' * 5000};'>", f"https://x/?&#{'9' * 5000};"),
     ):
-        assert parse_url(document(text_answer("x", text))) == found
+        assert parse_url(load_document(make_text_response("x", text))) == found
     for text in (
         '<a data-href="https://y/">x</a>',
         '<abbr href="https://y/">',
@@ -338,34 +357,38 @@ def test_a_url_alone_or_in_an_anchor() -> None:
         f"<a href='https://x/{'y' * 8200}'>",
     ):
         with pytest.raises(ResponseError, match="not a URL"):
-            parse_url(document(text_answer("x", text)))
+            parse_url(load_document(make_text_response("x", text)))
     for text in ("", "no such invoice", "<a href=''>x</a>", "https://x y", "javascript:x"):
         with pytest.raises(ResponseError, match="^return: not a URL"):
-            parse_url(document(text_answer("x", text)))
+            parse_url(load_document(make_text_response("x", text)))
 
 
 def test_a_status() -> None:
-    assert parse_status(document(recorded("send_mail_ok").body), Status) == Status(
+    assert parse_status(load_document(read_recording("send_mail_ok").body), Status) == Status(
         "ok", "Mail queued"
     )
-    found = parse_status(document(status_answer("x", " OK ", "fine")), Status)
+    found = parse_status(load_document(make_status_response("x", " OK ", "fine")), Status)
     assert found == Status(" OK ", "fine")
     with pytest.raises(OperationFailed) as caught:
-        parse_status(document(recorded("send_mail_error").body), Status)
+        parse_status(load_document(read_recording("send_mail_error").body), Status)
     assert caught.value == OperationFailed("error", "No active mail order")
     with pytest.raises(OperationFailed) as caught:
-        parse_status(document(envelope("x", "<return><status>Failed</status></return>")), Status)
+        parse_status(
+            load_document(wrap_in_envelope("x", "<return><status>Failed</status></return>")), Status
+        )
     assert caught.value == OperationFailed("Failed", None)
     for xml in ("<return><status_text>x</status_text></return>", '<return xsi:nil="true"/>'):
         with pytest.raises(ResponseError, match="^return: no status$"):
-            parse_status(document(envelope("x", xml)), Status)
+            parse_status(load_document(wrap_in_envelope("x", xml)), Status)
 
 
 def test_strings() -> None:
     expected = "domains vps backups mail licenses ssl floating_ips webhosting quickservers servers"
-    assert parse_strings(document(recorded("get_modules").body)) == expected.split()
-    assert parse_strings(document(envelope("x", '<return xsi:nil="true"/>'))) == []
-    assert parse_strings(document(envelope("x", "<return><a> b </a><c/></return>"))) == [" b ", ""]
+    assert parse_strings(load_document(read_recording("get_modules").body)) == expected.split()
+    assert parse_strings(load_document(wrap_in_envelope("x", '<return xsi:nil="true"/>'))) == []
+    assert parse_strings(
+        load_document(wrap_in_envelope("x", "<return><a> b </a><c/></return>"))
+    ) == [" b ", ""]
 
 
 @pytest.mark.parametrize(
@@ -379,7 +402,7 @@ def test_strings() -> None:
 )
 def test_what_are_no_strings(xml: str, problem: str) -> None:
     with pytest.raises(ResponseError) as caught:
-        parse_strings(document(envelope("x", xml)))
+        parse_strings(load_document(wrap_in_envelope("x", xml)))
     assert caught.value.problem == problem
 
 
@@ -428,19 +451,19 @@ def typed(kind: str, text: str) -> str:
     ],
 )
 def test_by_type(xml: str, value: Any) -> None:
-    found = parse_by_type(document(envelope("x", xml)))
+    found = parse_by_type(load_document(wrap_in_envelope("x", xml)))
     assert found == value
     assert type(found) is type(value)
 
 
-def test_by_type_reads_the_recorded_answers() -> None:
-    found = parse_by_type(document(recorded("get_client_invoices").body))
+def test_by_type_reads_the_recorded_responses() -> None:
+    found = parse_by_type(load_document(read_recording("get_client_invoices").body))
     assert len(found) == 12
     assert found[0]["invoices_id"] == 7514880
     assert found[0]["invoices_amount"] == 1.0
-    assert parse_by_type(document(recorded("get_service_invalid_session").body)) == {}
-    assert parse_by_type(document(recorded("get_client_invoices_empty").body)) == []
-    assert parse_by_type(document(recorded("send_mail_ok").body)) == {
+    assert parse_by_type(load_document(read_recording("get_service_invalid_session").body)) == {}
+    assert parse_by_type(load_document(read_recording("get_client_invoices_empty").body)) == []
+    assert parse_by_type(load_document(read_recording("send_mail_ok").body)) == {
         "status": "ok",
         "status_text": "Mail queued",
     }
@@ -484,7 +507,7 @@ def test_by_type_reads_the_recorded_answers() -> None:
 )
 def test_by_type_refuses(xml: str, place: str, problem: str) -> None:
     with pytest.raises(ResponseError) as caught:
-        parse_by_type(document(envelope("x", xml)))
+        parse_by_type(load_document(wrap_in_envelope("x", xml)))
     assert (caught.value.place, caught.value.problem) == (place, problem)
 
 
@@ -493,7 +516,7 @@ def test_one_huge_number_among_short_ones_is_judged_as_alone(many: int) -> None:
     short = [{"invoices_amount": "1", "invoices_id": "1"}] * many
     for field, size in (("invoices_amount", 400), ("invoices_id", 50)):
         huge = {"invoices_amount": "1", "invoices_id": "1", field: "9" * size}
-        place, problem, _ = wrong(invoices_answer([*short, huge, *short]))
+        place, problem, _ = wrong(make_invoices_response([*short, huge, *short]))
         assert place == f"row {many + 1}, {field}"
         assert problem.startswith("not a valid")
 
@@ -509,47 +532,49 @@ def test_a_dataclass_that_cannot_be_made_by_position_is_refused() -> None:
 
     for model in (Named, Derived):
         with pytest.raises(TypeError, match="a field of the constructor, by position, expected$"):
-            rows(recorded("get_client_invoices").body, model)
+            rows(read_recording("get_client_invoices").body, model)
 
 
 def test_a_long_declaration_takes_no_long_time() -> None:
-    data = invoices_answer([PLAIN]).replace(b"[1]", b"[1" + b" " * 8000 + b"x]")
+    data = make_invoices_response([PLAIN]).replace(b"[1]", b"[1" + b" " * 8000 + b"x]")
     assert wrong(data)[1] == "invalid number of rows"
 
 
-# --- the answer as a whole -----------------------------------------------------------------------
+# --- the response as a whole -----------------------------------------------------------------------
 
 
-def test_an_answer_to_another_operation_is_refused() -> None:
-    body = recorded("get_client_invoices").body
-    assert len(parse_by_type(document(body, operation=LIST))) == 12
+def test_a_response_to_another_operation_is_refused() -> None:
+    body = read_recording("get_client_invoices").body
+    assert len(parse_by_type(load_document(body, operation=LIST))) == 12
     with pytest.raises(ResponseError) as caught:
-        parse_by_type(document(body, operation="api_login"))
+        parse_by_type(load_document(body, operation="api_login"))
     assert caught.value == ResponseError(
         "the response to another operation", None, None, f"{LIST}Response"
     )
     # It is noticed before the rows, which do not fit either.
     with pytest.raises(ResponseError, match="the response to another operation"):
-        rows_of = document(many_rows(300).replace(b"invoices_", b"x_"), operation="api_login")
+        rows_of = load_document(
+            make_many_rows(300).replace(b"invoices_", b"x_"), operation="api_login"
+        )
         parse_record(rows_of, Invoice)
 
 
 def test_faults_keep_their_parts_as_written() -> None:
     with pytest.raises(SoapFault) as caught:
-        rows(recorded("fault_undefined_operation").body, Invoice)
+        rows(read_recording("fault_undefined_operation").body, Invoice)
     assert caught.value == SoapFault(
         "SOAP-ENV:Client",
         "Operation 'api_mail_no_such_operation' is not defined in the WSDL for this service",
     )
     with pytest.raises(SoapFault) as caught:
-        rows(recorded("fault_unparsable_request").body, Invoice)
+        rows(read_recording("fault_unparsable_request").body, Invoice)
     assert caught.value.text == (
         "error in msg parsing:\nXML error parsing SOAP payload on line 1: > required"
     )
     with pytest.raises(SoapFault) as caught:
-        rows(fault_answer(" <b>Fatal</b> & \n x "), Invoice)
+        rows(make_fault_response(" <b>Fatal</b> & \n x "), Invoice)
     assert caught.value.text == " <b>Fatal</b> & \n x "
-    body = fault_answer("t").replace(
+    body = make_fault_response("t").replace(
         b'<faultactor xsi:type="xsd:string"></faultactor>', b"<faultactor>a</faultactor>"
     )
     body = body.replace(b'<detail xsi:type="xsd:string">', b"<detail>d<x>e</x>")
@@ -570,7 +595,7 @@ def test_a_soap12_fault() -> None:
 
 
 def test_a_fault_cut_short_never_becomes_data() -> None:
-    body = fault_answer("Something went wrong")
+    body = make_fault_response("Something went wrong")
     whole = body.index(b"</faultstring>") + len(b"</faultstring>")
     for end in range(len(body)):
         with pytest.raises((SoapFault, ResponseError)) as caught:
@@ -583,7 +608,7 @@ def test_a_fault_cut_short_never_becomes_data() -> None:
 
 def test_what_is_an_envelope() -> None:
     for name in ("get_client_invoices", "fault_invalid_session"):
-        body = recorded(name).body
+        body = read_recording(name).body
         assert has_envelope(body, Deadline())
         assert has_envelope(body.decode().encode("utf-16"), Deadline())
         assert has_envelope(b"Warning\n" + body[:-50], Deadline())
@@ -600,34 +625,61 @@ def test_places_of_references_and_values() -> None:
         return caught.value.place, caught.value.value
 
     href = '<return href="#x"/>'
-    assert place(lambda: rows(envelope(LIST, href), Invoice)) == ("return", "#x")
-    assert place(lambda: parse_strings(document(envelope("x", href)))) == ("return", "#x")
-    assert place(lambda: parse_single(document(envelope("x", href)), str)) == ("return", "#x")
-    assert place(lambda: parse_by_type(document(envelope("x", href)))) == ("return", "#x")
-    cell = envelope(LIST, array_xml(['<item><invoices_id href="#x"/></item>']))
+    assert place(lambda: rows(wrap_in_envelope(LIST, href), Invoice)) == ("return", "#x")
+    assert place(lambda: parse_strings(load_document(wrap_in_envelope("x", href)))) == (
+        "return",
+        "#x",
+    )
+    assert place(lambda: parse_single(load_document(wrap_in_envelope("x", href)), str)) == (
+        "return",
+        "#x",
+    )
+    assert place(lambda: parse_by_type(load_document(wrap_in_envelope("x", href)))) == (
+        "return",
+        "#x",
+    )
+    cell = wrap_in_envelope(LIST, write_array(['<item><invoices_id href="#x"/></item>']))
     assert place(lambda: rows(cell, Invoice)) == ("invoices_id", "#x")
     nested = "<return><a>1</a><a><b/></a></return>"
-    assert place(lambda: parse_strings(document(envelope("x", nested)))) == ("row 2", "b")
+    assert place(lambda: parse_strings(load_document(wrap_in_envelope("x", nested)))) == (
+        "row 2",
+        "b",
+    )
     text = "<return>x<a/></return>"
-    assert place(lambda: parse_strings(document(envelope("x", text)))) == ("return", "x")
+    assert place(lambda: parse_strings(load_document(wrap_in_envelope("x", text)))) == (
+        "return",
+        "x",
+    )
     text = "<return><item><item/></item><item>1<b/></item></return>"
-    assert place(lambda: parse_by_type(document(envelope("x", text)))) == ("return, row 2", "1")
+    assert place(lambda: parse_by_type(load_document(wrap_in_envelope("x", text)))) == (
+        "return, row 2",
+        "1",
+    )
     twice = "<return><a/><b/><a/></return>"
-    assert place(lambda: parse_by_type(document(envelope("x", twice)))) == ("return", "a, b, a")
+    assert place(lambda: parse_by_type(load_document(wrap_in_envelope("x", twice)))) == (
+        "return",
+        "a, b, a",
+    )
     deep = f"<return>{'<a>' * 66}{'</a>' * 66}</return>"
-    assert place(lambda: parse_by_type(document(envelope("x", deep))))[0] == ", ".join(
+    assert place(lambda: parse_by_type(load_document(wrap_in_envelope("x", deep))))[0] == ", ".join(
         ["return", *"a" * 65]
     )
     text = typed("xsd:int", "<a/>")
-    assert parse_by_type(document(envelope("x", text))) == {"a": ""}
+    assert parse_by_type(load_document(wrap_in_envelope("x", text))) == {"a": ""}
     with pytest.raises(ResponseError, match="^return: not a URL: 'no'$"):
-        parse_url(document(text_answer("x", "no")))
+        parse_url(load_document(make_text_response("x", "no")))
     map_ = typed("x:Map", '<item><key>a</key><value xsi:type="xsd:int">x</value></item>')
-    assert place(lambda: parse_by_type(document(envelope("x", map_)))) == ("return, value", "x")
+    assert place(lambda: parse_by_type(load_document(wrap_in_envelope("x", map_)))) == (
+        "return, value",
+        "x",
+    )
     map_ = typed("x:Map", "<item><key>a</key></item>")
-    assert place(lambda: parse_by_type(document(envelope("x", map_)))) == ("return", None)
+    assert place(lambda: parse_by_type(load_document(wrap_in_envelope("x", map_)))) == (
+        "return",
+        None,
+    )
     map_ = typed("x:Map", "<item><key>a</key><value>1</value><key>b</key></item>")
-    assert place(lambda: parse_by_type(document(envelope("x", map_)))) == (
+    assert place(lambda: parse_by_type(load_document(wrap_in_envelope("x", map_)))) == (
         "return",
         "key, value, key",
     )
@@ -636,18 +688,18 @@ def test_places_of_references_and_values() -> None:
 def test_rows_of_equal_width_but_other_fields_keep_their_own() -> None:
     one = {"invoices_id": 1, "invoices_amount": 2}
     other = {"invoices_custid": 3, "invoices_amount": 4}
-    found = rows(invoices_answer([one, other]), Invoice)
+    found = rows(make_invoices_response([one, other]), Invoice)
     assert [(r.invoices_id, r.invoices_custid, r.invoices_amount) for r in found] == [
         (1, None, 2.0),
         (None, 3, 4.0),
     ]
-    third = rows(invoices_answer([one, other, one, other]), Invoice)
+    third = rows(make_invoices_response([one, other, one, other]), Invoice)
     assert [(r.invoices_id, r.invoices_custid) for r in third] == [(1, None), (None, 3)] * 2
     # Other widths whose names happen to go on in the same rhythm.
     short = {"invoices_id": 5}
-    data = invoices_answer([one, {**one, "a": 1}, short, one])
+    data = make_invoices_response([one, {**one, "a": 1}, short, one])
     assert [r.invoices_amount for r in rows(data, Invoice)] == [2.0, 2.0, None, 2.0]
-    swapped = invoices_answer([short, one, {"invoices_amount": 9, "x": 0}])
+    swapped = make_invoices_response([short, one, {"invoices_amount": 9, "x": 0}])
     assert [r.invoices_amount for r in rows(swapped, Invoice)] == [None, 2.0, 9.0]
 
 
@@ -655,14 +707,14 @@ def test_rows_of_equal_width_but_other_fields_keep_their_own() -> None:
 def test_the_row_of_an_error_is_counted_from_one(at: int) -> None:
     mixed: list[dict[str, object]] = [{"invoices_id": n} for n in range(4)]
     mixed[at] = {"invoices_id": "x", "invoices_custid": 1}
-    assert wrong(invoices_answer(mixed))[0] == f"row {at + 1}, invoices_id"
+    assert wrong(make_invoices_response(mixed))[0] == f"row {at + 1}, invoices_id"
     same: list[dict[str, object]] = [{"invoices_id": n} for n in range(4)]
     same[at] = {"invoices_id": "x"}
-    assert wrong(invoices_answer(same))[0] == f"row {at + 1}, invoices_id"
+    assert wrong(make_invoices_response(same))[0] == f"row {at + 1}, invoices_id"
 
 
 def test_soap12_sizes_are_counted_too() -> None:
-    data = invoices_answer([PLAIN]).replace(
+    data = make_invoices_response([PLAIN]).replace(
         b'SOAP-ENC:arrayType="tns:sql_row_invoices[1]"', b'SOAP-ENC:arraySize="2"'
     )
     assert wrong(data) == ("return", "2 rows declared and 1 sent", None)
@@ -670,7 +722,7 @@ def test_soap12_sizes_are_counted_too() -> None:
 
 @pytest.mark.parametrize("written", ["x[] ", " x[]", "x[ ]", " * "])
 def test_sizes_that_say_nothing(written: str) -> None:
-    data = invoices_answer([PLAIN]).replace(b"tns:sql_row_invoices[1]", written.encode())
+    data = make_invoices_response([PLAIN]).replace(b"tns:sql_row_invoices[1]", written.encode())
     if written == "x[ ]":
         assert wrong(data)[1] == "invalid number of rows"
     else:
@@ -679,7 +731,7 @@ def test_sizes_that_say_nothing(written: str) -> None:
 
 @pytest.mark.parametrize(("written", "value"), [("true", None), (" 1 ", None), ("false", ""), ("0 ", "")])  # fmt: skip
 def test_nil_and_not(written: str, value: str | None) -> None:
-    data = invoices_answer([{"invoices_description": None}]).replace(
+    data = make_invoices_response([{"invoices_description": None}]).replace(
         b'"true"', f'"{written}"'.encode()
     )
     (one,) = rows(data, Invoice)
@@ -688,14 +740,14 @@ def test_nil_and_not(written: str, value: str | None) -> None:
 
 @pytest.mark.parametrize("written", ["", "tr#e", "TRUE", "yes"])
 def test_neither_nil_nor_not(written: str) -> None:
-    data = invoices_answer([{"invoices_description": None}]).replace(
+    data = make_invoices_response([{"invoices_description": None}]).replace(
         b'"true"', f'"{written}"'.encode()
     )
     assert wrong(data) == ("row 1, invoices_description", "invalid xsi:nil value", written)
 
 
-def test_problems_of_a_whole_answer_are_told() -> None:
-    plain = invoices_answer([PLAIN])
+def test_problems_of_a_whole_response_are_told() -> None:
+    plain = make_invoices_response([PLAIN])
     cases: dict[bytes, tuple[str, str | None]] = {
         b"": ("an empty response", None),
         b" \n": ("an empty response", None),
@@ -703,8 +755,8 @@ def test_problems_of_a_whole_answer_are_told() -> None:
         plain.replace(b"schemas.xmlsoap.org/soap/envelope", b"x"): ("not a SOAP envelope", "{http://x/}Envelope"),
         plain.replace(b"</SOAP-ENV:Body>", b"<x/></SOAP-ENV:Body>"): ("more than one response in the body", None),
         plain.replace(b"</SOAP-ENV:Body>", b"</SOAP-ENV:Body><SOAP-ENV:Body/>"): ("2 bodies in the envelope", None),
-        envelope(LIST, ""): ("0 return values where one belongs", None),
-        envelope(LIST, "<a/><b/>"): ("2 return values where one belongs", None),
+        wrap_in_envelope(LIST, ""): ("0 return values where one belongs", None),
+        wrap_in_envelope(LIST, "<a/><b/>"): ("2 return values where one belongs", None),
     }  # fmt: skip
     for data, (problem, value) in cases.items():
         place, found, shown = wrong(data)
@@ -712,7 +764,10 @@ def test_problems_of_a_whole_answer_are_told() -> None:
 
 
 def test_strings_of_an_xml_type_prefix() -> None:
-    assert parse_by_type(document(envelope("x", '<return xsi:type="a:b:int">5</return>'))) == 5
+    assert (
+        parse_by_type(load_document(wrap_in_envelope("x", '<return xsi:type="a:b:int">5</return>')))
+        == 5
+    )
 
 
 # "café" and "€ 5" in UTF-8 and base64, as RFC 4648 writes them.
@@ -724,16 +779,20 @@ ENCODED = (("Y2Fmw6k=", "café"), (" 4oKs\n IDU= ", "€ 5"), ("", ""))
 def test_text_in_base64_is_read(written: str, text: str, kind: str) -> None:
     cell = f'<invoices_description xsi:type="{kind}">{written}</invoices_description>'
     plain = "<invoices_description>Y2Fmw6k=</invoices_description>"
-    data = envelope(LIST, array_xml([f"<item>{cell}</item>", f"<item>{plain}</item>"] * 30))
+    data = wrap_in_envelope(
+        LIST, write_array([f"<item>{cell}</item>", f"<item>{plain}</item>"] * 30)
+    )
     assert [row.invoices_description for row in rows(data, Invoice)] == [text, "Y2Fmw6k="] * 30
-    found = document(envelope("api_x", f'<return xsi:type="{kind}">{written}</return>'))
+    found = load_document(
+        wrap_in_envelope("api_x", f'<return xsi:type="{kind}">{written}</return>')
+    )
     assert parse_single(found, str) == parse_by_type(found) == text
 
 
 @pytest.mark.parametrize("written", ["Y2Fm*w6k=", "Y2Fmw6k", "6Q==", "é"])
 def test_what_is_no_text_in_base64(written: str) -> None:
     cell = f'<invoices_description xsi:type="xsd:base64Binary">{written}</invoices_description>'
-    place, problem, value = wrong(envelope(LIST, array_xml([f"<item>{cell}</item>"])))
+    place, problem, value = wrong(wrap_in_envelope(LIST, write_array([f"<item>{cell}</item>"])))
     assert (place, problem, value) == (
         "row 1, invoices_description",
         "not text in base64",
@@ -757,14 +816,14 @@ def test_rows_with_the_same_fields_are_mapped_a_column_at_a_time(
 
     monkeypatch.setattr(extract, "_build_columns", counted)
     monkeypatch.setattr(extract, "parse_scalar", slow)
-    data = many_rows(12).replace(b">1<", b">1.25<", 1)
+    data = make_many_rows(12).replace(b">1<", b">1.25<", 1)
     assert rows(data.replace(b'float">1<', b'float">2.5<'), Invoice)[1].invoices_amount == 2.5
     assert counts == [11, 1]
 
 
 @pytest.mark.parametrize("written", ["", "tr#e"])
 def test_a_struct_that_is_neither_nil_nor_not(written: str) -> None:
-    found = document(envelope("x", f'<return xsi:nil="{written}"/>'), operation="x")
+    found = load_document(wrap_in_envelope("x", f'<return xsi:nil="{written}"/>'), operation="x")
     for read in (lambda: parse_record(found, Invoice), lambda: parse_by_type(found)):
         with pytest.raises(ResponseError) as caught:
             read()
@@ -772,10 +831,16 @@ def test_a_struct_that_is_neither_nil_nor_not(written: str) -> None:
 
 
 def test_an_element_with_values_of_its_own_is_no_reference() -> None:
-    data = envelope(LIST, array_xml(['<item href="#nowhere"><invoices_id>5</invoices_id></item>']))
+    data = wrap_in_envelope(
+        LIST, write_array(['<item href="#nowhere"><invoices_id>5</invoices_id></item>'])
+    )
     assert rows(data, Invoice) == [Invoice(invoices_id=5)]
     row = '<return href="#nowhere"> <invoices_id>5</invoices_id> </return>'
-    assert parse_record(document(envelope("x", row)), Invoice) == Invoice(invoices_id=5)
-    assert parse_by_type(document(envelope("x", row))) == {"invoices_id": "5"}
+    assert parse_record(load_document(wrap_in_envelope("x", row)), Invoice) == Invoice(
+        invoices_id=5
+    )
+    assert parse_by_type(load_document(wrap_in_envelope("x", row))) == {"invoices_id": "5"}
     cell = '<item><invoices_module href="#nowhere">mail</invoices_module></item>'
-    assert rows(envelope(LIST, array_xml([cell])), Invoice) == [Invoice(invoices_module="mail")]
+    assert rows(wrap_in_envelope(LIST, write_array([cell])), Invoice) == [
+        Invoice(invoices_module="mail")
+    ]

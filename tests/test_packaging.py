@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 import requests
 
-from .support import IGNORED, LIST, ROOT, SAMPLES, checkout
+from .support import IGNORED, LIST, ROOT, SAMPLES, checkout, read_recording
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -92,14 +93,14 @@ def test_the_wheel_holds_the_package_the_templates_and_nothing_else(wheel: Path)
         metadata = archive.read("soapmail-1.0.0.dist-info/METADATA").decode()
     expected = {f"soapmail/{name}" for name in (*MODULES, "py.typed")}
     assert names == expected | {f"soapmail/templates/{name}" for name in TEMPLATES}
-    assert wheel.stat().st_size <= 144 * 1024
+    assert wheel.stat().st_size <= 136 * 1024
     needed = [line for line in metadata.splitlines() if line.startswith("Requires-Dist:") and "extra" not in line]  # fmt: skip
     assert needed == ["Requires-Dist: requests>=2.32.2", "Requires-Dist: lxml>=4.9.2"]
     assert "Requires-Python: >=3.10" in metadata
 
 
 def test_what_has_to_be_vendored_is_small(tmp_path: Path) -> None:
-    """A copy needs neither the command nor the sandbox, payments by a plan or observers."""
+    """A copy needs neither the command nor the sandbox, nor payments by a plan."""
     core = tmp_path / "core.zip"
     package = ROOT / "soapmail"
     files = [
@@ -112,7 +113,7 @@ def test_what_has_to_be_vendored_is_small(tmp_path: Path) -> None:
         for path in files:
             archive.write(path, path.relative_to(ROOT))
     assert len(files) > 30
-    assert core.stat().st_size <= 68 * 1024
+    assert core.stat().st_size <= 70 * 1024
 
 
 OPTIONAL = {"billing", "cli", "sandbox", "__main__"}
@@ -139,6 +140,21 @@ def test_a_copy_without_what_is_optional_does_the_main_job(
     command = [sys.executable, "-c", program, str(tmp_path), *account]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == SUM
+
+
+def test_what_was_released_is_where_it_was() -> None:
+    """The public paths of 1.0.0, from which scripts and tests of others import."""
+    from soapmail.errors import SoapMailError, TransportError
+    from soapmail.extract import rows
+    from soapmail.models import Invoice
+    from soapmail.sandbox import PASSWORD, SESSION_ID, USERNAME, Sandbox
+
+    assert issubclass(TransportError, SoapMailError)
+    assert (Sandbox.username, Sandbox.password) == (USERNAME, PASSWORD)
+    assert rows(read_recording("get_client_invoices_empty").body, Invoice) == []
+    assert len(SESSION_ID) == 32
+    for never_released in ("payments", "journal", "observed"):
+        assert importlib.util.find_spec(f"soapmail.{never_released}") is None
 
 
 def test_the_sdist_holds_what_the_tests_need(built: Path) -> None:

@@ -8,7 +8,6 @@ import logging
 import os
 import signal
 import socket
-import ssl
 import sys
 import threading
 import time
@@ -20,7 +19,6 @@ from urllib.parse import urlsplit
 
 import pytest
 import requests
-import responses
 from lxml import etree
 from requests.adapters import BaseAdapter, HTTPAdapter
 from urllib3.util import Retry
@@ -41,29 +39,28 @@ from soapmail.extract import rows
 from soapmail.sandbox import PASSWORD, USERNAME
 from soapmail.soap import repair as decoding
 
-from .faulty import Faulty, Hangup, Request, after_login, certified, normal
+from .faulty import Faulty, Hangup, Request, make_tls_context, respond_after_login, respond_normally
 from .support import (
     DATA,
     LIST,
     LOGIN,
     SID,
-    alarmed,
-    envelope,
-    fault_answer,
-    forked,
-    invoices_answer,
-    many_rows,
-    recorded,
-    status_answer,
-    text_answer,
+    make_fault_response,
+    make_many_rows,
+    make_status_response,
+    make_text_response,
+    raise_alarm_after,
+    read_recording,
+    run_in_child,
+    wrap_in_envelope,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
 
-PAID = status_answer("api_make_payment", "ok", "Paid")
-FULL = many_rows(12)
+PAID = make_status_response("api_make_payment", "ok", "Paid")
+FULL = make_many_rows(12)
 
 
 def client(server: Faulty | str, **options: Any) -> Client:
@@ -77,7 +74,7 @@ def lost(request: Request) -> None:
 
 
 def paid(request: Request) -> None:
-    request.answer(PAID)
+    request.respond(PAID)
 
 
 def silent(request: Request) -> None:
@@ -85,15 +82,17 @@ def silent(request: Request) -> None:
 
 
 def half(request: Request) -> None:
-    """Begin to answer, and stop."""
-    request.answer(FULL[:500], count=len(FULL))
+    """Begin to response, and stop."""
+    request.respond(FULL[:500], count=len(FULL))
     silent(request)
 
 
 def service(request: Request) -> None:
-    """Answer with the service that was asked for."""
+    """Response with the service that was asked for."""
     id = etree.fromstring(request.body).findtext(".//id")
-    request.answer(envelope("api_mail_get_service", f"<return><mail_id>{id}</mail_id></return>"))
+    request.respond(
+        wrap_in_envelope("api_mail_get_service", f"<return><mail_id>{id}</mail_id></return>")
+    )
 
 
 def closed_port() -> int:
@@ -104,7 +103,7 @@ def closed_port() -> int:
 
 def alarm(after: float, work: Callable[[], object]) -> AbstractContextManager[None]:
     """Let a signal's handler do something in the middle of what is tried."""
-    return alarmed(after, lambda number, frame: work())
+    return raise_alarm_after(after, lambda number, frame: work())
 
 
 def throw(error: BaseException) -> Any:
@@ -118,7 +117,7 @@ def throw(error: BaseException) -> Any:
 
 
 def test_what_the_caller_is_handling_is_no_proof_that_nothing_left() -> None:
-    """A payment in an ``except`` block of a refused connection, whose answer is lost."""
+    """A payment in an ``except`` block of a refused connection, whose response is lost."""
     with Faulty(lost) as server:
         one = client(server, session_id="x", retries=5)
         try:
@@ -130,7 +129,7 @@ def test_what_the_caller_is_handling_is_no_proof_that_nothing_left() -> None:
 
 
 def test_a_handler_that_makes_a_call_of_its_own_changes_nothing_of_the_one_it_interrupts() -> None:
-    """The inner call ends without a connection, and the outer one with a lost answer."""
+    """The inner call ends without a connection, and the outer one with a lost response."""
     inner: list[object] = []
     refused = client(f"http://127.0.0.1:{closed_port()}/", session_id="x", retries=0)
 
@@ -156,11 +155,11 @@ def test_a_handler_may_use_the_same_client() -> None:
     def late(request: Request) -> None:
         if request.operation == "api_make_payment":
             request.closing.wait(0.6)
-            request.answer(PAID)
+            request.respond(PAID)
         else:
             service(request)
 
-    with Faulty(after_login(late)) as server, client(server) as one:
+    with Faulty(respond_after_login(late)) as server, client(server) as one:
         with alarm(0.2, lambda: found.append(one.get_service(7))):
             assert one.make_payment(5).status_text == "Paid"
     assert [getattr(each, "mail_id", None) for each in found] == [7]
@@ -173,7 +172,7 @@ def test_a_handler_may_log_in_while_a_login_is_under_way() -> None:
     def late(request: Request) -> None:
         if request.operation == "api_login" and len(server.requests) == 1:
             request.closing.wait(0.6)
-        normal(request)
+        respond_normally(request)
 
     with Faulty(late) as server, client(server) as one:
         with alarm(0.2, lambda: found.append(len(one.get_client_invoices()))):
@@ -203,8 +202,8 @@ RETRYING: dict[str, Callable[[], HTTPAdapter]] = {
 TROUBLES: dict[str, Callable[[Request], None]] = {
     "lost": lost,
     "reset": lambda request: request.reset(),
-    "500": lambda request: request.answer(b"<html>x</html>", 500),
-    "503": lambda request: request.answer(b"", 503, headers={"Retry-After": "30"}),
+    "500": lambda request: request.respond(b"<html>x</html>", 500),
+    "503": lambda request: request.respond(b"", 503, headers={"Retry-After": "30"}),
 }
 
 
@@ -229,7 +228,7 @@ def test_a_callers_adapter_still_does_what_it_adds() -> None:
         def add_headers(self, request: Any, **options: Any) -> None:
             request.headers["X-Signed"] = "yes"
 
-    with Faulty(normal) as server, requests.Session() as session:
+    with Faulty(respond_normally) as server, requests.Session() as session:
         session.mount("http://", Signing(max_retries=3))
         assert len(client(server, session=session).get_client_invoices()) == 12
     assert [request.headers.get("x-signed") for request in server.requests] == ["yes"] * 2
@@ -241,7 +240,7 @@ def test_an_adapter_mounted_later_is_used_from_then_on() -> None:
         def add_headers(self, request: Any, **options: Any) -> None:
             request.headers["X-Signed"] = "yes"
 
-    with Faulty(normal) as server, requests.Session() as session, client(server, session=session) as one:  # fmt: skip
+    with Faulty(respond_normally) as server, requests.Session() as session, client(server, session=session) as one:  # fmt: skip
         one.get_client_invoices()
         session.mount("http://", Signing())
         one.get_client_invoices()
@@ -298,7 +297,7 @@ def wrapped() -> HTTPAdapter:
 def test_an_adapter_that_may_send_again_by_itself_is_refused_before_anything_is_sent(
     make: Callable[[], HTTPAdapter],
 ) -> None:
-    with Faulty(normal) as server, requests.Session() as session:
+    with Faulty(respond_normally) as server, requests.Session() as session:
         session.mount("http://", make())
         one = client(server, session=session)
         with pytest.raises(ValueError, match="might repeat a request that must be sent once"):
@@ -326,7 +325,7 @@ def test_threads_send_each_payment_once() -> None:
             raise Hangup
         paid(request)
 
-    with Faulty(after_login(now_and_then)) as server, client(server, retries=5) as one:
+    with Faulty(respond_after_login(now_and_then)) as server, client(server, retries=5) as one:
         told: list[str] = []
 
         def pay(invoice: int) -> None:
@@ -359,7 +358,7 @@ def re_invoice(request: Request) -> int:
 def test_any_exception_after_a_byte_left_is_an_unknown_outcome(
     error: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with Faulty(after_login(paid)) as server, client(server) as one:
+    with Faulty(respond_after_login(paid)) as server, client(server) as one:
         one.login()
         monkeypatch.setattr("soapmail.soap.repair.decode", lambda *args: throw(error)())
         with pytest.raises(OutcomeUnknown, match=f"check before repeating: {type(error).__name__}"):
@@ -382,7 +381,7 @@ def test_a_content_type_of_any_form_is_no_reason_to_fail() -> None:
             b"HTTP/1.1 200 OK\r\nContent-Type: %b\r\nContent-Length: %d\r\n\r\n%b"
             % (w.encode("latin-1"), len(PAID), PAID)
         )
-        with Faulty(after_login(step)) as server, requests.Session() as session:
+        with Faulty(respond_after_login(step)) as server, requests.Session() as session:
             for given in (None, session):
                 assert client(server, session=given).make_payment(5).status == "ok"
 
@@ -397,7 +396,7 @@ def test_a_log_that_fails_after_a_payment_does_not_hide_it() -> None:
     noted = PAID.replace(b">Paid<", b">Pa\x01id<")
     log.addFilter(broken)
     try:
-        with Faulty(after_login(lambda r: r.answer(noted))) as server:
+        with Faulty(respond_after_login(lambda r: r.respond(noted))) as server:
             with pytest.raises(OutcomeUnknown, match="ValueError: the filter"):
                 client(server).make_payment(5)
     finally:
@@ -413,7 +412,7 @@ def test_what_is_no_exception_passes_with_a_note(
     error: BaseException, caplog: pytest.LogCaptureFixture
 ) -> None:
     words = f"api_make_payment: it may or may not have happened; check before repeating: {type(error).__name__}"  # fmt: skip
-    with Faulty(after_login(lambda r: silent(r) if r.operation == "api_make_payment" else service(r))) as server:  # fmt: skip
+    with Faulty(respond_after_login(lambda r: silent(r) if r.operation == "api_make_payment" else service(r))) as server:  # fmt: skip
         with client(server) as one:
             with alarm(0.2, throw(error)), pytest.raises(type(error)) as caught:
                 one.make_payment(5)
@@ -439,7 +438,9 @@ def test_what_interrupts_a_call_before_its_request_left_says_nothing(
 
 
 def test_an_interrupted_login_leaves_no_lock_taken() -> None:
-    with Faulty(lambda r: silent(r) if len(server.requests) == 1 else normal(r)) as server:
+    with Faulty(
+        lambda r: silent(r) if len(server.requests) == 1 else respond_normally(r)
+    ) as server:
         with client(server) as one:
             with alarm(0.2, throw(KeyboardInterrupt())), pytest.raises(KeyboardInterrupt):
                 one.get_client_invoices()
@@ -454,10 +455,10 @@ def test_an_interrupted_login_leaves_no_lock_taken() -> None:
 def test_a_timeout_of_the_callers_own_ends_a_reading_call_as_it_is(where: str) -> None:
     error = TimeoutError("mine")
     steps: dict[str, Callable[[Request], None]] = {
-        "answer": after_login(silent),
-        "pause": after_login(lambda r: r.answer(b"", 503, headers={"Retry-After": "5"})),
+        "answer": respond_after_login(silent),
+        "pause": respond_after_login(lambda r: r.respond(b"", 503, headers={"Retry-After": "5"})),
         "login": silent,
-        "body": after_login(half),
+        "body": respond_after_login(half),
     }
     started = time.monotonic()
     with Faulty(steps[where]) as server, client(server, retries=5) as one:
@@ -471,7 +472,7 @@ def test_a_timeout_of_the_callers_own_ends_a_reading_call_as_it_is(where: str) -
 @pytest.mark.parametrize("own", [True, False])
 def test_a_timeout_of_the_callers_own_is_the_cause_of_an_unknown_outcome(own: bool) -> None:
     error = TimeoutError("mine")
-    with Faulty(after_login(silent)) as server, requests.Session() as session:
+    with Faulty(respond_after_login(silent)) as server, requests.Session() as session:
         one = client(server, session=None if own else session)
         with alarm(0.3, throw(error)), pytest.raises(OutcomeUnknown) as caught:
             one.make_payment(5)
@@ -499,7 +500,7 @@ def test_a_timeout_of_the_callers_own_while_connecting_is_his() -> None:
 
 def test_closing_in_a_handler_takes_no_lock() -> None:
     """Whatever the interrupted call was doing: the handler runs at each line of it."""
-    with Faulty(after_login(service)) as server:
+    with Faulty(respond_after_login(service)) as server:
         one = client(server)
         one.login()
         with alarm(0.0005, one.close):
@@ -524,7 +525,7 @@ def test_after_a_fork_each_process_has_connections_of_its_own(
     tls: bool, own: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(DATA / "tls" / "ca.pem"))
-    with Faulty(after_login(service), certified() if tls else None) as server:
+    with Faulty(respond_after_login(service), make_tls_context() if tls else None) as server:
         session = requests.Session()
         one = client(server, session=None if own else session)
         assert getattr(one.get_service(1), "mail_id", None) == 1
@@ -533,7 +534,7 @@ def test_after_a_fork_each_process_has_connections_of_its_own(
             return [getattr(one.get_service(n), "mail_id", None) for n in range(2, 12)]
 
         found: list[object] = []
-        thread = threading.Thread(target=lambda: found.append(forked(work)))
+        thread = threading.Thread(target=lambda: found.append(run_in_child(work)))
         thread.start()
         mine = [getattr(one.get_service(n), "mail_id", None) for n in range(12, 22)]
         thread.join()
@@ -547,7 +548,7 @@ def test_after_a_fork_each_process_has_connections_of_its_own(
 
 def test_a_fork_while_another_thread_reads_leaves_the_child_no_lock() -> None:
     """lxml locks an expression while it is evaluated; a child that waits for it is ended."""
-    body = many_rows(200)
+    body = make_many_rows(200)
     stop = threading.Event()
 
     def read() -> None:
@@ -562,7 +563,7 @@ def test_a_fork_while_another_thread_reads_leaves_the_child_no_lock() -> None:
     for thread in threads:
         thread.start()
     try:
-        assert [forked(read_once) for _ in range(30)] == [200] * 30
+        assert [run_in_child(read_once) for _ in range(30)] == [200] * 30
     finally:
         stop.set()
         for thread in threads:
@@ -576,13 +577,13 @@ def test_a_fork_while_another_thread_logs_in_leaves_the_child_no_lock() -> None:
         if request.operation == "api_login" and not first.is_set():
             first.set()
             request.closing.wait(1)
-        normal(request)
+        respond_normally(request)
 
     with Faulty(slow_login) as server, client(server) as one:
         thread = threading.Thread(target=one.get_client_invoices)
         thread.start()
         assert first.wait(10)
-        assert forked(lambda: len(one.get_client_invoices())) == 12
+        assert run_in_child(lambda: len(one.get_client_invoices())) == 12
         thread.join()
 
 
@@ -594,20 +595,20 @@ def test_a_fork_in_the_middle_of_a_payment_pays_once() -> None:
         request.closing.wait(0.5)
         paid(request)
 
-    with Faulty(after_login(late)) as server, client(server) as one:
+    with Faulty(respond_after_login(late)) as server, client(server) as one:
         told: list[object] = []
         thread = threading.Thread(target=lambda: told.append(one.make_payment(5).status))
         thread.start()
         assert arrived.wait(10)
-        assert forked(lambda: "the child goes its own way") == "the child goes its own way"
+        assert run_in_child(lambda: "the child goes its own way") == "the child goes its own way"
         thread.join()
     assert told == ["ok"]
     assert server.operations == ["api_login", "api_make_payment"]
 
 
 def test_the_record_that_came_is_the_one_that_was_asked_for() -> None:
-    other = envelope("api_mail_get_service", "<return><mail_id>1</mail_id></return>")
-    with Faulty(after_login(lambda r: r.answer(other))) as server:
+    other = wrap_in_envelope("api_mail_get_service", "<return><mail_id>1</mail_id></return>")
+    with Faulty(respond_after_login(lambda r: r.respond(other))) as server:
         with pytest.raises(ResponseError) as caught:
             client(server).get_service(2)
     assert caught.value == ResponseError(
@@ -645,8 +646,8 @@ def test_the_age_of_a_session_goes_by_both_clocks(
     awake: float, wall: float, fresh: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clocks = Clocks(monkeypatch)
-    empty = recorded("get_client_invoices_empty").body
-    with Faulty(lambda r: r.answer(LOGIN if r.operation == "api_login" else empty)) as server:
+    empty = read_recording("get_client_invoices_empty").body
+    with Faulty(lambda r: r.respond(LOGIN if r.operation == "api_login" else empty)) as server:
         one = client(server)
         one.login()
         clocks.awake += awake
@@ -659,8 +660,8 @@ def test_a_missing_service_does_not_cost_a_login_for_each_call(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     clocks = Clocks(monkeypatch)
-    doubt = recorded("fault_unserializable_result")
-    step = lambda r: r.answer(LOGIN) if r.operation == "api_login" else r.answer(doubt.body, 500)  # noqa: E731
+    doubt = read_recording("fault_unserializable_result")
+    step = lambda r: r.respond(LOGIN) if r.operation == "api_login" else r.respond(doubt.body, 500)  # noqa: E731
     with Faulty(step) as server:
         one = client(server)
         for n in range(10):
@@ -671,20 +672,20 @@ def test_a_missing_service_does_not_cost_a_login_for_each_call(
         with pytest.raises(SoapFault):
             one.get_service(1)
         assert server.operations.count("api_login") == 3
-    step = lambda r: r.answer(LOGIN) if r.operation == "api_login" else service(r)  # noqa: E731
+    step = lambda r: r.respond(LOGIN) if r.operation == "api_login" else service(r)  # noqa: E731
 
 
 # --- time ----------------------------------------------------------------------------------------
 
 
 def wide(operation: str, count: int) -> bytes:
-    """Give an answer that takes long to read."""
-    return envelope(operation, "<return>" + "<item><a>1</a></item>" * count + "</return>")
+    """Give a response that takes long to read."""
+    return wrap_in_envelope(operation, "<return>" + "<item><a>1</a></item>" * count + "</return>")
 
 
 def test_the_time_limit_bounds_the_work_on_what_came_too() -> None:
     bodies = {name: wide(name, 100_000) for name in ("api_get_x", "api_x")}
-    with Faulty(after_login(lambda r: r.answer(bodies[r.operation]))) as server:
+    with Faulty(respond_after_login(lambda r: r.respond(bodies[r.operation]))) as server:
         one = client(server, timeout=60, session_id="given")
         started = time.monotonic()
         one.call("api_get_x")
@@ -712,7 +713,7 @@ def test_time_that_is_up_while_reading_is_told(
 
     monkeypatch.setattr(decoding, step, late)
     with (
-        Faulty(lambda r: r.answer(recorded("get_client_invoices").body, status)) as server,
+        Faulty(lambda r: r.respond(read_recording("get_client_invoices").body, status)) as server,
         pytest.raises(TransportError, match=problem),
     ):
         client(server, session_id="given", retries=0).get_client_invoices()
@@ -766,7 +767,7 @@ def test_no_body_belongs_to_some_statuses(status: int) -> None:
     assert time.monotonic() - started < 5
 
 
-# --- answers stay with their calls ---------------------------------------------------------------
+# --- responses stay with their calls ---------------------------------------------------------------
 
 
 @pytest.mark.parametrize("tls", [False, True])
@@ -780,25 +781,25 @@ def test_a_connection_that_holds_a_byte_too_many_is_not_used_again(
 
     def step(request: Request) -> None:
         id = etree.fromstring(request.body).findtext(".//id")
-        body = envelope("api_mail_get_service", f"<return><mail_id>{id}</mail_id></return>")
+        body = wrap_in_envelope("api_mail_get_service", f"<return><mail_id>{id}</mail_id></return>")
         counted = b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
         chunked = b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
         request.raw(head + (counted if form == "counted" else chunked) + surplus)
 
-    with Faulty(step, certified() if tls else None) as server:
+    with Faulty(step, make_tls_context() if tls else None) as server:
         one = client(server, session_id="x")
         for n in range(1, 6):
             assert getattr(one.get_service(n), "mail_id", None) == n
     assert server.connections == 5
 
 
-def test_nothing_behind_a_counted_page_is_read_as_an_answer() -> None:
+def test_nothing_behind_a_counted_page_is_read_as_a_response() -> None:
     page = b"<html>an Envelope, in words</html>"
 
     def step(request: Request) -> None:
-        request.answer(page + PAID, count=len(page))
+        request.respond(page + PAID, count=len(page))
 
-    with Faulty(after_login(step)) as server:
+    with Faulty(respond_after_login(step)) as server:
         with pytest.raises(OutcomeUnknown, match="no SOAP envelope"):
             client(server).make_payment(5)
 
@@ -891,8 +892,8 @@ def test_what_happened_at_the_caller_is_not_cut() -> None:
 
 
 def test_the_place_of_an_error_is_searched_too() -> None:
-    body = envelope("api_x", f"<return><{SID}x><b><c/></b>x</{SID}x></return>")
-    with Faulty(after_login(lambda r: r.answer(body))) as server:
+    body = wrap_in_envelope("api_x", f"<return><{SID}x><b><c/></b>x</{SID}x></return>")
+    with Faulty(respond_after_login(lambda r: r.respond(body))) as server:
         with pytest.raises(OutcomeUnknown) as caught:
             client(server).call("api_x")
         assert SID not in shown(caught.value)
@@ -905,7 +906,7 @@ def test_http_client_prints_nothing_of_a_request(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("http.client.HTTPConnection.debuglevel", 1)
-    with Faulty(normal) as server:
+    with Faulty(respond_normally) as server:
         assert len(client(server).get_client_invoices()) == 12
     out, err = capfd.readouterr()
     assert "ss&lt;w" not in out + err
@@ -951,9 +952,9 @@ def test_old_session_ids_are_forgotten() -> None:
 
     def step(request: Request) -> None:
         if request.operation == "api_login":
-            request.answer(text_answer("api_login", f"{next(count):032}"))
+            request.respond(make_text_response("api_login", f"{next(count):032}"))
         else:
-            request.answer(fault_answer("x" * 1000), 500)
+            request.respond(make_fault_response("x" * 1000), 500)
 
     def takes(one: Client) -> float:
         best = []
@@ -999,7 +1000,7 @@ def test_connections_that_were_dropped_are_closed() -> None:
                     count += one.getpeername()[1:2] == (port,)
         return count
 
-    with Faulty(after_login(silent)) as server:
+    with Faulty(respond_after_login(silent)) as server:
         port = urlsplit(server.endpoint).port or 0
         with client(server) as one:
             one.login()
@@ -1014,13 +1015,10 @@ def test_tls_that_breaks_after_the_request_left_is_a_broken_connection(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(DATA / "tls" / "ca.pem"))
-    left = [lambda r: r.reset(), lambda r: r.answer(FULL)]
-    with Faulty(lambda r: left.pop(0)(r), certified()) as server:
+    left = [lambda r: r.reset(), lambda r: r.respond(FULL)]
+    with Faulty(lambda r: left.pop(0)(r), make_tls_context()) as server:
         assert len(client(server, session_id="x").get_client_invoices()) == 12
     assert server.operations == [LIST, LIST]
-
-
-__all__ = ["invoices_answer", "responses", "ssl"]
 
 
 def test_an_error_that_is_interrupted_on_its_way_out_is_judged_anew(
@@ -1045,7 +1043,7 @@ def test_an_error_that_is_interrupted_on_its_way_out_is_judged_anew(
 
 
 def test_what_a_parent_left_is_dropped_in_a_child() -> None:
-    with Faulty(normal) as server, client(server) as one:
+    with Faulty(respond_normally) as server, client(server) as one:
         sid = one.login()
         mine = one._states.pop(os.getpid())
         one._states[0] = mine  # as after a fork
@@ -1110,7 +1108,7 @@ def test_a_timeout_of_the_callers_own_between_two_waits_is_his_too(
     """A signal may come while requests is at work, and not while a connection waits."""
     error = TimeoutError("mine")
     monkeypatch.setattr(HTTPAdapter, "request_url", lambda *args: throw(error)())
-    with Faulty(normal) as server:
+    with Faulty(respond_normally) as server:
         for do in (Client.get_services, lambda one: one.make_payment(5)):
             with pytest.raises(TimeoutError) as caught:
                 do(client(server, session_id="x"))

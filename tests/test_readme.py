@@ -26,7 +26,7 @@ from soapmail.sandbox import Sandbox
 from soapmail.sandbox.sandbox import _OPERATIONS
 
 from .faulty import Faulty, Hangup, Request
-from .support import CHANGING, FIELDS, LOGIN, METHODS, ROOT, checkout, recorded
+from .support import CHANGING, FIELDS, LOGIN, METHODS, ROOT, checkout, read_recording
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,7 +45,7 @@ TEXT = "\n".join(page.read_text() for page in PAGES)
 LIBRARY = (ROOT / "soapmail" / "README.md").read_text()
 COMMAND = (ROOT / "soapmail" / "cli" / "README.md").read_text()
 BENCHMARK = (ROOT / "tests" / "benchmark" / "README.md").read_text()
-UNPAID = recorded("get_client_unpaid_invoices").body
+UNPAID = read_recording("get_client_unpaid_invoices").body
 SHELL = re.findall(r"^```bash\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
 BLOCKS = re.findall(r"^```python\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
 
@@ -128,12 +128,12 @@ def test_paying(capsys: pytest.CaptureFixture[str], sandbox: Sandbox) -> None:
 
 
 def test_paying_stops_where_it_is_not_certain(monkeypatch: pytest.MonkeyPatch) -> None:
-    def answer(request: Request) -> None:
+    def response(request: Request) -> None:
         if request.operation == "api_make_payment":
             raise Hangup
-        request.answer(LOGIN if request.operation == "api_login" else UNPAID)
+        request.respond(LOGIN if request.operation == "api_login" else UNPAID)
 
-    with Faulty(answer) as server:
+    with Faulty(response) as server:
         monkeypatch.setenv("SOAPMAIL_ENDPOINT", server.endpoint)
         with pytest.raises(SystemExit, match="^look at 7514880 before this runs again: "):
             run("make_payment(invoice.invoices_id)")
@@ -194,13 +194,13 @@ if sys.version_info < (3, 14) and sys.implementation.name == "cpython":
     ) -> None:
         """Two processes of Dask; a wrong password fails alone, and arrives as what it is."""
         pytest.importorskip("distributed", reason="distributed is not installed (the extra peers)")
-        answer = sandbox.answer
+        response = sandbox.answer
         arrived: list[str] = []
 
         def watched(request: bytes) -> tuple[int, bytes]:
             arrived.extend(re.findall(r"<m:(\w+)", request.decode()))
             assert re.search(rb">(user@example\.com|second)<|<sid", request)
-            return answer(request)
+            return response(request)
 
         sandbox.answer = watched  # type: ignore[method-assign]
         recipe = tmp_path / "recipe.py"
@@ -489,11 +489,11 @@ def changed(path: Path, *changes: tuple[str, str]) -> None:
 
 NEW = """
 from soapmail import Client, DnsDomain
-from tests.faulty import Faulty, after_login
-from tests.support import envelope
+from tests.faulty import Faulty, respond_after_login
+from tests.support import wrap_in_envelope
 row = "<id>5</id><name>example.com</name><master/><last_check/><type>NATIVE</type>"
-answer = envelope("api_get_dns_domain", f"<return>{row}</return>")
-with Faulty(after_login(lambda request: request.answer(answer))) as server:
+response = wrap_in_envelope("api_get_dns_domain", f"<return>{row}</return>")
+with Faulty(respond_after_login(lambda request: request.respond(response))) as server:
     with Client("u", "p", endpoint=server.endpoint) as client:
         print(client.get_dns_domain(5) == DnsDomain(5, "example.com", "", None, "NATIVE"))
         print(b"<domain_id xsi:type=\\"xsd:int\\">5</domain_id>" in server.requests[1].body)
@@ -513,7 +513,7 @@ def test_an_operation_is_added_in_five_places(tmp_path: Path, steps: list[str]) 
     copy = tmp_path / "copy"
     checkout(copy)
     shutil.copytree(ROOT / ".ci", copy / ".ci")
-    template, record, method, answer, row = steps
+    template, record, method, response, row = steps
     package = copy / "soapmail"
     (copy / "templates" / "api_get_dns_domain.xml").write_text(template)
     changed(package / "models.py", ("__all__ = [", '__all__ = ["DnsDomain", '))
@@ -522,7 +522,7 @@ def test_an_operation_is_added_in_five_places(tmp_path: Path, steps: list[str]) 
     place = "    def call(self"
     changed(package / "client.py", (place, f"{method}\n{place}"))
     place = '    @_operation("get_modules")'
-    changed(package / "sandbox" / "sandbox.py", (place, f"{answer}\n{place}"))
+    changed(package / "sandbox" / "sandbox.py", (place, f"{response}\n{place}"))
     last = "| `call(operation, /, **parameters)` |"
     changed(copy / "README.md", (last, row + last))
 

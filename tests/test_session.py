@@ -31,11 +31,11 @@ from .support import (
     METHODS,
     OPERATIONS,
     SID,
-    envelope,
-    fault_answer,
-    recorded,
-    status_answer,
-    text_answer,
+    make_fault_response,
+    make_status_response,
+    make_text_response,
+    read_recording,
+    wrap_in_envelope,
 )
 
 if TYPE_CHECKING:
@@ -84,22 +84,22 @@ WITH_SESSION = [
 
 REFUSALS: list[tuple[str, Any]] = [
     *((method, REFUSED) for method in WITH_SESSION),
-    *((method, fault_answer("INVALID session id given")) for method in WITH_SESSION),
+    *((method, make_fault_response("INVALID session id given")) for method in WITH_SESSION),
     *(
-        (method, status_answer(METHODS[method][0], "error", "Invalid Session ID"))
+        (method, make_status_response(METHODS[method][0], "error", "Invalid Session ID"))
         for method in WITH_SESSION
         if isinstance(ANSWERS.get(method, (b"", None))[1], (Status, Order))
     ),
 ]
 
 
-@pytest.mark.parametrize(("method", "answer"), REFUSALS)
+@pytest.mark.parametrize(("method", "response"), REFUSALS)
 def test_a_session_refused_in_words_leads_to_one_login_and_one_repeat(
-    http: responses.RequestsMock, method: str, answer: Any
+    http: responses.RequestsMock, method: str, response: Any
 ) -> None:
     _, arguments = METHODS[method]
     body, value = ANSWERS[method]
-    add(http, LOGIN, answer, second_login(), body)
+    add(http, LOGIN, response, second_login(), body)
     assert getattr(client(), method)(**arguments) == value
     assert [values[0] for _, values in sent(http)] == [
         "user@example.com", SID, "user@example.com", "second",
@@ -117,7 +117,7 @@ def test_refused_again_right_after_a_login_is_an_authentication_error(
 
 
 def test_a_refused_session_id_without_a_password(http: responses.RequestsMock) -> None:
-    add(http, REFUSED, recorded("send_mail_invalid_session"))
+    add(http, REFUSED, read_recording("send_mail_invalid_session"))
     one = Client(session_id="handed")
     with pytest.raises(AuthenticationError, match="there is no password to log in with$"):
         one.get_client_invoices()
@@ -130,8 +130,8 @@ def test_ok_with_those_words_is_no_refusal(http: responses.RequestsMock) -> None
     add(
         http,
         LOGIN,
-        status_answer("api_send_mail", "ok", text),
-        status_answer("api_send_mail", "ok", text),
+        make_status_response("api_send_mail", "ok", text),
+        make_status_response("api_send_mail", "ok", text),
     )
     one = client()
     assert one.send_mail("s", "b", "a@b", "c@d") == Status("ok", text)
@@ -140,7 +140,11 @@ def test_ok_with_those_words_is_no_refusal(http: responses.RequestsMock) -> None
 
 def test_call_knows_a_refusal_in_a_status(http: responses.RequestsMock) -> None:
     add(
-        http, LOGIN, recorded("send_mail_invalid_session"), second_login(), recorded("send_mail_ok")
+        http,
+        LOGIN,
+        read_recording("send_mail_invalid_session"),
+        second_login(),
+        read_recording("send_mail_ok"),
     )
     assert client().call("api_send_mail", s="s")["status"] == "ok"
 
@@ -149,19 +153,23 @@ AMBIGUOUS: list[tuple[str, Any, Any]] = [
     ("get_client_invoices", DOUBT, SoapFault),
     ("get_service", DOUBT, SoapFault),
     ("get_service", NO_STRUCT, ResponseError),
-    ("auto_zonemta_login", envelope("api_api_auto_zonemta_login", "<return/>"), ResponseError),
+    (
+        "auto_zonemta_login",
+        wrap_in_envelope("api_api_auto_zonemta_login", "<return/>"),
+        ResponseError,
+    ),
 ]
 
 
-@pytest.mark.parametrize(("method", "answer", "error"), AMBIGUOUS)
+@pytest.mark.parametrize(("method", "response", "error"), AMBIGUOUS)
 def test_an_ambiguous_sign_leads_to_one_login_and_one_repeat(
-    http: responses.RequestsMock, method: str, answer: Any, error: type[SoapMailError]
+    http: responses.RequestsMock, method: str, response: Any, error: type[SoapMailError]
 ) -> None:
     _, arguments = METHODS[method]
     body, value = ANSWERS[method]
-    add(http, LOGIN, answer, second_login(), body)
+    add(http, LOGIN, response, second_login(), body)
     assert getattr(client(), method)(**arguments) == value
-    add(http, LOGIN, answer, second_login(), answer)
+    add(http, LOGIN, response, second_login(), response)
     with pytest.raises(error) as caught:
         getattr(client(), method)(**arguments)
     if error is SoapFault:
@@ -169,10 +177,10 @@ def test_an_ambiguous_sign_leads_to_one_login_and_one_repeat(
     else:
         assert isinstance(caught.value, ResponseError)
         assert caught.value.problem == "a struct without fields"
-    add(http, LOGIN, answer, second_login(), REFUSED)
+    add(http, LOGIN, response, second_login(), REFUSED)
     with pytest.raises(AuthenticationError):
         getattr(client(), method)(**arguments)
-    add(http, answer)
+    add(http, response)
     with pytest.raises(error):
         getattr(Client(session_id="handed"), method)(**arguments)
 
@@ -225,9 +233,9 @@ def test_an_empty_list_that_cannot_be_checked_is_believed_with_a_warning(
 
 
 def test_call_knows_ambiguous_signs(http: responses.RequestsMock) -> None:
-    add(http, LOGIN, NO_STRUCT, second_login(), recorded("get_service"))
+    add(http, LOGIN, NO_STRUCT, second_login(), read_recording("get_service"))
     assert client().call("api_mail_get_service", id=8556)["mail_id"] == 8556
-    add(http, recorded("get_modules").body.replace(b"[10]", b"[]"))
+    add(http, read_recording("get_modules").body.replace(b"[10]", b"[]"))
     assert len(Client().call("get_modules")) == 10
 
 
@@ -237,42 +245,42 @@ def test_an_ambiguous_sign_at_a_changing_operation_is_an_unknown_outcome(
     http: responses.RequestsMock, method: str, sign: str
 ) -> None:
     operation, arguments = METHODS[method]
-    answers = {
+    all_responses = {
         "fault": DOUBT,
-        "struct": envelope(operation, '<return xsi:type="tns:result_status"></return>'),
-        "list": envelope(operation, '<return xsi:type="SOAP-ENC:Array"/>'),
+        "struct": wrap_in_envelope(operation, '<return xsi:type="tns:result_status"></return>'),
+        "list": wrap_in_envelope(operation, '<return xsi:type="SOAP-ENC:Array"/>'),
     }
-    add(http, LOGIN, answers[sign])
+    add(http, LOGIN, all_responses[sign])
     with pytest.raises(
         OutcomeUnknown, match=f"^{operation}: it may or may not have (happened|been sent); check"
     ):
         getattr(client(), method)(**arguments)
-    add(http, LOGIN, answers[sign])
+    add(http, LOGIN, all_responses[sign])
     with pytest.raises(
         OutcomeUnknown, match=f"^{operation}: it may or may not have (happened|been sent); check"
     ):
         client().call(operation)
 
 
-def test_a_fault_at_a_changing_operation_is_an_answer(http: responses.RequestsMock) -> None:
-    add(http, LOGIN, fault_answer("no such service", "Server"))
+def test_a_fault_at_a_changing_operation_is_a_response(http: responses.RequestsMock) -> None:
+    add(http, LOGIN, make_fault_response("no such service", "Server"))
     with pytest.raises(SoapFault) as caught:
         client().cancel_service(5)
     assert caught.value == SoapFault("Server", "no such service")
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "response",
     [
-        b"", b"<html>oops</html>", text_answer("api_mail_cancel_service", "perhaps", "boolean"),
-        text_answer("api_mail_cancel_service", "", "boolean"), recorded("send_mail_ok").body,
-        recorded("cancel_service_true").body[:-150], LOGIN,
+        b"", b"<html>oops</html>", make_text_response("api_mail_cancel_service", "perhaps", "boolean"),
+        make_text_response("api_mail_cancel_service", "", "boolean"), read_recording("send_mail_ok").body,
+        read_recording("cancel_service_true").body[:-150], LOGIN,
     ],
 )  # fmt: skip
-def test_an_unclear_answer_to_a_changing_operation_is_an_unknown_outcome(
-    http: responses.RequestsMock, answer: bytes
+def test_an_unclear_response_to_a_changing_operation_is_an_unknown_outcome(
+    http: responses.RequestsMock, response: bytes
 ) -> None:
-    add(http, LOGIN, answer)
+    add(http, LOGIN, response)
     with pytest.raises(OutcomeUnknown) as caught:
         client(retries=5).cancel_service(5)
     assert caught.value.status == 200
@@ -289,17 +297,17 @@ def test_a_login_that_fails_inside_a_changing_call_is_its_own_error(
     assert str(caught.value) == (
         "api_login: HTTP status 500 (Internal Server Error) without a SOAP response"
     )
-    add(http, recorded("login_wrong_password"))
+    add(http, read_recording("login_wrong_password"))
     with pytest.raises(AuthenticationError):
         client().cancel_service(5)
-    add(http, LOGIN, REFUSED, recorded("login_wrong_password"))
+    add(http, LOGIN, REFUSED, read_recording("login_wrong_password"))
     with pytest.raises(AuthenticationError):
         client().cancel_service(5)
 
 
 def test_threads_that_meet_a_refused_session_log_in_once(sandbox: Sandbox) -> None:
     logins = []
-    answer = sandbox.answer
+    response = sandbox.answer
     waiting = threading.Barrier(8)
 
     def counted(request: bytes) -> tuple[int, bytes]:
@@ -307,7 +315,7 @@ def test_threads_that_meet_a_refused_session_log_in_once(sandbox: Sandbox) -> No
             logins.append(request)
         elif b"first" in request:
             waiting.wait(10)  # all eight meet the refusal of the same session
-        return answer(request)
+        return response(request)
 
     sandbox.answer = counted  # type: ignore[method-assign]
     with Client(

@@ -1,4 +1,4 @@
-"""Calls, lost answers, forks, interrupts, suspends, expiries and closes, in any order.
+"""Calls, lost responses, forks, interrupts, suspends, expiries and closes, in any order.
 
 The server counts what arrived, and that count is the judge, not what the client says of itself.
 """
@@ -27,13 +27,20 @@ from soapmail import AuthenticationError, Client, OutcomeUnknown, SoapMailError,
 from soapmail.sandbox import PASSWORD, USERNAME
 
 from .faulty import Faulty, Hangup, Request
-from .support import alarmed, envelope, fault_answer, many_rows, status_answer, text_answer
+from .support import (
+    make_fault_response,
+    make_many_rows,
+    make_status_response,
+    make_text_response,
+    raise_alarm_after,
+    wrap_in_envelope,
+)
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
 PACKAGE = str(Path(soapmail.__file__).parent)
-FULL = many_rows(12)
+FULL = make_many_rows(12)
 WAYS = ("answers", "hangs up", "resets", "cuts", "is busy", "adds a byte", "is slow")
 
 
@@ -49,26 +56,26 @@ class Server:
 
     def __call__(self, request: Request) -> None:
         way = "answers" if request.operation == "api_login" else self.way
-        body = self._answer(request)
+        body = self._response(request)
         if way == "hangs up":
             raise Hangup
         if way == "resets":
             request.reset()
         if way == "cuts":
-            request.answer(body[: len(body) // 2], count=len(body), close=True)
+            request.respond(body[: len(body) // 2], count=len(body), close=True)
         if way == "is busy":
-            request.answer(b"", 503)
+            request.respond(b"", 503)
             return
         if way == "is slow":
             request.closing.wait(0.03)
-        request.answer(body + (b"x" if way == "adds a byte" else b""), count=len(body))
+        request.respond(body + (b"x" if way == "adds a byte" else b""), count=len(body))
 
-    def _answer(self, request: Request) -> bytes:
+    def _response(self, request: Request) -> bytes:
         with self._lock:
             if request.operation == "api_login":
                 self._made += 1
                 self.sessions.add(f"session{self._made}")
-                return text_answer("api_login", f"session{self._made}")
+                return make_text_response("api_login", f"session{self._made}")
             given = re.search(rb"<sid[^>]*>([^<]*)<", request.body)
             refused = given is None or given[1].decode() not in self.sessions
             number = re.search(rb"<(?:id|invoice) [^>]*>(\d+)<", request.body)
@@ -76,12 +83,14 @@ class Server:
                 assert number is not None
                 self.arrived[int(number[1])] += 1
         if refused:
-            return fault_answer("Invalid Session ID")
+            return make_fault_response("Invalid Session ID")
         if request.operation == "api_make_payment":
-            return status_answer("api_make_payment", "ok", "Paid")
+            return make_status_response("api_make_payment", "ok", "Paid")
         if number is not None:
             id = number[1].decode()
-            return envelope("api_mail_get_service", f"<return><mail_id>{id}</mail_id></return>")
+            return wrap_in_envelope(
+                "api_mail_get_service", f"<return><mail_id>{id}</mail_id></return>"
+            )
         return FULL
 
 
@@ -98,7 +107,7 @@ def interrupted(after: float, error: BaseException) -> AbstractContextManager[No
                 raise error
             frame = frame.f_back
 
-    return alarmed(after, handler)
+    return raise_alarm_after(after, handler)
 
 
 def open_sockets() -> set[socket.socket]:
@@ -192,7 +201,7 @@ class Calls(RuleBasedStateMachine):
     def a_handler_makes_a_call(self, after: float) -> None:
         inner, outer = next(self.numbers), next(self.numbers)
         told: list[str] = []
-        with alarmed(after, lambda *args: told.append(self.pay(self.client, inner))):
+        with raise_alarm_after(after, lambda *args: told.append(self.pay(self.client, inner))):
             self.note(outer, self.pay(self.client, outer))
         if told:
             self.note(inner, told[0])

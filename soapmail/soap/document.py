@@ -36,10 +36,6 @@ _BODY = XPath("*[local-name()='Body'][namespace-uri()=namespace-uri(..)]")
 _FAULT = XPath("*[local-name()='Fault']")
 _RETURN = XPath("*[1]/*")
 _INDEPENDENT = XPath("*[position()>1]")
-# SOAP 1.1 5.4.1 and SOAP 1.2 part 2, 3.1.5: an empty element that names another one.
-_REFERENCES = XPath(
-    "(//*[@*[local-name()='href' or local-name()='ref']][not(*)][not(normalize-space())])[1]"
-)
 _FAULT_PARTS = [
     XPath(f"string({path})")
     for path in (
@@ -190,7 +186,7 @@ class Document:
         for element in (root, body, *body[:1]):
             reject_text_inside(element, local_name(element))
         if self._may_have_references:
-            _reject_references(root)
+            _reject_references(root, self.deadline)
         if _INDEPENDENT(body):
             raise ResponseError("more than one response in the body")
         values: list[etree._Element] = _RETURN(body)
@@ -278,14 +274,19 @@ def _may_have_references(data: bytes) -> bool:
     return False
 
 
-def _reject_references(root: etree._Element) -> None:
-    """Refuse what NuSOAP reads and never writes (class.soap_parser.php, ``href``)."""
-    for element in _REFERENCES(root):
-        raise ResponseError(
-            "multi-reference values are not supported",
-            place=local_name(element),
-            value=attribute(element, "href") or attribute(element, "ref"),
-        )
+def _reject_references(root: etree._Element, deadline: Deadline) -> None:
+    """Refuse an empty element that names another one (SOAP 1.1 5.4.1, SOAP 1.2 part 2 3.1.5).
+
+    NuSOAP reads them (class.soap_parser.php) and never writes them.
+    """
+    for element in root.iter():
+        deadline.check()
+        target = attribute(element, "href")
+        if target is None:
+            target = attribute(element, "ref")
+        if target is not None and not len(element) and not (element.text or "").strip():
+            problem = "multi-reference values are not supported"
+            raise ResponseError(problem, place=local_name(element), value=target)
 
 
 def _is_body(element: etree._Element, root: etree._Element) -> bool:

@@ -147,7 +147,7 @@ class Transport:
             if isinstance(adapter, SingleRequestAdapter):
                 adapter.delivery = delivery
             delivery.to_adapter()
-            # Not the session, which follows redirects and keeps cookies (test_no_redirect_is_followed).
+            # A session follows redirects, and keeps cookies: test_no_redirect_is_followed.
             with adapter.send(request, timeout=(remaining, remaining), **settings) as received:
                 body = ResponseBody(received, delivery, self._limit)
                 response = _read_response(received, body, delivery)

@@ -57,7 +57,7 @@ class Target(NamedTuple):
         return self.found <= self.limit
 
 
-def measured(command: Sequence[str]) -> Run:
+def measure(command: Sequence[str]) -> Run:
     """Run one process to its end."""
     started = time.perf_counter()
     # Installed packages have their bytecode cached, and so shall all.
@@ -88,12 +88,12 @@ def python(name: str, *arguments: str) -> list[str]:
 def rounds(commands: dict[str, list[str]], count: int) -> dict[str, list[Run]]:
     """Run the commands in turn, each of them ``count`` times, after one time for warming up."""
     for command in commands.values():
-        measured(command)
+        measure(command)
     found: dict[str, list[Run]] = {name: [] for name in commands}
     for number in range(count):
         names = list(commands) if number % 2 else list(commands)[::-1]
         for name in names:
-            found[name].append(measured(commands[name]))
+            found[name].append(measure(commands[name]))
     return found
 
 
@@ -110,7 +110,7 @@ def clients(endpoint: str, *, peers: bool) -> tuple[dict[str, list[str]], list[s
         except PackageNotFoundError:
             absent.append(peer)
     php = shutil.which("php")
-    if peers and php and "soap" in measured([php, "-m"]).output.split():
+    if peers and php and "soap" in measure([php, "-m"]).output.split():
         commands[PHP] = [php, str(CANDIDATES / "with_soapclient.php"), endpoint]
     elif peers:
         absent.append(f"{PHP} (Debian: php-cli and php-soap)")
@@ -144,7 +144,7 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     print()
 
 
-def compared(title: str, found: dict[str, list[Run]]) -> None:
+def compare(title: str, found: dict[str, list[Run]]) -> None:
     """Print one comparison of clients."""
     print(f"### {title}\n")
     heads = ["client", "CPU s", "wall s", "peak MiB", "CPU ratio (quartiles)", "memory ratio"]
@@ -162,7 +162,7 @@ def compared(title: str, found: dict[str, list[Run]]) -> None:
 
 
 @contextlib.contextmanager
-def serving() -> Iterator[str]:
+def serve() -> Iterator[str]:
     """Start the server in a process of its own; gives its address."""
     command = [sys.executable, "-m", "tests.benchmark.server"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as server:
@@ -173,14 +173,14 @@ def serving() -> Iterator[str]:
             server.terminate()
 
 
-def counted(base: str) -> list[int]:
+def count_invoices(base: str) -> list[int]:
     """Ask the server for posts, connections and readings of the WSDL since the last time."""
-    with urllib.request.urlopen(f"{base}/count") as answer:
-        return [int(number) for number in answer.read().split()]
+    with urllib.request.urlopen(f"{base}/count") as response:
+        return [int(number) for number in response.read().split()]
 
 
 def growth(base: str, sizes: Sequence[int], count: int) -> dict[int, dict[str, list[Run]]]:
-    """Run soapmail and the hand-written lines on answers of more and more rows."""
+    """Run soapmail and the hand-written lines on responses of more and more rows."""
     found = {}
     for size in sizes:
         commands, _ = clients(f"{base}/{size}/api.php", peers=False)
@@ -190,7 +190,7 @@ def growth(base: str, sizes: Sequence[int], count: int) -> dict[int, dict[str, l
 
 
 def per_row(found: dict[int, dict[str, list[Run]]], size: int, base: int, field: str) -> float:
-    """Give what a row costs above the smallest answer, in microseconds or KiB."""
+    """Give what a row costs above the smallest response, in microseconds or KiB."""
     more = median([getattr(run, field) for run in found[size][OURS]])
     less = median([getattr(run, field) for run in found[base][OURS]])
     return (more - less) / (size - base) * (1e6 if field == "cpu" else 1024)
@@ -271,7 +271,7 @@ def machine() -> str:
             versions.append(f"{name} {version(name)}")
     php = shutil.which("php")
     if php:
-        versions.append(" ".join(measured([php, "-v"]).output.split()[:2]))
+        versions.append(" ".join(measure([php, "-v"]).output.split()[:2]))
     cores = f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}"
     return f"{date.today()}, {cores}, Python {platform.python_version()}, {', '.join(versions)}"
 
@@ -288,7 +288,7 @@ def main() -> None:
         large, sizes, many, few, least = 200, [12, 100, 200], 1, 1, 1
     print(f"{machine()}\n")
     targets = []
-    with serving() as base:
+    with serve() as base:
         names = {"bare": "nothing", "packages": "import_packages", "soapmail": "import_soapmail"}
         found = rounds({key: python(name) for key, name in names.items()}, many)
         cpu = {key: median([run.cpu for run in runs]) for key, runs in found.items()}
@@ -302,11 +302,11 @@ def main() -> None:
         targets.append(Target("import, CPU over bare Python, of requests and lxml", 0.30, share))
 
         commands, absent = clients(f"{base}/{small}/api.php", peers=True)
-        counted(base)
-        measured(commands[OURS])
-        posts, connections, wsdls = counted(base)
+        count_invoices(base)
+        measure(commands[OURS])
+        posts, connections, wsdls = count_invoices(base)
         found = rounds(commands, many)
-        compared(f"log in and list {small} invoices, {many} rounds", found)
+        compare(f"log in and list {small} invoices, {many} rounds", found)
         value = median(ratio(found, OURS, "cpu"))
         targets.append(Target(f"{small} invoices, CPU, of hand-written", 1.10, value))
         targets.append(Target("the same, requests", 2, posts))
@@ -315,7 +315,7 @@ def main() -> None:
 
         commands, _ = clients(f"{base}/{large}/api.php", peers=True)
         found = rounds(commands, few)
-        compared(f"log in and list {large} invoices, {few} rounds", found)
+        compare(f"log in and list {large} invoices, {few} rounds", found)
         targets.append(
             Target(
                 f"{large} invoices, CPU, of hand-written", 0.80, median(ratio(found, OURS, "cpu"))
@@ -330,7 +330,7 @@ def main() -> None:
             args.svg.write_text(picture(found, large))
 
         times = [
-            float(text) for text in measured(python("parse", str(large), str(few))).output.split()
+            float(text) for text in measure(python("parse", str(large), str(few))).output.split()
         ]
         targets.append(Target("extract.rows, of etree.fromstring", 2.5, times[1] / times[0]))
 

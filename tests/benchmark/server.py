@@ -6,9 +6,9 @@ import re
 from functools import lru_cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from tests.support import DATA, LOGIN, many_rows
+from tests.support import DATA, LOGIN, make_many_rows
 
-_rows = lru_cache(maxsize=1)(many_rows)
+_rows = lru_cache(maxsize=1)(make_many_rows)
 
 
 class Server(ThreadingHTTPServer):
@@ -25,7 +25,7 @@ class Server(ThreadingHTTPServer):
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers ``/ROWS/api.php``; a GET of ``?wsdl`` gives the WSDL, of ``/count`` the counts."""
+    """Responses ``/ROWS/api.php``; a GET of ``?wsdl`` gives the WSDL, of ``/count`` the counts."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
@@ -34,21 +34,21 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         if self.path == "/count":
             server = self.server
-            self._answer(f"{server.posts} {server.connections - 1} {server.wsdls}".encode())
+            self._response(f"{server.posts} {server.connections - 1} {server.wsdls}".encode())
             server.posts = server.connections = server.wsdls = 0
             return
         self.server.wsdls += 1
         own = f"http://{self.headers['Host']}{self.path.partition('?')[0]}"
         wsdl = (DATA / "wire" / "api.wsdl").read_text()
-        self._answer(re.sub(r'(soap:address location=")[^"]*', rf"\g<1>{own}", wsdl).encode())
+        self._response(re.sub(r'(soap:address location=")[^"]*', rf"\g<1>{own}", wsdl).encode())
 
     def do_POST(self) -> None:
         self.server.posts += 1
         request = self.rfile.read(int(self.headers["Content-Length"]))
         rows = int(self.path.split("/")[1])
-        self._answer(LOGIN if b"api_login" in request else _rows(rows))
+        self._response(LOGIN if b"api_login" in request else _rows(rows))
 
-    def _answer(self, body: bytes) -> None:
+    def _response(self, body: bytes) -> None:
         self.send_response(200)
         self.send_header("Content-Type", "text/xml; charset=ISO-8859-1")
         self.send_header("Content-Length", str(len(body)))

@@ -36,9 +36,9 @@ from soapmail.billing import pay as payments
 from soapmail.sandbox import PASSWORD, USERNAME, Sandbox
 
 from .. import kill
-from ..commands import ACCOUNT, Result, Terminal, unmeasured
+from ..commands import ACCOUNT, Result, Terminal, environment_without_coverage
 from ..faulty import Faulty, Request
-from ..support import fault_answer, forked
+from ..support import make_fault_response, run_in_child, signal_main_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -156,12 +156,12 @@ def test_an_intent_is_on_the_disk_before_the_request_leaves(
         synced.append("folder" if stat.S_ISDIR(mode) else "file")
         real(file)
 
-    answer = sandbox.answer
+    response = sandbox.answer
 
     def watched(request: bytes) -> tuple[int, bytes]:
         if b"api_make_payment" in request:
             seen.append((brief(path)[-1], list(synced)))
-        return answer(request)
+        return response(request)
 
     monkeypatch.setattr(os, "fsync", fsync)
     monkeypatch.setattr(sandbox, "answer", watched)
@@ -297,10 +297,10 @@ def test_an_interrupt_after_a_byte_left_is_an_unknown_outcome(
 ) -> None:
     def interrupted(request: Request) -> None:
         if request.operation == "api_make_payment":
-            signal.raise_signal(signal.SIGUSR1)
+            signal_main_thread(signal.SIGUSR1)
             request.closing.wait(20)
         status, body = sandbox.answer(request.body)
-        request.answer(body, status)
+        request.respond(body, status)
 
     def stop(number: int, frame: object) -> None:
         raise KeyboardInterrupt
@@ -526,12 +526,12 @@ def test_a_second_run_waits_for_the_lock_or_says_who_holds_it(path: str) -> None
 
 def test_two_at_once_pay_each_invoice_once(sandbox: Sandbox, path: str) -> None:
     count: list[bytes] = []
-    answer = sandbox.answer
+    response = sandbox.answer
 
     def counted(request: bytes) -> tuple[int, bytes]:
         if b"api_make_payment" in request:
             count.append(request)
-        return answer(request)
+        return response(request)
 
     sandbox.answer = counted  # type: ignore[method-assign]
     line = [
@@ -738,12 +738,12 @@ def test_on_a_terminal_one_invoice_that_is_not_open_is_not_sent(sandbox: Sandbox
 
 
 def test_refused_ones_set_the_exit_code(run: Callable[..., Result], sandbox: Sandbox) -> None:
-    answer = sandbox.answer
+    response = sandbox.answer
 
     def refusing(request: bytes) -> tuple[int, bytes]:
         if b"api_make_payment" in request and str(ID).encode() in request:
-            return 500, fault_answer("no funds")
-        return answer(request)
+            return 500, make_fault_response("no funds")
+        return response(request)
 
     sandbox.answer = refusing  # type: ignore[method-assign]
     code, out, err = run("pay", "--open", "--yes", "--max-total", "3")
@@ -769,13 +769,13 @@ def test_a_signal_between_and_within_payments(
                 arrived.set()
                 request.closing.wait(20)
         status, body = sandbox.answer(request.body)
-        request.answer(body, status)
+        request.respond(body, status)
 
     with Faulty(handler) as server:
         command = subprocess.Popen(
             [sys.executable, "-m", "soapmail", "pay", "--open", "--yes", "--max-total", "5", "--journal", path],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            env={**unmeasured(), **ACCOUNT, "SOAPMAIL_ENDPOINT": server.endpoint},
+            env={**environment_without_coverage(), **ACCOUNT, "SOAPMAIL_ENDPOINT": server.endpoint},
         )  # fmt: skip
         assert arrived.wait(20)
         command.send_signal(getattr(signal, name))
@@ -853,7 +853,7 @@ def test_a_journal_that_cannot_be_written_sends_nothing(
     assert not sandbox.invoices[0].is_paid
 
 
-def test_an_answer_that_is_lost_and_a_disk_that_is_full_are_told(
+def test_a_response_that_is_lost_and_a_disk_that_is_full_are_told(
     run: Callable[..., Result], sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     full(monkeypatch, 1)
@@ -870,8 +870,8 @@ def test_a_killed_run_never_pays_twice_and_loses_nothing() -> None:
     """At each moment of each request, once; ``python -m tests.kill 500`` does more."""
     chance = random.Random(5)
     tally = kill.Tally()
-    for point in kill.points(2 * kill.REQUESTS + 4, chance):
-        kill.trial(point, chance, tally)
+    for point in kill.iter_points(2 * kill.REQUESTS + 4, chance):
+        kill.run_trial(point, chance, tally)
     assert tally.problems == []
     assert tally.killed >= 2 * kill.REQUESTS
     assert tally.asked > 0
@@ -892,12 +892,12 @@ def test_the_judge_sees_a_second_payment() -> None:
 def arrived(sandbox: Sandbox) -> list[int]:
     """Collect the invoices of the payments that arrive from now on."""
     found: list[int] = []
-    answer = sandbox.answer
+    response = sandbox.answer
 
     def counted(request: bytes) -> tuple[int, bytes]:
         if b"api_make_payment" in request:
             found.append(int(re.findall(rb">(\d{7,})<", request)[-1]))
-        return answer(request)
+        return response(request)
 
     sandbox.answer = counted  # type: ignore[method-assign]
     return found
@@ -952,9 +952,9 @@ def test_a_client_that_is_closed_in_the_middle_of_a_payment_leaves_it_unknown(
     def handler(request: Request) -> None:
         status, body = sandbox.answer(request.body)
         if where == "handler" and request.operation == "api_make_payment":
-            signal.raise_signal(signal.SIGUSR1)
+            signal_main_thread(signal.SIGUSR1)
             request.closing.wait(20)
-        request.answer(body, status)
+        request.respond(body, status)
 
     def observe(exchange: Any) -> None:
         if where == "observer" and exchange.operation == "api_make_payment":
@@ -1097,7 +1097,7 @@ def test_a_fork_in_the_middle_of_a_run_pays_in_one_process(
             return str(error)
         return ""
 
-    assert forked(goes_on) == f"{path}: not entered by this thread and process"
+    assert run_in_child(goes_on) == f"{path}: not entered by this thread and process"
     assert len(list(entries)) == 2
     assert sorted(count) == sorted(one.invoices_id or 0 for one in sandbox.invoices[:3])
 
@@ -1195,13 +1195,13 @@ def test_a_journal_is_written_to_inside_only(path: str) -> None:
 def test_a_signal_in_the_middle_of_a_plan_names_the_invoice(
     run: Callable[..., Result], sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    answer = sandbox.answer
+    response = sandbox.answer
 
     def stopping(request: bytes) -> tuple[int, bytes]:
         if b"api_make_payment" in request:
             os.kill(os.getpid(), signal.SIGHUP)
             held.wait(20)
-        return answer(request)
+        return response(request)
 
     held = threading.Event()
     monkeypatch.setattr(sandbox, "answer", stopping)
@@ -1234,10 +1234,10 @@ def test_a_journal_that_is_not_there_is_not_made_by_looking(
 def test_what_the_server_echoes_of_a_secret_is_not_written_down(
     run: Callable[..., Result], sandbox: Sandbox, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    answer = sandbox.answer
+    response = sandbox.answer
 
     def echoing(request: bytes) -> tuple[int, bytes]:
-        status, body = answer(request)
+        status, body = response(request)
         sid = re.search(rb"<sid[^>]*>([^<]*)", request)
         echo = b"Payment made by " + (sid[1] if sid else b"")
         return status, body.replace(b"Payment made", echo)

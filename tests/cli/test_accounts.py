@@ -15,7 +15,15 @@ import pytest
 
 from soapmail.sandbox import PASSWORD, USERNAME
 
-from ..commands import ECHO, THREE, Accounts, Result, Terminal, section, unmeasured
+from ..commands import (
+    ECHO,
+    THREE,
+    Accounts,
+    Result,
+    Terminal,
+    environment_without_coverage,
+    format_section,
+)
 from ..faulty import Faulty, Request
 from ..support import FIELDS, LOGIN
 
@@ -101,11 +109,11 @@ def test_one_failure_stops_no_other_and_sets_the_exit_code(
 ) -> None:
     one, two, three = accounts.sandboxes
     accounts.write(
-        section("first", one.endpoint)
-        + section("dead", "http://127.0.0.1:9/api.php")
-        + section("second", two.endpoint, "printf wrong")
-        + section("broken", three.endpoint, "false")
-        + section("third", three.endpoint)
+        format_section("first", one.endpoint)
+        + format_section("dead", "http://127.0.0.1:9/api.php")
+        + format_section("second", two.endpoint, "printf wrong")
+        + format_section("broken", three.endpoint, "false")
+        + format_section("third", three.endpoint)
     )
     code, out, err = run("services", "--all-accounts", "--format", "jsonl")
     assert [json.loads(line)["account"] for line in out.splitlines()] == ["first", *["third"] * 3]
@@ -150,7 +158,7 @@ def test_what_is_repaired_names_its_account(run: Callable[..., Result], accounts
 
 # --- the file ------------------------------------------------------------------------------------------
 
-GOOD = section("good", "https://example.com/")
+GOOD = format_section("good", "https://example.com/")
 
 
 @pytest.mark.parametrize(
@@ -231,7 +239,7 @@ def test_where_the_file_is(
 
 
 def test_percent_signs_mean_themselves(run: Callable[..., Result], accounts: Accounts) -> None:
-    accounts.write(section("a%(b)s", accounts.sandboxes[0].endpoint))
+    accounts.write(format_section("a%(b)s", accounts.sandboxes[0].endpoint))
     assert names(run("invoices", "--all-accounts", "--format", "jsonl")) == ["a%(b)s"]
 
 
@@ -260,7 +268,7 @@ def python(code: str) -> str:
 def test_password_commands_that_fail(
     run: Callable[..., Result], accounts: Accounts, command: str, problem: str | None
 ) -> None:
-    accounts.write(section("x", accounts.sandboxes[0].endpoint, command))
+    accounts.write(format_section("x", accounts.sandboxes[0].endpoint, command))
     started = time.monotonic()
     timeout = "0.5" if command.startswith("sleep") or "os.close" in command else "30"
     code, out, err = run("invoices", "--account", "x", "--timeout", timeout)
@@ -278,14 +286,14 @@ def test_the_first_line_is_the_password_split_as_a_shell_splits(
 ) -> None:
     secret = tmp_path / "a secret"
     secret.write_bytes(f"{PASSWORD}\r\nlogin: x\n".encode())
-    accounts.write(section("x", accounts.sandboxes[0].endpoint, f"cat '{secret}'"))
+    accounts.write(format_section("x", accounts.sandboxes[0].endpoint, f"cat '{secret}'"))
     assert names(run("invoices", "--account", "x", "--format", "jsonl")) == ["x"]
 
 
 def test_a_password_command_reads_nothing_of_stdin(accounts: Accounts, tmp_path: Path) -> None:
     body = "the body"
     command = python(f"import sys; sys.stdin.read(); print({PASSWORD!r})")
-    accounts.write(section("x", accounts.sandboxes[0].endpoint, command))
+    accounts.write(format_section("x", accounts.sandboxes[0].endpoint, command))
     line = [
         sys.executable,
         "-m",
@@ -319,7 +327,7 @@ def test_no_more_than_so_many_at_a_time(
     def handler(request: Request) -> None:
         nonlocal now, most
         if request.operation == "api_login":
-            request.answer(LOGIN)
+            request.respond(LOGIN)
             return
         with lock:
             now += 1
@@ -329,10 +337,10 @@ def test_no_more_than_so_many_at_a_time(
         full.wait(20)
         with lock:
             now -= 1
-        request.answer(EMPTY)
+        request.respond(EMPTY)
 
     with Faulty(handler) as server:
-        accounts.write("".join(section(f"a{n}", server.endpoint) for n in range(12)))
+        accounts.write("".join(format_section(f"a{n}", server.endpoint) for n in range(12)))
         code, _, err = run("services", "--all-accounts", "--jobs", str(jobs), "--format", "jsonl")
     assert (code, err, most) == (0, "", jobs)
 
@@ -346,7 +354,7 @@ def test_a_slow_account_holds_up_no_more_than_a_few(
 
     def handler(request: Request) -> None:
         if request.operation == "api_login":
-            request.answer(LOGIN)
+            request.respond(LOGIN)
             return
         seen.append(request.operation)
         if len(seen) == 1:
@@ -354,11 +362,11 @@ def test_a_slow_account_holds_up_no_more_than_a_few(
             behind.append(len(seen))
         elif len(seen) >= 8:
             slow.set()
-        request.answer(EMPTY)
+        request.respond(EMPTY)
 
     behind: list[int] = []
     with Faulty(handler) as server:
-        accounts.write("".join(section(f"a{n}", server.endpoint) for n in range(40)))
+        accounts.write("".join(format_section(f"a{n}", server.endpoint) for n in range(40)))
         code, _, _ = run("services", "--all-accounts", "--jobs", "2", "--format", "jsonl")
     assert code == 0
     assert len(seen) == 40
@@ -370,16 +378,16 @@ def test_an_interrupt_ends_it_at_once(accounts: Accounts) -> None:
 
     def handler(request: Request) -> None:
         if request.operation == "api_login":
-            request.answer(LOGIN)
+            request.respond(LOGIN)
             return
         arrived.set()
         request.closing.wait(30)
 
     with Faulty(handler) as server:
-        accounts.write("".join(section(f"a{n}", server.endpoint) for n in range(20)))
+        accounts.write("".join(format_section(f"a{n}", server.endpoint) for n in range(20)))
         command = subprocess.Popen(
             [sys.executable, "-m", "soapmail", "services", "--all-accounts"],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=unmeasured(),
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment_without_coverage(),
         )  # fmt: skip
         assert arrived.wait(20)
         command.send_signal(signal.SIGINT)
@@ -393,10 +401,10 @@ def test_progress_is_shown_on_a_terminal_alone(accounts: Accounts) -> None:
     def handler(request: Request) -> None:
         if request.operation != "api_login":
             slow.wait(20)
-        request.answer(LOGIN if request.operation == "api_login" else EMPTY)
+        request.respond(LOGIN if request.operation == "api_login" else EMPTY)
 
     with Faulty(handler) as server:
-        accounts.write("".join(section(f"a{n}", server.endpoint) for n in range(3)))
+        accounts.write("".join(format_section(f"a{n}", server.endpoint) for n in range(3)))
         terminal = Terminal("services", "--all-accounts", "--format", "jsonl")
         terminal.until("\r0 of 3 accounts")
         slow.set()

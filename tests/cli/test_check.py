@@ -18,7 +18,7 @@ from soapmail import Invoice
 from soapmail.cli.commands import check, check_formats
 from soapmail.sandbox.sandbox import _OPERATIONS
 
-from ..commands import ACCOUNT, Accounts, Result, process, section
+from ..commands import ACCOUNT, Accounts, Result, format_section, start_process
 from ..faulty import Faulty
 from ..support import LOGIN
 
@@ -195,9 +195,9 @@ def test_whatever_goes_wrong_is_unknown_on_stdout(
             assert re.fullmatch(r"MAIL INVOICES UNKNOWN: [^|]+\n", out), out
 
 
-def test_no_answer_is_unknown(run: Callable[..., Result]) -> None:
+def test_no_response_is_unknown(run: Callable[..., Result]) -> None:
     with Faulty(
-        lambda request: request.answer(LOGIN if "login" in request.operation else b"<html>|")
+        lambda request: request.respond(LOGIN if "login" in request.operation else b"<html>|")
     ) as server:
         code, out, _ = run("check", "--endpoint", server.endpoint)
     assert (code, out) == (
@@ -240,7 +240,9 @@ def test_accounts_are_named_and_a_failure_is_unknown(
     assert "1 overdue, 1.00 USD (second: 99 since 2021-03-10)" in words
     assert data["open"] == "7;;;0"
     assert details[0].startswith("second: overdue: 99, 1.00 USD, due 2021-03-10, service 70000")
-    accounts.write(section("first", one.endpoint, "false") + section("second", two.endpoint))
+    accounts.write(
+        format_section("first", one.endpoint, "false") + format_section("second", two.endpoint)
+    )
     code, words, data, details = plugin(run("check", "--all-accounts"))
     assert code == 3
     assert "no response from 1 of 2 accounts (first); 1 overdue, 1.00 USD (second: 99" in words
@@ -284,7 +286,7 @@ def test_prometheus_is_read_by_its_own_parser(
     open_charge(two, "2021-03-10", invoices_amount=12.5)
     open_charge(two, "2021-03-10", invoices_amount=1.0, invoices_currency='E"\\R')
     accounts.write(
-        section('a "b" \\c', two.endpoint) + section("second", one.endpoint) + section("dead", one.endpoint, "false")
+        format_section('a "b" \\c', two.endpoint) + format_section("second", one.endpoint) + format_section("dead", one.endpoint, "false")
     )  # fmt: skip
     target = tmp_path / "mail.prom"
     target.write_text("old")
@@ -345,7 +347,7 @@ def test_a_folder_that_is_not_there(run: Callable[..., Result], tmp_path: Path) 
 def test_as_a_process_it_ends_with_its_codes() -> None:
     codes: Sequence[tuple[list[str], int]] = [([], 0), (["--all-services"], 2), (["--nope"], 3)]
     for arguments, code in codes:
-        done = process(
+        done = start_process(
             "--sandbox", "check", *arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
         out, err = done.communicate()

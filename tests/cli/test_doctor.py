@@ -17,7 +17,7 @@ from soapmail.soap.envelope import read_parameters
 from soapmail.transport.delivery import Tls
 
 from ..faulty import Faulty, Hangup, Request
-from ..support import DATA, OPERATIONS, ROOT, recorded
+from ..support import DATA, OPERATIONS, ROOT, read_recording
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -35,7 +35,7 @@ def seen(run: Callable[..., Result]) -> Callable[..., tuple[int, dict[str, tuple
 
     def look(*options: str) -> tuple[int, dict[str, tuple[str, str]]]:
         code, out, err = run("doctor", "--format", "json", *options)
-        for line in err.splitlines():  # what a log says of the answers too
+        for line in err.splitlines():  # what a log says of the responses too
             assert ": repaired: " in line or ": nothing came back, " in line
         rows = json.loads(out)
         assert [list(row) for row in rows] == [["what", "state", "seen"]] * len(rows)
@@ -190,12 +190,12 @@ def served(sandbox: Sandbox) -> Iterator[Callable[[Callable[[Request, bytes], by
     def serve(change: Callable[[Request, bytes], bytes | None]) -> str:
         def handler(request: Request) -> None:
             if request.line.startswith("GET"):
-                request.answer(sandbox.wsdl())
+                request.respond(sandbox.wsdl())
                 return
             status, body = sandbox.answer(request.body)
             made = change(request, body)
             if made is not None:
-                request.answer(made, status)
+                request.respond(made, status)
 
         server = Faulty(handler)
         servers.append(server)
@@ -233,7 +233,7 @@ def test_what_cannot_be_read_and_what_is_refused(
         if request.operation == "get_modules":
             return b"<html>"
         if request.operation == "api_get_prepay_list":
-            return recorded("fault_unserializable_result").body
+            return read_recording("fault_unserializable_result").body
         return body
 
     code, found = seen("--endpoint", served(change))
@@ -246,7 +246,7 @@ def test_what_cannot_be_read_and_what_is_refused(
 
 
 @pytest.mark.parametrize(
-    ("answer", "expected"),
+    ("response", "expected"),
     [
         ("get_client_invoices", ("WRONG", "is given 12 invoices")),
         ("get_client_invoices_empty", ("note", "is given an empty list")),
@@ -255,13 +255,13 @@ def test_what_cannot_be_read_and_what_is_refused(
     ],
 )  # fmt: skip
 def test_how_a_wrong_session_is_refused(
-    answer: str | None, expected: tuple[str, str],
+    response: str | None, expected: tuple[str, str],
     seen: Callable[..., tuple[int, dict[str, tuple[str, str]]]],
     served: Callable[[Callable[[Request, bytes], bytes | None]], str],
 ) -> None:  # fmt: skip
     def change(request: Request, body: bytes) -> bytes:
         if b">" + b"0" * 32 + b"<" in request.body:
-            return b"no" if answer is None else recorded(answer).body
+            return b"no" if response is None else read_recording(response).body
         return body
 
     _, found = seen("--endpoint", served(change))
@@ -277,7 +277,7 @@ def test_a_service_that_vanished_and_a_second_attempt_are_noted(
     def change(request: Request, body: bytes) -> bytes | None:
         nonlocal count
         if request.operation == "api_mail_get_service":
-            return recorded("get_service_unknown_nil").body
+            return read_recording("get_service_unknown_nil").body
         if request.operation == "get_modules":
             count += 1
             if count == 1:
@@ -306,7 +306,7 @@ def test_a_server_that_is_not_there(
     code, found = seen("--endpoint", "http://127.0.0.1:9/")
     assert code == 1
     assert found["WSDL"][0] == "WRONG"
-    with Faulty(lambda request: request.answer(b"x", 404)) as server:
+    with Faulty(lambda request: request.respond(b"x", 404)) as server:
         assert seen("--endpoint", server.endpoint)[1]["WSDL"] == (
             "WRONG",
             "HTTP status 404 (Not Found)",
@@ -325,7 +325,7 @@ def test_with_a_dump(run: Callable[..., Result], tmp_path: Path) -> None:
 def secure() -> Iterator[Faulty]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(DATA / "tls" / "loopback.pem")
-    with Faulty(lambda request: request.answer(b"x", 404), tls=context) as server:
+    with Faulty(lambda request: request.respond(b"x", 404), tls=context) as server:
         yield server
 
 
@@ -367,7 +367,7 @@ def test_unreadable_rows_have_no_fields() -> None:
 
     one = ObservedExchange("x", 1, b"", 200, "", "", [], b"no", 0.0, [], None)
     assert doctor._compare_fields(one, Invoice) == []
-    body = recorded("get_client_invoices").body
+    body = read_recording("get_client_invoices").body
     assert doctor._compare_fields(replace(one, response=body), Invoice) == []
 
 
@@ -386,16 +386,16 @@ def test_a_wsdl_that_comes_broken_is_wrong(
     body: bytes, headers: dict[str, str], problem: str,
     seen: Callable[..., tuple[int, dict[str, tuple[str, str]]]],
 ) -> None:  # fmt: skip
-    def answer(request: Request) -> None:
+    def response(request: Request) -> None:
         if not request.line.startswith("GET"):
-            request.answer(b"x", 404)
+            request.respond(b"x", 404)
             return
         lines = {"Content-Length": str(len(body)), **headers}
         head = "".join(f"{name}: {text}\r\n" for name, text in lines.items())
         request.raw(f"HTTP/1.1 200 OK\r\n{head}\r\n".encode() + body)
         raise Hangup
 
-    with Faulty(answer) as server:
+    with Faulty(response) as server:
         state, text = seen("--endpoint", server.endpoint)[1]["WSDL"]
     assert state == "WRONG"
     assert problem in text
@@ -404,15 +404,15 @@ def test_a_wsdl_that_comes_broken_is_wrong(
 def test_a_wsdl_that_drips_is_given_up_in_time(
     seen: Callable[..., tuple[int, dict[str, tuple[str, str]]]],
 ) -> None:
-    def answer(request: Request) -> None:
+    def response(request: Request) -> None:
         if not request.line.startswith("GET"):
-            request.answer(b"x", 404)
+            request.respond(b"x", 404)
             return
         request.raw(b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n")
         while not request.closing.wait(0.2):
             request.raw(b"<")
 
-    with Faulty(answer) as server:
+    with Faulty(response) as server:
         started = time.monotonic()
         found = seen("--endpoint", server.endpoint, "--timeout", "1")[1]
         assert time.monotonic() - started < 20

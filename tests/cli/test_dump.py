@@ -18,9 +18,17 @@ import pytest
 from soapmail import Client, LossyTextWarning, OutcomeUnknown, ResponseError, TransportError
 from soapmail.sandbox import PASSWORD, SESSION_ID, USERNAME
 
-from ..commands import ACCOUNT, Result, process
+from ..commands import ACCOUNT, Result, start_process
 from ..faulty import Faulty, Hangup, Request
-from ..support import DATA, LIST, LOGIN, envelope, many_rows, recorded, text_answer
+from ..support import (
+    DATA,
+    LIST,
+    LOGIN,
+    make_many_rows,
+    make_text_response,
+    read_recording,
+    wrap_in_envelope,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -58,7 +66,7 @@ def test_each_attempt_is_told_as_it_was_on_the_wire(
     assert listing.operation == LIST
     assert b'<sid xsi:type="xsd:string">***</sid>' in listing.request
     assert ("Content-Type", "text/xml; charset=ISO-8859-1") in listing.headers
-    assert listing.response == recorded("get_client_invoices").body
+    assert listing.response == read_recording("get_client_invoices").body
     assert 0 < listing.seconds < 20
 
 
@@ -67,9 +75,9 @@ def test_failed_attempts_are_told_too(seen: list[ObservedExchange]) -> None:
         if len(seen) == 0:
             raise Hangup
         if len(seen) == 1:
-            request.answer(b"<html>busy</html>", 503)
+            request.respond(b"<html>busy</html>", 503)
             return
-        request.answer(text_answer("api_x", "a\x01"))
+        request.respond(make_text_response("api_x", "a\x01"))
 
     with (
         Faulty(handler) as server,
@@ -86,7 +94,7 @@ def test_failed_attempts_are_told_too(seen: list[ObservedExchange]) -> None:
 
 
 def test_what_was_repaired_is_told(seen: list[ObservedExchange]) -> None:
-    with Faulty(lambda r: r.answer(text_answer("get_x", "a\x01"))) as server:
+    with Faulty(lambda r: r.respond(make_text_response("get_x", "a\x01"))) as server:
         with Client(endpoint=server.endpoint, on_exchange=seen.append) as one:
             assert one.call("get_x") == "a\ufffd"
     assert seen[0].repairs == ["characters that XML forbids, replaced by U+FFFD: 1"]
@@ -132,7 +140,7 @@ def test_a_secret_is_found_in_any_form_and_anywhere(
     written: str, size: int, seen: list[ObservedExchange]
 ) -> None:
     page = f"<html>{'x' * size}{written}{'y' * 50}</html>".encode()
-    with Faulty(lambda r: r.answer(LOGIN if r.operation == "api_login" else page)) as server:
+    with Faulty(lambda r: r.respond(LOGIN if r.operation == "api_login" else page)) as server:
         with Client(
             USERNAME, PASSWORD, endpoint=server.endpoint, on_exchange=seen.append, retries=0
         ) as one:
@@ -144,7 +152,7 @@ def test_a_secret_is_found_in_any_form_and_anywhere(
 def test_a_secret_outside_ascii_is_found_in_both_encodings(seen: list[ObservedExchange]) -> None:
     secret = "gehéim€"
     page = "é gehéim€ é".encode() + b" geh\xe9im? "
-    with Faulty(lambda r: r.answer(page)) as server:
+    with Faulty(lambda r: r.respond(page)) as server:
         with Client(
             "u", secret, endpoint=server.endpoint, on_exchange=seen.append, retries=0
         ) as one:
@@ -155,9 +163,9 @@ def test_a_secret_outside_ascii_is_found_in_both_encodings(seen: list[ObservedEx
 
 
 def test_a_session_id_that_cannot_be_read_is_not_told(seen: list[ObservedExchange]) -> None:
-    body = envelope("api_login", "<return><x/>abcdef</return>")
+    body = wrap_in_envelope("api_login", "<return><x/>abcdef</return>")
     with Faulty(
-        lambda r: r.answer(body.replace(b"<x/>", b"e720445786c7735aa64392f987db2fad<x/>"))
+        lambda r: r.respond(body.replace(b"<x/>", b"e720445786c7735aa64392f987db2fad<x/>"))
     ) as server:
         with Client("u", "p", endpoint=server.endpoint, on_exchange=seen.append, retries=0) as one:
             with pytest.raises(ResponseError):
@@ -175,7 +183,7 @@ def test_cookies_and_login_urls_are_secrets_too(
     assert url
     assert b"mail.example.com" not in seen[1].response
     headers = {"Set-Cookie": "PHPSESSID=abc", "X-Other": f"is {PASSWORD}"}
-    with Faulty(lambda r: r.answer(LOGIN, headers=headers)) as server:
+    with Faulty(lambda r: r.respond(LOGIN, headers=headers)) as server:
         with Client(USERNAME, PASSWORD, endpoint=server.endpoint, on_exchange=seen.append) as one:
             one.login()
     assert {("Set-Cookie", "***"), ("X-Other", "is ***")} <= set(seen[-1].headers)
@@ -185,7 +193,7 @@ def test_a_foreign_adapter_is_told_of_as_far_as_it_is_known(seen: list[ObservedE
     import responses
 
     with responses.RequestsMock() as mock:
-        mock.post("https://example.com/", body=text_answer("get_x", "a"), headers={"A": "b"})
+        mock.post("https://example.com/", body=make_text_response("get_x", "a"), headers={"A": "b"})
         with Client(endpoint="https://example.com/", on_exchange=seen.append) as one:
             assert one.call("get_x") == "a"
     assert (seen[0].version, seen[0].status) == ("HTTP/1.1", 200)
@@ -236,7 +244,7 @@ WIRE = sorted(path.stem for path in (DATA / "wire").glob("*.http"))
 
 
 @pytest.mark.parametrize("name", WIRE)
-def test_a_dump_of_each_recorded_answer_is_equal_to_it_but_for_the_secrets(
+def test_a_dump_of_each_recorded_response_is_equal_to_it_but_for_the_secrets(
     name: str, tmp_path: Path, run: Callable[..., Result]
 ) -> None:
     whole = (DATA / "wire" / f"{name}.http").read_bytes()
@@ -247,7 +255,7 @@ def test_a_dump_of_each_recorded_answer_is_equal_to_it_but_for_the_secrets(
         if request.operation == operation:
             request.raw(whole)
             raise Hangup
-        request.answer(LOGIN)
+        request.respond(LOGIN)
 
     with Faulty(handler) as server:
         run("--dump", str(tmp_path), "--endpoint", server.endpoint, "call", operation, "--yes")
@@ -301,7 +309,7 @@ def test_many_accounts_write_into_one_folder(
 
 @contextmanager
 def replayed(folder: Path) -> Iterator[Mapping[str, str]]:
-    server = process("sandbox", "--replay", str(folder), stdout=subprocess.PIPE)
+    server = start_process("sandbox", "--replay", str(folder), stdout=subprocess.PIPE)
     assert server.stdout is not None
     lines = "".join(server.stdout.readline().decode() for _ in range(3))
     echo = 'printf "%s" "$SOAPMAIL_ENDPOINT"'
@@ -314,7 +322,7 @@ def replayed(folder: Path) -> Iterator[Mapping[str, str]]:
     assert server.returncode == 130
 
 
-def test_a_dump_is_answered_from_again(
+def test_a_dump_is_responseed_from_again(
     run: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert run("--dump", str(tmp_path), "invoices").code == 0
@@ -329,7 +337,7 @@ def test_a_dump_is_answered_from_again(
         assert "404" in err
 
 
-def test_recorded_answers_are_replayed_in_their_order(
+def test_recorded_responses_are_replayed_in_their_order(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Callable[..., Result]
 ) -> None:
     """Those of the server software, of which most miscount their bytes."""
@@ -349,7 +357,7 @@ def test_recorded_answers_are_replayed_in_their_order(
             assert {invoice.invoices_description for invoice in one.get_client_invoices()} == texts
 
 
-def test_a_folder_without_answers_is_refused(run: Callable[..., Result], tmp_path: Path) -> None:
+def test_a_folder_without_responses_is_refused(run: Callable[..., Result], tmp_path: Path) -> None:
     code, _, err = run("sandbox", "--replay", str(tmp_path))
     assert (code, err) == (
         2,
@@ -359,9 +367,9 @@ def test_a_folder_without_answers_is_refused(run: Callable[..., Result], tmp_pat
     assert (code, err) == (1, f"soapmail: {tmp_path / 'none'}: No such file or directory\n")
 
 
-def test_a_large_answer_is_told_in_time(seen: list[ObservedExchange]) -> None:
-    data = many_rows(2000)
-    with Faulty(lambda r: r.answer(LOGIN if r.operation == "api_login" else data)) as server:
+def test_a_large_response_is_told_in_time(seen: list[ObservedExchange]) -> None:
+    data = make_many_rows(2000)
+    with Faulty(lambda r: r.respond(LOGIN if r.operation == "api_login" else data)) as server:
         with Client(USERNAME, PASSWORD, endpoint=server.endpoint, on_exchange=seen.append) as one:
             assert len(one.get_client_invoices()) == 2000
     assert seen[1].response == data
@@ -384,10 +392,10 @@ def test_an_unknown_outcome_is_told(sandbox: Sandbox, seen: list[ObservedExchang
 # --- what an attack found --------------------------------------------------------------------------------
 
 
-def told(answer: Callable[[Request], None], do: Callable[[Client], object]) -> list[Any]:
+def told(response: Callable[[Request], None], do: Callable[[Client], object]) -> list[Any]:
     """Give what an observer is told of a call that may fail."""
     seen: list[Any] = []
-    with Faulty(answer) as server:
+    with Faulty(response) as server:
         one = Client(USERNAME, PASSWORD, endpoint=server.endpoint, on_exchange=seen.append, retries=0)  # fmt: skip
         with one, suppress(Exception):
             do(one)
@@ -404,7 +412,7 @@ def told(answer: Callable[[Request], None], do: Callable[[Client], object]) -> l
 def test_a_session_id_in_a_broken_login_is_in_nothing_that_is_told(
     value: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    body = envelope("api_login", f'<return xsi:type="xsd:string">{value}</return>')
+    body = wrap_in_envelope("api_login", f'<return xsi:type="xsd:string">{value}</return>')
     problems: list[Exception] = []
 
     def log_in(one: Client) -> None:
@@ -413,7 +421,7 @@ def test_a_session_id_in_a_broken_login_is_in_nothing_that_is_told(
         except Exception as error:
             problems.append(error)
 
-    (seen,) = told(lambda r: r.answer(body), log_in)
+    (seen,) = told(lambda r: r.respond(body), log_in)
     shown = repr(seen) + repr(seen.http) + str(problems) + caplog.text
     assert problems
     assert SESSION_ID not in shown
@@ -423,7 +431,7 @@ def test_a_session_id_in_a_broken_login_is_in_nothing_that_is_told(
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
 def test_secrets_in_wide_encodings_are_hidden(encoding: str) -> None:
     page = f"<?xml?><html>{PASSWORD} {SESSION_ID}</html>"
-    (seen,) = told(lambda r: r.answer(page.encode(encoding) + b"x"), Client.login)
+    (seen,) = told(lambda r: r.respond(page.encode(encoding) + b"x"), Client.login)
     # A last byte that is no whole character is kept as it is.
     assert (
         seen.response
@@ -432,15 +440,15 @@ def test_secrets_in_wide_encodings_are_hidden(encoding: str) -> None:
 
 
 def test_secrets_in_the_status_line_and_in_names_of_headers_are_hidden() -> None:
-    def answer(request: Request) -> None:
+    def response(request: Request) -> None:
         if request.operation == "api_login":
-            request.answer(LOGIN)
+            request.respond(LOGIN)
             return
         head = f"HTTP/1.1 200 {SESSION_ID}\r\nX-{SESSION_ID}: a\r\nContent-Length: 2\r\n\r\nno"
         request.raw(head.encode())
         raise Hangup
 
-    seen = told(answer, Client.get_services)[-1]
+    seen = told(response, Client.get_services)[-1]
     assert seen.status == 200
     assert SESSION_ID not in repr(seen) + repr(seen.http)
 

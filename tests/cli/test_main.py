@@ -32,18 +32,25 @@ from soapmail.cli.commands.change import run_change
 from soapmail.cli.main import _flush
 from soapmail.sandbox import PASSWORD, USERNAME, Sandbox
 
-from ..commands import ACCOUNT, Result, Terminal, parsed, process, unmeasured
-from ..faulty import Faulty, Request, after_login
+from ..commands import (
+    ACCOUNT,
+    Result,
+    Terminal,
+    environment_without_coverage,
+    parse_csv,
+    start_process,
+)
+from ..faulty import Faulty, Request, respond_after_login
 from ..support import (
     FIELDS,
     LIST,
     LOGIN,
     SAMPLES,
-    array_xml,
-    envelope,
-    fault_answer,
-    status_answer,
-    text_answer,
+    make_fault_response,
+    make_status_response,
+    make_text_response,
+    wrap_in_envelope,
+    write_array,
 )
 
 if TYPE_CHECKING:
@@ -108,7 +115,7 @@ def test_no_invoices(run: Callable[..., Result], sandbox: Sandbox) -> None:
     assert code == 0
     assert out.splitlines()[-1] == "0 invoices"
     assert run("invoices", "--format", "json").out == "[]\n"
-    assert parsed(run("invoices", "--format", "csv").out) == []
+    assert parse_csv(run("invoices", "--format", "csv").out) == []
 
 
 def test_json_and_csv_hold_the_documented_fields_in_their_order(
@@ -119,14 +126,14 @@ def test_json_and_csv_hold_the_documented_fields_in_their_order(
     assert found == SAMPLES[LIST]
     assert [list(row) for row in found] == [list(FIELDS)] * 12
     _, out, _ = run("invoices", "--format", "csv")
-    assert parsed(out) == [bare(row) for row in SAMPLES[LIST]]
+    assert parse_csv(out) == [bare(row) for row in SAMPLES[LIST]]
     assert out.splitlines()[0] == "\ufeff" + ",".join(FIELDS)
 
 
 def test_awkward_text_comes_out_whole(run: Callable[..., Result], sandbox: Sandbox) -> None:
     text = 'é 日本 "x", \n\t;😀'
     sandbox.invoices = [replace(sandbox.invoices[0], invoices_description=text)]
-    (row,) = parsed(run("invoices", "--format", "csv").out)
+    (row,) = parse_csv(run("invoices", "--format", "csv").out)
     assert row["invoices_description"] == text
     (found,) = json.loads(run("invoices", "--format", "json").out)
     assert found["invoices_description"] == text
@@ -137,11 +144,11 @@ def test_none_is_empty_in_csv_null_in_json_and_a_dash_in_the_table(
     run: Callable[..., Result],
 ) -> None:
     empty = dict.fromkeys(FIELDS)
-    with Faulty(after_login(lambda r: r.answer(envelope(LIST, array_xml(["<item><invoices_id>5</invoices_id></item>"]))))) as server:  # fmt: skip
+    with Faulty(respond_after_login(lambda r: r.respond(wrap_in_envelope(LIST, write_array(["<item><invoices_id>5</invoices_id></item>"]))))) as server:  # fmt: skip
         here = ("--endpoint", server.endpoint, "invoices")
         assert run(*here).out.splitlines()[1].split() == ["5", *"---", "no", *"--"]
         assert json.loads(run(*here, "--format", "json").out) == [{**empty, "invoices_id": 5}]
-        assert parsed(run(*here, "--format", "csv").out) == [{**dict.fromkeys(FIELDS, ""), "invoices_id": "5"}]  # fmt: skip
+        assert parse_csv(run(*here, "--format", "csv").out) == [{**dict.fromkeys(FIELDS, ""), "invoices_id": "5"}]  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -187,7 +194,7 @@ def test_services_in_all_formats(run: Callable[..., Result]) -> None:
     samples = SAMPLES["api_mail_get_services"]
     assert json.loads(run("services", "--format", "json").out) == samples
     expected = [{name: str(value) for name, value in row.items()} for row in samples]
-    assert parsed(run("services", "--format", "csv").out) == expected
+    assert parse_csv(run("services", "--format", "csv").out) == expected
     head, *rows = run("services").out.splitlines()
     assert len(rows) == 12
     assert head.split() == ["id", "status", "ordered", "invoice", "ip", "username"]
@@ -210,13 +217,13 @@ def test_modules_in_all_formats(run: Callable[..., Result]) -> None:
     assert json.loads(run("modules", "--format", "json").out) == [
         {"module": one} for one in modules
     ]
-    assert parsed(run("modules", "--format", "csv").out) == [{"module": one} for one in modules]
+    assert parse_csv(run("modules", "--format", "csv").out) == [{"module": one} for one in modules]
 
 
 def test_prepays_in_all_formats(run: Callable[..., Result]) -> None:
     samples = SAMPLES["api_get_prepay_list"]
     assert json.loads(run("prepay", "list", "--format", "json").out) == samples
-    assert len(parsed(run("prepay", "list", "--format", "csv").out)) == 3
+    assert len(parse_csv(run("prepay", "list", "--format", "csv").out)) == 3
     _, *rows = run("prepay", "list").out.splitlines()
     assert [row.split()[0] for row in rows] == ["1116", "1117", "1118"]
     assert rows[0].split()[-4:] == ["10", "0", "yes", "domains"]
@@ -429,14 +436,14 @@ def test_network_errors_are_code_4(run: Callable[..., Result]) -> None:
 
 
 def test_an_unknown_outcome_is_code_5_and_says_so(run: Callable[..., Result]) -> None:
-    with Faulty(after_login(lambda request: request.reset())) as server:
+    with Faulty(respond_after_login(lambda request: request.reset())) as server:
         code, out, err = run("--endpoint", server.endpoint, "pay", "5", "--yes")
     assert (code, out) == (5, "")
     assert err == (
         "soapmail: api_make_payment: it may or may not have happened; check before repeating: "
         "the connection broke (Connection reset by peer)\n"
     )
-    with Faulty(after_login(lambda request: request.reset())) as server:
+    with Faulty(respond_after_login(lambda request: request.reset())) as server:
         send = ["send", "--to", "a@b", "--from", "c@d", "--subject", "s", "--yes"]
         code, _, err = run("--endpoint", server.endpoint, *send)
     assert code == 5
@@ -444,14 +451,14 @@ def test_an_unknown_outcome_is_code_5_and_says_so(run: Callable[..., Result]) ->
 
 
 def test_a_fault_of_several_lines_is_one_line(run: Callable[..., Result]) -> None:
-    answer = fault_answer("a\n  b")
-    with Faulty(after_login(lambda request: request.answer(answer, 500))) as server:
+    response = make_fault_response("a\n  b")
+    with Faulty(respond_after_login(lambda request: request.respond(response, 500))) as server:
         code, _, err = run("--endpoint", server.endpoint, "services")
     assert (code, err) == (1, "soapmail: SOAP fault Client: a b\n")
 
 
-def test_a_wrong_answer_is_code_1(run: Callable[..., Result]) -> None:
-    with Faulty(after_login(lambda request: request.answer(b"<html>"))) as server:
+def test_a_wrong_response_is_code_1(run: Callable[..., Result]) -> None:
+    with Faulty(respond_after_login(lambda request: request.respond(b"<html>"))) as server:
         code, _, err = run("--endpoint", server.endpoint, "services")
     assert (code, err) == (1, "soapmail: api_mail_get_services: no SOAP envelope: '<html>'\n")
 
@@ -549,14 +556,14 @@ def test_a_closed_pipe_ends_quietly() -> None:
     """Enough output that it meets the closed pipe whatever is buffered on the way."""
     reader, writer = os.pipe()
     os.close(reader)
-    done = process("--sandbox", "invoices", stdout=writer, stderr=subprocess.PIPE)
+    done = start_process("--sandbox", "invoices", stdout=writer, stderr=subprocess.PIPE)
     os.close(writer)
     _, err = done.communicate()
     assert (done.returncode, err) == (0, b"")
 
 
 def test_as_a_module_it_does_the_same() -> None:
-    done = process("--sandbox", "invoices", stdout=subprocess.PIPE)
+    done = start_process("--sandbox", "invoices", stdout=subprocess.PIPE)
     out, _ = done.communicate()
     assert done.returncode == 0
     assert out.decode().splitlines()[-1] == "USD: 12 invoices, 12 open, 12.00 open"
@@ -564,7 +571,7 @@ def test_as_a_module_it_does_the_same() -> None:
 
 @contextlib.contextmanager
 def served() -> Iterator[tuple[subprocess.Popen[bytes], dict[str, str]]]:
-    server = process("sandbox", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    server = start_process("sandbox", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert server.stdout is not None
     lines = [server.stdout.readline().decode() for _ in range(3)]
     assert all(re.fullmatch(r"export SOAPMAIL_[A-Z]+=.*\n", line) for line in lines)
@@ -651,7 +658,9 @@ def test_interrupted_at_a_question(sandbox: Sandbox, asking: str) -> None:
         given["SOAPMAIL_USERNAME"] = USERNAME
     if asking == "[y/N] ":
         given["SOAPMAIL_PASSWORD"] = PASSWORD
-    terminal = Terminal("cancel", "8556", environment=given, inherited=unmeasured())
+    terminal = Terminal(
+        "cancel", "8556", environment=given, inherited=environment_without_coverage()
+    )
     terminal.until(asking)
     terminal.type("\x03")
     code, rest = terminal.end()
@@ -672,11 +681,11 @@ def silent(request: Request) -> None:
 
 
 def test_interrupted_while_the_server_is_silent() -> None:
-    with Faulty(after_login(silent)) as server:
+    with Faulty(respond_after_login(silent)) as server:
         terminal = Terminal(
             "services", "-v", "--endpoint", server.endpoint,
             environment={"SOAPMAIL_USERNAME": USERNAME, "SOAPMAIL_PASSWORD": PASSWORD},
-            inherited=unmeasured(),
+            inherited=environment_without_coverage(),
         )  # fmt: skip
         terminal.until("api_login: HTTP 200")
         terminal.type("\x03")
@@ -707,7 +716,7 @@ def test_a_terminals_width_shortens_the_description_and_never_a_number(columns: 
 
 
 def test_piped_output_is_never_shortened() -> None:
-    done = process(
+    done = start_process(
         "--sandbox", "invoices", stdout=subprocess.PIPE, env={**os.environ, "COLUMNS": "40"}
     )
     out, _ = done.communicate()
@@ -797,14 +806,18 @@ def signalled(
 
     def handler(request: Request) -> None:
         if request.operation == "api_login" and logs_in:
-            request.answer(LOGIN)
+            request.respond(LOGIN)
             return
         arrived.set()
         request.closing.wait(20)
 
     with Faulty(handler) as server:
-        environment = {**unmeasured(), **ACCOUNT, "SOAPMAIL_ENDPOINT": server.endpoint}
-        with process(
+        environment = {
+            **environment_without_coverage(),
+            **ACCOUNT,
+            "SOAPMAIL_ENDPOINT": server.endpoint,
+        }
+        with start_process(
             *arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             env=environment,
         ) as command:  # fmt: skip
@@ -851,14 +864,18 @@ def test_a_second_signal_does_not_come_between_the_first_and_its_words(gap: floa
 def test_an_ignored_signal_stays_ignored() -> None:
     def handler(request: Request) -> None:
         if request.operation == "api_login":
-            request.answer(LOGIN)
+            request.respond(LOGIN)
             return
         os.kill(command.pid, signal.SIGHUP)
         request.closing.wait(0.3)
-        request.answer(status_answer("api_make_payment", "ok", "Paid"))
+        request.respond(make_status_response("api_make_payment", "ok", "Paid"))
 
     with Faulty(handler) as server:
-        environment = {**unmeasured(), **ACCOUNT, "SOAPMAIL_ENDPOINT": server.endpoint}
+        environment = {
+            **environment_without_coverage(),
+            **ACCOUNT,
+            "SOAPMAIL_ENDPOINT": server.endpoint,
+        }
         run = [sys.executable, "-m", "soapmail", *ORDERS["pay"]]
         command = subprocess.Popen(
             ["sh", "-c", 'trap "" HUP; exec "$@"', "sh", *run],
@@ -871,17 +888,21 @@ def test_an_ignored_signal_stays_ignored() -> None:
 def test_a_signal_while_the_result_is_printed_does_not_hide_it(sandbox: Sandbox) -> None:
     """Nobody reads the pipe, so that the command waits in the middle of printing."""
     long = "x" * 200_000
-    answer = status_answer("api_make_payment", "ok", long)
+    response = make_status_response("api_make_payment", "ok", long)
     done = threading.Event()
 
     def handler(request: Request) -> None:
-        request.answer(LOGIN if request.operation == "api_login" else answer)
+        request.respond(LOGIN if request.operation == "api_login" else response)
         if request.operation != "api_login":
             done.set()
 
     with Faulty(handler) as server:
-        environment = {**unmeasured(), **ACCOUNT, "SOAPMAIL_ENDPOINT": server.endpoint}
-        with process(
+        environment = {
+            **environment_without_coverage(),
+            **ACCOUNT,
+            "SOAPMAIL_ENDPOINT": server.endpoint,
+        }
+        with start_process(
             *ORDERS["pay"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
         ) as command:
             assert done.wait(20)
@@ -905,7 +926,7 @@ def test_memory_that_runs_out_after_a_payment_is_an_unknown_outcome(
 
 def test_no_control_character_reaches_a_terminal(run: Callable[..., Result]) -> None:
     text = "a\x7f\x9b31m\u202eb\u200b"
-    with Faulty(lambda r: r.answer(text_answer(r.operation, text))) as server:
+    with Faulty(lambda r: r.respond(make_text_response(r.operation, text))) as server:
         code, out, _ = run("--endpoint", server.endpoint, "call", "get_x")
         assert (code, json.loads(out)) == (0, text)
         assert out.strip().isprintable()
@@ -987,7 +1008,7 @@ def test_a_signal_ends_the_command_as_it_would_have(
     assert done == ([] if name == "SIGINT" else own)
 
 
-def test_a_signal_between_the_answer_and_the_command_is_told_too(
+def test_a_signal_between_the_response_and_the_command_is_told_too(
     sandbox: Sandbox,
 ) -> None:
     """The client has returned, and nothing of its result was seen yet."""

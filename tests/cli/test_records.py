@@ -17,7 +17,7 @@ from soapmail.billing import due
 from soapmail.cli import output, today
 from soapmail.cli.commands import summary
 
-from ..commands import Result, Terminal, parsed
+from ..commands import Result, Terminal, parse_csv
 from ..support import FIELDS, LIST, SAMPLES
 
 if TYPE_CHECKING:
@@ -127,7 +127,9 @@ def test_text_that_a_spreadsheet_takes_for_a_formula_is_quoted_in_csv_alone(
 ) -> None:
     texts = ["=1+1", "+1", "-1", "@x", "a=1", "'x", ""]
     sandbox.invoices = [replace(sandbox.invoices[0], invoices_description=one) for one in texts]
-    found = [row["invoices_description"] for row in parsed(run("invoices", "--format", "csv").out)]
+    found = [
+        row["invoices_description"] for row in parse_csv(run("invoices", "--format", "csv").out)
+    ]
     assert found == ["'=1+1", "'+1", "'-1", "'@x", "a=1", "'x", ""]
     for kind, read in (("jsonl", jsonl), ("json", json.loads)):
         rows = read(run("invoices", "--format", kind).out)

@@ -46,7 +46,7 @@ def php_server(rows: Path) -> Iterator[str]:
     with subprocess.Popen(command, stderr=subprocess.PIPE, env={"ROWS": str(rows)}) as server:
         assert server.stderr is not None
         assert b"started" in server.stderr.readline()
-        _answers(port)
+        _responses(port)
         yield f"http://127.0.0.1:{port}"
         server.terminate()
 
@@ -61,7 +61,7 @@ def perl_server(rows: Path) -> Iterator[str]:
         server.terminate()
 
 
-def _answers(port: int) -> None:
+def _responses(port: int) -> None:
     """Wait until a server that has said so really listens."""
     deadline = time.monotonic() + 10
     while True:

@@ -12,8 +12,15 @@ import pytest
 from soapmail import Client, ResponseError
 from soapmail.sandbox import Sandbox
 
-from ..faulty import Faulty, after_login
-from ..support import FIELDS, LIST, SAMPLES, invoices_answer, many_rows, sample_invoices
+from ..faulty import Faulty, respond_after_login
+from ..support import (
+    FIELDS,
+    LIST,
+    SAMPLES,
+    make_invoices_response,
+    make_many_rows,
+    make_sample_invoices,
+)
 from .peers import HERE, PERL, PHP, needs_perl, needs_php
 
 
@@ -45,8 +52,8 @@ def test_the_sample_of_the_seed_gives_the_same_invoices(
     rows = json.loads(run(command, sandbox.endpoint, sandbox.password))
     assert len(rows) == 12
     assert all(set(row) == set(FIELDS) for row in rows)
-    found = sample_invoices(rows)
-    assert found == sample_invoices(SAMPLES[LIST])
+    found = make_sample_invoices(rows)
+    assert found == make_sample_invoices(SAMPLES[LIST])
     with Client(sandbox.username, sandbox.password, endpoint=sandbox.endpoint) as client:
         assert found == client.get_client_invoices()
 
@@ -61,8 +68,8 @@ def test_the_sample_of_the_seed_stops_on_a_blank_session(
 @pytest.mark.parametrize("command", CLIENTS)
 def test_what_the_readme_says_of_text_in_other_clients(command: list[str]) -> None:
     row = {**SAMPLES[LIST][0], "invoices_description": "café"}
-    answer = invoices_answer([row])  # declared as ISO-8859-1, written in UTF-8
-    with Faulty(after_login(lambda request: request.answer(answer))) as server:
+    response = make_invoices_response([row])  # declared as ISO-8859-1, written in UTF-8
+    with Faulty(respond_after_login(lambda request: request.respond(response))) as server:
         (found,) = json.loads(run(command, server.endpoint, "any"))
         assert found["invoices_description"] == "cafÃ©"
         with Client("user", "any", endpoint=server.endpoint) as client:
@@ -72,8 +79,8 @@ def test_what_the_readme_says_of_text_in_other_clients(command: list[str]) -> No
 # SOAP::Lite, which the README leaves out, fills the missing ones up with nothing.
 @pytest.mark.parametrize("command", [one for one in CLIENTS if one.id != "SOAP::Lite"])
 def test_what_the_readme_says_of_missing_rows_in_other_clients(command: list[str]) -> None:
-    answer = many_rows(7).replace(b"sql_row_invoices[7]", b"sql_row_invoices[12]")
-    with Faulty(after_login(lambda request: request.answer(answer))) as server:
+    response = make_many_rows(7).replace(b"sql_row_invoices[7]", b"sql_row_invoices[12]")
+    with Faulty(respond_after_login(lambda request: request.respond(response))) as server:
         assert len(json.loads(run(command, server.endpoint, "any"))) == 7
         client = Client("user", "any", endpoint=server.endpoint)
         with pytest.raises(ResponseError, match="12 rows declared and 7 sent"):

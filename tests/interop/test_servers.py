@@ -1,4 +1,4 @@
-"""Servers that others wrote understand the templates, and their answers are understood."""
+"""Servers that others wrote understand the templates, and their responses are understood."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sandbox answers in the byte form of the recorded answers, and keeps its state."""
+"""The sandbox responds in the byte form of the recorded responses, and keeps its state."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from ..support import (
     OPERATIONS,
     SAMPLES,
     SID,
-    recorded,
-    sample_invoices,
+    make_sample_invoices,
+    read_recording,
 )
 
 
 def post(sandbox: Sandbox, body: bytes, path: str = "") -> tuple[int, bytes]:
     request = urllib.request.Request(sandbox.endpoint + path, body)
     try:
-        with urllib.request.urlopen(request) as answer:
-            return answer.status, answer.read()
+        with urllib.request.urlopen(request) as response:
+            return response.status, response.read()
     except urllib.error.HTTPError as error:
         with error:
             return error.code, error.read()
@@ -52,7 +52,7 @@ def sid(sandbox: Sandbox) -> str:
 
 
 def test_the_login_is_the_recorded_one_then_random(sandbox: Sandbox) -> None:
-    assert post(sandbox, LOG_IN) == (200, recorded("login").body)
+    assert post(sandbox, LOG_IN) == (200, read_recording("login").body)
     second, third = (post(sandbox, LOG_IN)[1] for _ in range(2))
     ids = [re.search(rb">([0-9a-f]{32})</return>", body) for body in (second, third)]
     assert all(ids)
@@ -64,7 +64,7 @@ def test_the_login_is_the_recorded_one_then_random(sandbox: Sandbox) -> None:
 def test_a_wrong_password_is_a_blank_session(sandbox: Sandbox, values: tuple[str, ...]) -> None:
     assert post(sandbox, filled("api_login", *values)) == (
         200,
-        recorded("login_wrong_password").body,
+        read_recording("login_wrong_password").body,
     )
 
 
@@ -85,15 +85,15 @@ RECORDED = [
 
 
 @pytest.mark.parametrize(("operation", "values", "name"), RECORDED)
-def test_an_answer_equals_the_recorded_one_byte_for_byte(
+def test_a_response_equals_the_recorded_one_byte_for_byte(
     sandbox: Sandbox, sid: str, operation: str, values: tuple[Any, ...], name: str
 ) -> None:
-    assert post(sandbox, filled(operation, sid, *values)) == (200, recorded(name).body)
+    assert post(sandbox, filled(operation, sid, *values)) == (200, read_recording(name).body)
 
 
-def test_answers_without_a_session_equal_the_recorded_ones(sandbox: Sandbox) -> None:
-    assert post(sandbox, filled("get_modules")) == (200, recorded("get_modules").body)
-    body = recorded("get_paypal_url").body
+def test_responses_without_a_session_equal_the_recorded_ones(sandbox: Sandbox) -> None:
+    assert post(sandbox, filled("get_modules")) == (200, read_recording("get_modules").body)
+    body = read_recording("get_paypal_url").body
     assert post(sandbox, filled("api_get_paypal_url", "domains", 10000)) == (200, body)
 
 
@@ -101,7 +101,7 @@ def test_answers_without_a_session_equal_the_recorded_ones(sandbox: Sandbox) -> 
 def test_fewer_rows_equal_the_recorded_ones(rows: int, name: str) -> None:
     with Sandbox(rows=rows) as sandbox:
         post(sandbox, LOG_IN)
-        assert post(sandbox, filled(LIST, SID)) == (200, recorded(name).body)
+        assert post(sandbox, filled(LIST, SID)) == (200, read_recording(name).body)
 
 
 def test_a_bought_service_equals_the_recorded_order() -> None:
@@ -109,14 +109,14 @@ def test_a_bought_service_equals_the_recorded_order() -> None:
         post(sandbox, LOG_IN)
         assert post(sandbox, filled("api_api_buy_mail", SID, "")) == (
             200,
-            recorded("buy_mail_ok").body,
+            read_recording("buy_mail_ok").body,
         )
 
 
 def test_a_balance_equals_the_recorded_one(sandbox: Sandbox, sid: str) -> None:
     post(sandbox, filled("api_add_prepay", sid, "mail", 10.0, True))
-    answer = post(sandbox, filled("api_get_prepay_remaining", sid, "mail"))
-    assert answer == (200, recorded("get_prepay_remaining").body)
+    response = post(sandbox, filled("api_get_prepay_remaining", sid, "mail"))
+    assert response == (200, read_recording("get_prepay_remaining").body)
 
 
 def refusal(operation: str) -> tuple[int, bytes]:
@@ -124,10 +124,10 @@ def refusal(operation: str) -> tuple[int, bytes]:
     kind = OPERATIONS[operation]["returns"]
     fields = CONTRACT["structs"].get(kind)
     if fields is None:
-        return 500, recorded("fault_invalid_session").body
+        return 500, read_recording("fault_invalid_session").body
     name = "send_mail" if "status" in fields else "get_service"
     of, struct = {"send_mail": ("api_send_mail", "result_status"), "get_service": ("api_mail_get_service", "sql_row_mail")}[name]  # fmt: skip
-    body = recorded(f"{name}_invalid_session").body
+    body = read_recording(f"{name}_invalid_session").body
     return 200, body.replace(of.encode(), operation.encode()).replace(
         struct.encode(), kind.encode()
     )
@@ -145,15 +145,15 @@ def test_a_refused_session_shows_in_its_recorded_form(sandbox: Sandbox, operatio
 def test_unknown_operations_and_unreadable_xml_are_the_recorded_faults(sandbox: Sandbox) -> None:
     assert post(sandbox, filled("api_mail_no_such_operation")) == (
         500,
-        recorded("fault_undefined_operation").body,
+        read_recording("fault_undefined_operation").body,
     )
-    unreadable = recorded("fault_unparsable_request").body
+    unreadable = read_recording("fault_unparsable_request").body
     for body in (b"", b"<a", b"<a/>", b"x", LOG_IN[:-9]):
         assert post(sandbox, body) == (500, unreadable)
 
 
 def test_the_endpoint_takes_any_query_and_no_other_path(sandbox: Sandbox) -> None:
-    assert post(sandbox, LOG_IN, "?wsdl") == (200, recorded("login").body)
+    assert post(sandbox, LOG_IN, "?wsdl") == (200, read_recording("login").body)
     assert post(sandbox, LOG_IN, "/x")[0] == 404
     request = urllib.request.Request(sandbox.endpoint)
     with pytest.raises(urllib.error.HTTPError) as caught:
@@ -190,7 +190,7 @@ def test_without_a_type_a_value_is_text(sandbox: Sandbox, sid: str) -> None:
 
 def test_numbers_that_are_none_count_as_nothing(sandbox: Sandbox, sid: str) -> None:
     body = filled("api_mail_get_service", sid, 8556).replace(b">8556<", b">x<")
-    assert post(sandbox, body) == (200, recorded("get_service_unknown_nil").body)
+    assert post(sandbox, body) == (200, read_recording("get_service_unknown_nil").body)
 
 
 def test_state_is_where_a_caller_can_see_it(sandbox: Sandbox) -> None:
@@ -244,7 +244,7 @@ def test_more_rows_go_on_with_ids_of_their_own() -> None:
         Client(USERNAME, PASSWORD, endpoint=sandbox.endpoint) as one,
     ):
         invoices = one.get_client_invoices()
-        assert invoices[:12] == sample_invoices(SAMPLES[LIST])
+        assert invoices[:12] == make_sample_invoices(SAMPLES[LIST])
         assert len({row.invoices_id for row in invoices}) == 40
         services = {row.mail_id for row in one.get_services()}
         assert {row.invoices_service for row in invoices} == services
@@ -293,8 +293,8 @@ def raw(sandbox: Sandbox, data: bytes) -> bytes:
 def test_any_text_may_be_an_amount(sandbox: Sandbox, sid: str, amount: str, kind: str) -> None:
     body = filled("api_add_prepay", sid, "mail", "AMOUNT", True).decode()
     body = body.replace('xsd:string">AMOUNT', f'xsd:{kind}">{amount}')
-    status, answer = post(sandbox, body.encode())
-    assert (status, b">1119</return>" in answer) == (200, True)
+    status, response = post(sandbox, body.encode())
+    assert (status, b">1119</return>" in response) == (200, True)
     assert post(sandbox, filled("api_get_prepay_remaining", sid, "mail"))[0] == 200
     assert post(sandbox, filled("api_get_prepay_list", sid))[0] == 200
 
@@ -309,18 +309,18 @@ def test_any_text_may_be_an_amount(sandbox: Sandbox, sid: str, amount: str, kind
 )  # fmt: skip
 def test_a_request_that_cannot_be_read_is_400(sandbox: Sandbox, header: str) -> None:
     request = f"POST /api.php HTTP/1.1\r\nHost: x\r\n{header}\r\n\r\n".encode()
-    answer = raw(sandbox, request + b"hello")
-    assert answer.startswith(b"HTTP/1.1 400 ")
-    assert answer.count(b"HTTP/1.1") == 1
+    response = raw(sandbox, request + b"hello")
+    assert response.startswith(b"HTTP/1.1 400 ")
+    assert response.count(b"HTTP/1.1") == 1
 
 
 @pytest.mark.parametrize("encoding", ["x-none", "utf-7", "shift_jis", "base64", "utf-16", "\u00e9"])
 def test_a_request_in_an_encoding_that_is_none_is_400(sandbox: Sandbox, encoding: str) -> None:
     body = LOG_IN.replace(b'encoding="UTF-8"', f'encoding="{encoding}"'.encode())
     assert body != LOG_IN
-    status, answer = post(sandbox, body)
+    status, response = post(sandbox, body)
     assert status == (500 if encoding == "\u00e9" else 400)
-    assert answer
+    assert response
     assert post(sandbox, LOG_IN)[0] == 200
 
 
@@ -369,7 +369,7 @@ def test_an_invoice_may_be_added(signed_in: Client, sandbox: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("after", [False, True])
-def test_the_next_answer_may_be_lost_and_a_login_is_none(
+def test_the_next_response_may_be_lost_and_a_login_is_none(
     signed_in: Client, sandbox: Sandbox, after: bool
 ) -> None:
     sandbox.break_next(after=after)
@@ -379,7 +379,7 @@ def test_the_next_answer_may_be_lost_and_a_login_is_none(
     assert signed_in.make_payment(7529153).status == "ok"
 
 
-def test_a_reading_call_survives_a_lost_answer(signed_in: Client, sandbox: Sandbox) -> None:
+def test_a_reading_call_survives_a_lost_response(signed_in: Client, sandbox: Sandbox) -> None:
     sandbox.break_next(after=True)
     assert len(signed_in.get_client_invoices()) == 12
 

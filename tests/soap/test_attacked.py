@@ -1,4 +1,4 @@
-"""Answers that an attack was made with: what each of them was believed to say, and is not any more."""
+"""Responses that an attack was made with: what each of them was believed to say, and is not any more."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from soapmail.soap.document import Document
 from soapmail.soap.dynamic import parse_by_type
 from soapmail.soap.repair import decode
 
-from ..support import document, envelope, many_rows, text_answer
+from ..support import load_document, make_many_rows, make_text_response, wrap_in_envelope
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -35,30 +35,32 @@ class File:
     size: int | None = None
 
 
-def answer(xml: str, behind: str = "") -> bytes:
-    return envelope("x", xml).replace(b"</SOAP-ENV:Body>", behind.encode() + b"</SOAP-ENV:Body>")
+def response(xml: str, behind: str = "") -> bytes:
+    return wrap_in_envelope("x", xml).replace(
+        b"</SOAP-ENV:Body>", behind.encode() + b"</SOAP-ENV:Body>"
+    )
 
 
 def call(data: bytes) -> Any:
-    return parse_by_type(document(data))
+    return parse_by_type(load_document(data))
 
 
-# --- one answer and no other ---------------------------------------------------------------------------
+# --- one response and no other ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("length", [1, 99, 100, 5000])
 def test_a_second_envelope_under_a_long_prefix_is_an_error(length: int) -> None:
-    first = answer("<return><status>ok</status></return>")
+    first = response("<return><status>ok</status></return>")
     prefix = "p" * length
     fault = f"<{prefix}:Fault><faultstring>no</faultstring></{prefix}:Fault>"
     second = f'<{prefix}:Envelope xmlns:{prefix}="{SOAP}"><{prefix}:Body>{fault}</{prefix}:Body></{prefix}:Envelope>'
     with pytest.raises(ResponseError, match="^more than one envelope in the response"):
-        parse_status(document(first + second.encode()), Status)
+        parse_status(load_document(first + second.encode()), Status)
 
 
 def test_a_whole_envelope_behind_a_cut_one_is_no_row_of_it() -> None:
     xml = '<return SOAP-ENC:arrayType="x[2]"><item><name>good</name></item></return>'
-    cut = answer(xml).partition(b"</return>")[0]
+    cut = response(xml).partition(b"</return>")[0]
     second = f'<f:Envelope xmlns:f="{SOAP}"><f:Body><f:Fault/></f:Body></f:Envelope>'.encode()
     for read in (call, lambda data: rows(data, File)):
         with pytest.raises(ResponseError, match="^more than one envelope in the response"):
@@ -70,7 +72,7 @@ def test_a_whole_envelope_behind_a_cut_one_is_no_row_of_it() -> None:
 
 @pytest.mark.parametrize("shift", range(12))
 def test_the_end_of_a_section_at_the_border_of_a_piece(shift: int) -> None:
-    xml = envelope("x", "<return><item><name>@</name></item></return>")
+    xml = wrap_in_envelope("x", "<return><item><name>@</name></item></return>")
     head = len(xml.partition(b"@")[0])
     fill = b"x" * (32 * 1024 - head - len(b"<![CDATA[\xc3\xa9") - 4 + shift)
     text = b"<![CDATA[\xc3\xa9" + fill + b"\xe2\x82]]>"
@@ -86,7 +88,7 @@ def test_a_forbidden_byte_behind_many_attributes_is_an_error(count: int) -> None
     xml = f'<return {names} SOAP-ENC:arrayTyp@="x[12]"><item><name>a</name></item></return>'
     for byte in (b"\x01", b"\xff"):
         with pytest.raises(ResponseError, match="^an invalid byte in a tag"):
-            rows(answer(xml).replace(b"@", byte), File)
+            rows(response(xml).replace(b"@", byte), File)
 
 
 # --- references ----------------------------------------------------------------------------------------
@@ -107,7 +109,7 @@ def test_a_forbidden_byte_behind_many_attributes_is_an_error(count: int) -> None
     ],
 )  # fmt: skip
 def test_an_unquoted_url_is_whole_or_an_error(anchor: str, found: str | None) -> None:
-    data = document(text_answer("x", f"{anchor}pay</a>"))
+    data = load_document(make_text_response("x", f"{anchor}pay</a>"))
     if found is None:
         with pytest.raises(ResponseError, match="^return: not a URL"):
             parse_url(data)
@@ -130,13 +132,13 @@ def test_an_unquoted_url_is_whole_or_an_error(anchor: str, found: str | None) ->
 def test_a_type_is_the_attribute_of_its_namespace_or_of_none(
     attributes: str, value: object
 ) -> None:
-    assert call(answer(f"<return {attributes}>5</return>")) == value
+    assert call(response(f"<return {attributes}>5</return>")) == value
 
 
 def test_a_foreign_count_does_not_make_a_cut_list_whole() -> None:
     xml = '<return xmlns:f="urn:f" @="x[1]"><item><name>a</name></item></return>'
     for name, whole in (("SOAP-ENC:arrayType", True), ("f:arrayType", False), ("arrayType", True)):
-        cut = answer(xml.replace("@", name)).partition(b"</return>")[0]
+        cut = response(xml.replace("@", name)).partition(b"</return>")[0]
         if whole:
             assert rows(cut, File) == [File("a")]
         else:
@@ -147,18 +149,18 @@ def test_a_foreign_count_does_not_make_a_cut_list_whole() -> None:
 @pytest.mark.parametrize("kind", ["SOAP-ENC:Struct", "m:Map"])
 def test_a_text_where_a_struct_or_map_belongs_is_an_error(kind: str) -> None:
     xml = f'<return xmlns:m="http://xml.apache.org/xml-soap" xsi:type="{kind}">@</return>'
-    assert call(answer(xml.replace("@", " "))) == {}
+    assert call(response(xml.replace("@", " "))) == {}
     with pytest.raises(ResponseError, match="^return: text between fields: 'abc'"):
-        call(answer(xml.replace("@", "abc")))
+        call(response(xml.replace("@", "abc")))
 
 
 def test_a_list_where_a_text_belongs_is_an_error() -> None:
     empty = '<i SOAP-ENC:arrayType="xsd:string[3]"/>'
     with pytest.raises(ResponseError, match="^row 1: a list instead of a text$"):
-        parse_strings(document(answer(f"<return>{empty}</return>")))
+        parse_strings(load_document(response(f"<return>{empty}</return>")))
     cell = '<name SOAP-ENC:arrayType="xsd:string[3]"/>'
     with pytest.raises(ResponseError, match="^row 1, name: a list instead of a text$"):
-        rows(answer(f"<return><item>{cell}</item></return>"), File)
+        rows(response(f"<return><item>{cell}</item></return>"), File)
 
 
 def test_a_model_with_an_argument_that_is_no_field_is_refused() -> None:
@@ -166,7 +168,7 @@ def test_a_model_with_an_argument_that_is_no_field_is_refused() -> None:
         "Odd", [("a", str), ("v", InitVar[str], "d"), ("b", str, "x")]
     )
     with pytest.raises(TypeError, match="^Odd.v: a field expected, not an InitVar$"):
-        rows(answer("<return><item><a>1</a><b>2</b></item></return>"), made)
+        rows(response("<return><item><a>1</a><b>2</b></item></return>"), made)
 
 
 # --- costs -----------------------------------------------------------------------------------------------
@@ -180,17 +182,14 @@ def _quiet() -> Iterator[None]:
 
 
 LARGE: dict[str, Callable[[], bytes]] = {
-    "tags to look at": lambda: answer("<i>\x01" + '<a b="&amp;"/>' * 400_000 + "</i>"),
-    "sections": lambda: answer("<i>\x01" + "<![CDATA[x]]>" * 400_000 + "</i>"),
-    "comments before": lambda: b"<!---->" * 1_000_000 + answer("<return/>"),
-    "latin-1": lambda: answer("<return>@</return>").replace(b"@", b"\xe9<a/>" * 1_500_000),
-    "gbk": lambda: envelope("x", "<i>@</i>", declared="GBK").replace(b"@", "中".encode("gbk") * 4_000_000),
-    "utf-7": lambda: envelope("x", "<i>@</i>", declared="UTF-7").replace(b"@", b"+AOk-" * 1_500_000),
-    "utf-16": lambda: answer("<i>" + "é" * 4_000_000 + "</i>").decode().encode("utf-16"),
-    "ids": lambda: answer("<return href='#x'/>", "".join(f"<m id='{n}'/>" for n in range(300_000))),
-    "linked rows": lambda: many_rows(20_000).replace(b"<item", b"<item id='x' href='#'", 1),
-    "strings": lambda: answer("<return>" + "<i xsi:type='xsd:base64Binary'>eA==</i>" * 100_000 + "</return>"),
-    "one wide row": lambda: answer("<return><item>" + "".join(f"<f{n}/>" for n in range(200_000)) + "<name/></item></return>"),
+    "tags to look at": lambda: response("<i>\x01" + '<a b="&amp;"/>' * 400_000 + "</i>"),
+    "sections": lambda: response("<i>\x01" + "<![CDATA[x]]>" * 400_000 + "</i>"),
+    "comments before": lambda: b"<!---->" * 1_000_000 + response("<return/>"),
+    "latin-1": lambda: response("<return>@</return>").replace(b"@", b"\xe9<a/>" * 1_500_000),
+    "ids": lambda: response("<return href='#x'/>", "".join(f"<m id='{n}'/>" for n in range(300_000))),
+    "linked rows": lambda: make_many_rows(20_000).replace(b"<item", b"<item id='x' href='#'", 1),
+    "strings": lambda: response("<return>" + "<i xsi:type='xsd:base64Binary'>eA==</i>" * 100_000 + "</return>"),
+    "one wide row": lambda: response("<return><item>" + "".join(f"<f{n}/>" for n in range(200_000)) + "<name/></item></return>"),
 }  # fmt: skip
 
 
@@ -205,7 +204,11 @@ def test_the_time_is_looked_at_all_the_while(name: str, monkeypatch: pytest.Monk
         looks.append(time.process_time())
 
     monkeypatch.setattr(Deadline, "check", check)
-    for read in (call, lambda data: rows(data, File), lambda data: parse_strings(document(data))):
+    for read in (
+        call,
+        lambda data: rows(data, File),
+        lambda data: parse_strings(load_document(data)),
+    ):
         looks.clear()
         started = time.process_time()
         with contextlib.suppress(ResponseError):
@@ -217,7 +220,7 @@ def test_the_time_is_looked_at_all_the_while(name: str, monkeypatch: pytest.Monk
 
 
 def test_a_call_ends_in_the_middle_of_decoding() -> None:
-    data = answer("<i>\x01" + '<a b="&amp;"/>' * 200_000 + "</i>")
+    data = response("<i>\x01" + '<a b="&amp;"/>' * 200_000 + "</i>")
     deadline = Deadline(0.01)
     with pytest.raises(DeadlineExceeded):
         parse_by_type(Document(decode(data, None, deadline), None, deadline))
@@ -227,6 +230,6 @@ def test_many_namespaces_one_inside_another_are_an_error() -> None:
     spaces = " ".join(f'xmlns:p{n}="urn:{n}"' for n in range(180))
     deep = f"<a {spaces}>" * 6 + "<b xsi:type='xsd:int'>1</b>" + "</a>" * 6
     with pytest.raises(ResponseError, match="^more than 1000 namespaces, one inside another"):
-        call(answer(f"<return>{deep}</return>"))
+        call(response(f"<return>{deep}</return>"))
     flat = f"<a {spaces}>x</a>" * 1
-    assert call(answer(f"<return>{flat}</return>")) == {"a": "x"}
+    assert call(response(f"<return>{flat}</return>")) == {"a": "x"}

@@ -22,8 +22,8 @@ def _quiet() -> Iterator[None]:
 
 @pytest.mark.parametrize("growth", GROWTHS)
 @pytest.mark.parametrize("reader", READERS)
-def test_four_times_the_answer_takes_no_more_than_its_share(growth: str, reader: str) -> None:
-    """What takes the square of an answer would take sixteen times as long, and as much memory."""
+def test_four_times_the_response_takes_no_more_than_its_share(growth: str, reader: str) -> None:
+    """What takes the square of a response would take sixteen times as long, and as much memory."""
     (time1, memory1), (time4, memory4) = (
         cost(GROWTHS[growth](n), READERS[reader]) for n in (250, 1000)
     )

@@ -1,4 +1,4 @@
-"""The folders of odd-but-whole and of bad answers, and the recorded ones."""
+"""The folders of odd-but-whole and of bad responses, and the recorded ones."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from soapmail import Invoice, MailService, Prepay, ResponseError, SoapFault
 from soapmail.extract import rows
 
-from ..support import DATA, LIST, SAMPLES, recorded, sample_invoices
+from ..support import DATA, LIST, SAMPLES, make_sample_invoices, read_recording
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,8 +56,8 @@ def test_bad(path: Path) -> None:
     ],
 )
 def test_the_recorded_invoices_equal_the_sample_values(name: str, operation: str) -> None:
-    found = rows(recorded(name).body, Invoice)
-    assert found == sample_invoices(SAMPLES[operation])
+    found = rows(read_recording(name).body, Invoice)
+    assert found == make_sample_invoices(SAMPLES[operation])
     assert len(found) == 12
     types = {field: type(getattr(found[0], field)) for field in Invoice.__slots__}
     assert set(types.values()) == {int, float, str}
@@ -65,23 +65,23 @@ def test_the_recorded_invoices_equal_the_sample_values(name: str, operation: str
 
 
 def test_the_recorded_services_and_prepays_equal_the_sample_values() -> None:
-    services = rows(recorded("get_services").body, MailService)
+    services = rows(read_recording("get_services").body, MailService)
     assert services == [MailService(**row) for row in SAMPLES["api_mail_get_services"]]
-    prepays = rows(recorded("get_prepay_list").body, Prepay)
+    prepays = rows(read_recording("get_prepay_list").body, Prepay)
     assert prepays == [Prepay(**row) for row in SAMPLES["api_get_prepay_list"]]
 
 
 def test_recorded_oddities(caplog: pytest.LogCaptureFixture) -> None:
-    assert rows(recorded("get_client_invoices_empty").body, Invoice) == []
-    assert rows(recorded("get_client_invoices_one").body, Invoice) == sample_invoices(
+    assert rows(read_recording("get_client_invoices_empty").body, Invoice) == []
+    assert rows(read_recording("get_client_invoices_one").body, Invoice) == make_sample_invoices(
         SAMPLES[LIST][:1]
     )
-    (one,) = rows(recorded("get_client_invoices_utf8_labelled_latin1").body, Invoice)
+    (one,) = rows(read_recording("get_client_invoices_utf8_labelled_latin1").body, Invoice)
     assert one.invoices_description == "Café Zürich — MailBaby €5"
     assert caplog.records == []
-    first, second = rows(recorded("get_client_invoices_control_character").body, Invoice)
+    first, second = rows(read_recording("get_client_invoices_control_character").body, Invoice)
     assert first.invoices_description == "bad \ufffd byte"
-    assert second == sample_invoices(SAMPLES[LIST])[1]
+    assert second == make_sample_invoices(SAMPLES[LIST])[1]
     assert [(record.levelno, record.name, record.message) for record in caplog.records] == [
         (
             logging.WARNING,
@@ -107,13 +107,13 @@ def test_recorded_oddities(caplog: pytest.LogCaptureFixture) -> None:
 def test_recorded_texts_that_are_broken_are_one_warning(
     name: str, repair: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert rows(recorded(f"get_client_invoices_{name}").body, Invoice)
+    assert rows(read_recording(f"get_client_invoices_{name}").body, Invoice)
     (record,) = caplog.records
     assert (record.levelno, record.message) == (logging.WARNING, f"response: repaired: {repair}")
 
 
 def test_recorded_nil_blank_and_absent_fields() -> None:
-    first, second = rows(recorded("get_client_invoices_nil_and_blank").body, Invoice)
+    first, second = rows(read_recording("get_client_invoices_nil_and_blank").body, Invoice)
     assert first == Invoice(
         invoices_id=7514880,
         invoices_description="(Repeat Invoice: 19156909) MailBaby Mail",
@@ -155,5 +155,5 @@ def test_unsupported_encodings_are_named(name: str) -> None:
 
 
 def test_an_id_alone_is_no_reference() -> None:
-    data = recorded("get_client_invoices_one").body
+    data = read_recording("get_client_invoices_one").body
     assert rows(data.replace(b"<item ", b'<item id="a" ', 1), Invoice) == rows(data, Invoice)

@@ -1,4 +1,4 @@
-"""What is one whole answer: cut off, hostile, or beside other text."""
+"""What is one whole response: cut off, hostile, or beside other text."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from soapmail.soap.dynamic import parse_by_type
 
 from ..support import (
     LIST,
-    array_xml,
-    document,
-    envelope,
-    invoices_answer,
-    many_rows,
-    recorded,
-    row_xml,
-    text_answer,
+    load_document,
+    make_invoices_response,
+    make_many_rows,
+    make_text_response,
+    read_recording,
+    wrap_in_envelope,
+    write_array,
+    write_row,
 )
 from .test_repair import PLAIN, description, named
 
@@ -31,7 +31,7 @@ from .test_repair import PLAIN, description, named
 @pytest.mark.parametrize("counted", [True, False])
 def test_a_cut_list_is_whole_or_an_error_at_every_byte(count: int, counted: bool) -> None:
     rows_ = [{"invoices_id": n, "invoices_description": "é>"} for n in range(count)]
-    data = invoices_answer(rows_)
+    data = make_invoices_response(rows_)
     if not counted:
         data = data.replace(b"[%d]" % count, b"[]")
     whole = rows(data, Invoice)
@@ -50,23 +50,25 @@ def test_a_cut_list_is_whole_or_an_error_at_every_byte(count: int, counted: bool
 
 @pytest.mark.parametrize("kind", ["", ' SOAP-ENC:arrayType="xsd:string[0]"', ' arraySize="0"'])
 def test_a_cut_value_is_an_error_at_every_byte(kind: str) -> None:
-    data = text_answer("x", "e720445786c7735a").replace(b"<return", f"<return{kind}".encode())
-    struct_ = envelope("x", f"<return{kind}><status>ok</status></return>")
-    assert parse_single(document(data), str) == "e720445786c7735a"
-    assert parse_record(document(struct_), Status) == Status(status="ok")
+    data = make_text_response("x", "e720445786c7735a").replace(
+        b"<return", f"<return{kind}".encode()
+    )
+    struct_ = wrap_in_envelope("x", f"<return{kind}><status>ok</status></return>")
+    assert parse_single(load_document(data), str) == "e720445786c7735a"
+    assert parse_record(load_document(struct_), Status) == Status(status="ok")
     for end in range(len(data)):
         with pytest.raises(ResponseError):
-            parse_single(document(data[:end]), str)
+            parse_single(load_document(data[:end]), str)
     for end in range(len(struct_)):
         with pytest.raises(ResponseError):
-            parse_record(document(struct_[:end]), Status)
+            parse_record(load_document(struct_[:end]), Status)
 
 
 @pytest.mark.parametrize(
     "kind", ['SOAP-ENC:arrayType="xsd:int[2]"', 'x:arraySize="2" x:itemType="xsd:int"']
 )
 def test_a_cut_list_of_any_type_is_counted(kind: str) -> None:
-    data = envelope(
+    data = wrap_in_envelope(
         "x",
         f'<return xmlns:x="http://www.w3.org/2003/05/soap-encoding" {kind}><i>1</i><i>2</i></return>',
     )
@@ -74,39 +76,39 @@ def test_a_cut_list_of_any_type_is_counted(kind: str) -> None:
     for end in range(len(data) + 1):
         if end < last:
             with pytest.raises(ResponseError):
-                parse_by_type(document(data[:end]))
+                parse_by_type(load_document(data[:end]))
         else:
-            assert parse_by_type(document(data[:end])) == [1, 2]
+            assert parse_by_type(load_document(data[:end])) == [1, 2]
 
 
 def test_a_cut_list_of_strings_is_counted() -> None:
-    data = recorded("get_modules").body
+    data = read_recording("get_modules").body
     end = data.rindex(b"</item>") + len(b"</item>")
-    assert len(parse_strings(document(data[:end]))) == 10
+    assert len(parse_strings(load_document(data[:end]))) == 10
     with pytest.raises(ResponseError):
-        parse_strings(document(data[: end - 1]))
+        parse_strings(load_document(data[: end - 1]))
     with pytest.raises(ResponseError, match="11 rows declared and 10 sent"):
-        parse_strings(document(data[:end].replace(b"[10]", b"[11]")))
+        parse_strings(load_document(data[:end].replace(b"[10]", b"[11]")))
 
 
-def test_a_cut_answer_with_prefixed_names_is_closed_with_them() -> None:
+def test_a_cut_response_with_prefixed_names_is_closed_with_them() -> None:
     data = PLAIN.replace(b"<return", b"<tns:return").replace(b"</return", b"</tns:return")
     assert rows(data[: data.index(b"</tns:return") + 4], Invoice) == rows(PLAIN, Invoice)
 
 
-def test_errors_of_a_cut_answer_show_its_end() -> None:
+def test_errors_of_a_cut_response_show_its_end() -> None:
     cases = {
         PLAIN[: PLAIN.index(b"<SOAP-ENV:Body") - 3]: "cut off before the value",
         PLAIN[: PLAIN.index(b"<return")]: "cut off before the value",
-        text_answer("x", "a" * 200).partition(b"</return")[0]: "cut off",
+        make_text_response("x", "a" * 200).partition(b"</return")[0]: "cut off",
     }
     for data, problem in cases.items():
         with pytest.raises(ResponseError) as caught:
-            parse_single(document(data), str)
+            parse_single(load_document(data), str)
         shown = sanitize_error(caught.value)
         assert shown.problem == problem
         assert shown.value == data.decode().partition("?>")[2][-100:]
-    cut = recorded("fault_invalid_session").body
+    cut = read_recording("fault_invalid_session").body
     with pytest.raises(ResponseError, match="^a fault whose text is cut off: ") as caught:
         rows(cut[: cut.index(b"</faultstring")], Invoice)
     assert str(caught.value.value).endswith(">Invalid Session ID")
@@ -147,8 +149,8 @@ def test_entities_without_a_doctype_are_refused() -> None:
 @pytest.mark.parametrize(
     "data",
     [
-        envelope(LIST, "<a>" * 2_000_000),
-        envelope(LIST, array_xml([row_xml({"invoices_id": 1})])).replace(b">1<", b">" + b"<a>" * 2_000_000),
+        wrap_in_envelope(LIST, "<a>" * 2_000_000),
+        wrap_in_envelope(LIST, write_array([write_row({"invoices_id": 1})])).replace(b">1<", b">" + b"<a>" * 2_000_000),
         BOMB + PLAIN,
         b"<![CDATA[" * 500_000 + PLAIN[60:],
         b"<!--" * 1_000_000 + PLAIN,
@@ -163,7 +165,7 @@ def test_entities_without_a_doctype_are_refused() -> None:
     ],
     ids=range(13),
 )  # fmt: skip
-def test_hostile_answers_cost_little_memory(data: bytes) -> None:
+def test_hostile_responses_cost_little_memory(data: bytes) -> None:
     tracemalloc.start()
     try:
         with pytest.raises((ResponseError, SoapFault)):
@@ -188,8 +190,8 @@ def test_rows_are_freed_while_they_are_read() -> None:
         assert found
         return peak - held
 
-    extra(many_rows(10))
-    assert extra(many_rows(8000)) < extra(many_rows(2000)) + 300_000
+    extra(make_many_rows(10))
+    assert extra(make_many_rows(8000)) < extra(make_many_rows(2000)) + 300_000
 
 
 def test_long_pages_are_shown_shortened() -> None:
@@ -203,7 +205,7 @@ def test_an_end_before_the_envelope_is_not_its_end() -> None:
     assert description(comment + PLAIN[: -len("</SOAP-ENV:Envelope>")]) == "x"
 
 
-def test_a_cut_answer_with_a_wrong_number_of_rows_says_so() -> None:
+def test_a_cut_response_with_a_wrong_number_of_rows_says_so() -> None:
     data = PLAIN.replace(b"sql_row_invoices[1]", b"sql_row_invoices[one]")
     with pytest.raises(ResponseError, match="invalid number of rows") as caught:
         rows(data[: data.index(b"</return>")], Invoice)
@@ -234,14 +236,14 @@ def test_ends_of_lines_are_those_of_xml(text: str) -> None:
 
 
 def test_more_namespaces_than_anybody_needs_are_an_error() -> None:
-    def answer(count: int, uri: str) -> bytes:
+    def response(count: int, uri: str) -> bytes:
         spaces = "".join(f' xmlns:n{n}="{uri}"' for n in range(count))
-        return envelope("x", f'<return{spaces} xsi:type="xsd:int">5</return>')
+        return wrap_in_envelope("x", f'<return{spaces} xsi:type="xsd:int">5</return>')
 
     # Five of them are the envelope's and one the response's.
-    assert parse_by_type(document(answer(200 - 6, "u"))) == 5
+    assert parse_by_type(load_document(response(200 - 6, "u"))) == 5
     with pytest.raises(ResponseError, match="^return: more than 200 namespaces$"):
-        parse_by_type(document(answer(201 - 6, "u")))
-    assert parse_by_type(document(answer(1, "u" * 200))) == 5
+        parse_by_type(load_document(response(201 - 6, "u")))
+    assert parse_by_type(load_document(response(1, "u" * 200))) == 5
     with pytest.raises(ResponseError, match="^a namespace of more than 200 characters: "):
-        parse_by_type(document(answer(1, "u" * 201)))
+        parse_by_type(load_document(response(1, "u" * 201)))

@@ -12,9 +12,9 @@ from soapmail.extract import parse_record, parse_records, parse_strings, rows
 from soapmail.soap.dynamic import parse_by_type
 from soapmail.soap.element import XPath
 
-from ..support import LIST, array_xml, document, envelope, row_xml
+from ..support import LIST, load_document, wrap_in_envelope, write_array, write_row
 
-ROW = row_xml({"invoices_id": 1})
+ROW = write_row({"invoices_id": 1})
 
 
 @pytest.mark.parametrize(
@@ -40,9 +40,9 @@ ROW = row_xml({"invoices_id": 1})
 def test_a_type_counts_by_its_namespace(kind: str, text: str, value: object) -> None:
     spaces = 'xmlns:n="urn:notXMLSchema" xmlns:q="http://www.w3.org/2001/XMLSchema" xmlns:z="urn:z" xmlns:o="http://www.w3.org/1999/XMLSchema"'
     plain = f'<return {spaces} xsi:type="{kind}">{text}</return>'
-    assert parse_by_type(document(envelope("x", plain))) == value
+    assert parse_by_type(load_document(wrap_in_envelope("x", plain))) == value
     inner = f'<return><a {spaces} xsi:type="{kind}">{text}</a><b xsi:type="xsd:int">1</b></return>'
-    assert parse_by_type(document(envelope("x", inner))) == {"a": value, "b": 1}
+    assert parse_by_type(load_document(wrap_in_envelope("x", inner))) == {"a": value, "b": 1}
 
 
 def test_a_prefix_means_what_it_means_where_it_stands() -> None:
@@ -51,10 +51,10 @@ def test_a_prefix_means_what_it_means_where_it_stands() -> None:
         f'<return xmlns:p="urn:p"><a xsi:type="p:int">1</a><b xmlns:p="{schema}" xsi:type="p:int">2</b>'
         f'<c xsi:type="p:int">3</c><d xmlns="{schema}" xsi:type="int">4</d><e xsi:type="int">5</e></return>'
     )
-    found = parse_by_type(document(envelope("x", xml)))
+    found = parse_by_type(load_document(wrap_in_envelope("x", xml)))
     assert found == {"a": "1", "b": 2, "c": "3", "d": 4, "e": 5}
     cell = '<invoices_module xmlns:p="urn:p" xsi:type="p:base64">Y2Fmw6k=</invoices_module>'
-    (one,) = rows(envelope(LIST, array_xml([f"<item>{cell}</item>"])), Invoice)
+    (one,) = rows(wrap_in_envelope(LIST, write_array([f"<item>{cell}</item>"])), Invoice)
     assert one.invoices_module == "Y2Fmw6k="
 
 
@@ -82,7 +82,7 @@ def test_a_prefix_means_what_it_means_where_it_stands() -> None:
 def test_the_type_of_an_array_is_that_of_its_items(
     attributes: str, items: str, value: object
 ) -> None:
-    found = document(envelope("x", f"<return {attributes}>{items}</return>"))
+    found = load_document(wrap_in_envelope("x", f"<return {attributes}>{items}</return>"))
     assert parse_by_type(found) == value
     if "base64" in attributes:
         assert parse_strings(found) == value
@@ -91,7 +91,7 @@ def test_the_type_of_an_array_is_that_of_its_items(
 def test_an_item_that_does_not_fit_the_type_of_its_array_is_an_error() -> None:
     xml = '<return SOAP-ENC:arrayType="xsd:int[2]"><i>1</i><i>x</i></return>'
     with pytest.raises(ResponseError, match="^return, row 2: not a valid int: 'x'$"):
-        parse_by_type(document(envelope("x", xml)))
+        parse_by_type(load_document(wrap_in_envelope("x", xml)))
 
 
 @pytest.mark.parametrize(
@@ -101,9 +101,11 @@ def test_text_inside_an_entry_of_a_map_is_an_error(entry: str) -> None:
     xml = (
         '<return xmlns:m="http://xml.apache.org/xml-soap" xsi:type="m:Map"><item>{}</item></return>'
     )
-    assert parse_by_type(document(envelope("x", xml.format(entry.format("\n"))))) == {"a": "1"}
+    assert parse_by_type(load_document(wrap_in_envelope("x", xml.format(entry.format("\n"))))) == {
+        "a": "1"
+    }
     with pytest.raises(ResponseError, match="^return: text between fields: 'lost'$"):
-        parse_by_type(document(envelope("x", xml.format(entry.format("lost")))))
+        parse_by_type(load_document(wrap_in_envelope("x", xml.format(entry.format("lost")))))
 
 
 @pytest.mark.parametrize("attribute", ['SOAP-ENC:offset="[0]"', 'SOAP-ENC:offset="[3]"'])
@@ -116,18 +118,20 @@ def test_an_array_sent_in_part_is_an_error(attribute: str, read: Any) -> None:
         "<return SOAP-ENC:arrayType='xsd:string[1]'><a SOAP-ENC:position='[0]'>1</a></return>",
     ):
         with pytest.raises(ResponseError, match="^return: a partially transmitted array: "):
-            read(document(envelope("x", xml)))
-    own = envelope(LIST, array_xml([ROW.replace("<item", '<item position="1" offset="2"')]))
+            read(load_document(wrap_in_envelope("x", xml)))
+    own = wrap_in_envelope(
+        LIST, write_array([ROW.replace("<item", '<item position="1" offset="2"')])
+    )
     assert len(rows(own, Invoice)) == 1
 
 
 def test_nil_among_strings_is_an_error_and_none_by_type() -> None:
-    data = envelope(
+    data = wrap_in_envelope(
         "x", '<return SOAP-ENC:arrayType="xsd:string[2]"><a>1</a><a xsi:nil="1"/></return>'
     )
     with pytest.raises(ResponseError, match="^row 2: nil instead of a text$"):
-        parse_strings(document(data))
-    assert parse_by_type(document(data)) == ["1", None]
+        parse_strings(load_document(data))
+    assert parse_by_type(load_document(data)) == ["1", None]
 
 
 @pytest.mark.parametrize("kind", ["xsd:string", "xsd:int", "SOAP-ENC:string"])
@@ -136,12 +140,12 @@ def test_nil_among_strings_is_an_error_and_none_by_type() -> None:
 )
 def test_a_text_where_fields_or_rows_belong_is_an_error(kind: str, read: Any) -> None:
     with pytest.raises(ResponseError, match="^return: text instead of fields: '"):
-        read(document(envelope("x", f'<return xsi:type="{kind}"/>')))
-    nil = envelope("x", f'<return xsi:type="{kind}" xsi:nil="true"/>')
-    assert not read(document(nil))
+        read(load_document(wrap_in_envelope("x", f'<return xsi:type="{kind}"/>')))
+    nil = wrap_in_envelope("x", f'<return xsi:type="{kind}" xsi:nil="true"/>')
+    assert not read(load_document(nil))
     if read is parse_strings:
         for other in ("SOAP-ENC:Array", "tns:string", "xsd:anyType"):
-            assert read(document(envelope("x", f'<return xsi:type="{other}"/>'))) == []
+            assert read(load_document(wrap_in_envelope("x", f'<return xsi:type="{other}"/>'))) == []
 
 
 def test_what_lxml_cannot_evaluate_is_an_error() -> None:

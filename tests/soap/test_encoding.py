@@ -14,15 +14,21 @@ from soapmail.deadline import Deadline
 from soapmail.extract import parse_records, rows
 from soapmail.soap.repair import decode
 
-from ..support import document, envelope, invoices_answer, many_rows, text_answer
+from ..support import (
+    load_document,
+    make_invoices_response,
+    make_many_rows,
+    make_text_response,
+    wrap_in_envelope,
+)
 
 E_ACUTE = "é".encode()  # a valid sequence in another row makes the envelope a mixed one
 FFFD = "\ufffd"
 
 
-def answer(*texts: bytes, declared: str | None) -> bytes:
+def response(*texts: bytes, declared: str | None) -> bytes:
     """Give rows with these bytes as their texts."""
-    data = invoices_answer([{"invoices_description": f"@{n}@"} for n in range(len(texts))])
+    data = make_invoices_response([{"invoices_description": f"@{n}@"} for n in range(len(texts))])
     for n, text in enumerate(texts):
         data = data.replace(b"@%d@" % n, text)
     old = b' encoding="ISO-8859-1"'
@@ -31,7 +37,9 @@ def answer(*texts: bytes, declared: str | None) -> bytes:
 
 def read(data: bytes, charset: str | None = None) -> list[str | None]:
     """Give the texts of the rows."""
-    return [row.invoices_description for row in parse_records(document(data, charset), Invoice)]
+    return [
+        row.invoices_description for row in parse_records(load_document(data, charset), Invoice)
+    ]
 
 
 # What is declared in the XML and in the header, the bytes of the texts, the texts, the warning.
@@ -104,9 +112,9 @@ TABLE: dict[str, Row] = {
 @pytest.mark.parametrize("case", TABLE)
 def test_the_table(case: str, caplog: pytest.LogCaptureFixture) -> None:
     declared, charset, written, texts, warning = TABLE[case]
-    data = answer(*written, declared=declared)
+    data = response(*written, declared=declared)
     assert read(data, charset) == texts
-    document_ = document(data, charset)
+    document_ = load_document(data, charset)
     parse_records(document_, Invoice)
     if warning is None:
         assert document_.repairs == []
@@ -132,23 +140,23 @@ UNSUPPORTED = [
 @pytest.mark.parametrize("text", [b"plain", E_ACUTE, b"\xd6\xd0"])
 def test_an_encoding_that_the_server_never_writes_is_named(name: str, text: bytes) -> None:
     """Declared in the XML or in the header, whether or not the bytes would fit it."""
-    for data, charset in ((answer(text, declared=name), "UTF-8"), (answer(text, declared=None), name)):  # fmt: skip
+    for data, charset in ((response(text, declared=name), "UTF-8"), (response(text, declared=None), name)):  # fmt: skip
         with pytest.raises(ResponseError, match="^an encoding that is not supported: ") as caught:
             read(data, charset)
         assert caught.value.value == name
 
 
 def test_the_xml_declares_before_the_header() -> None:
-    assert read(answer(b"\xbe", declared="ISO-8859-2"), "GBK") == ["ž"]
-    assert read(answer(E_ACUTE, declared="UTF-8"), "Shift_JIS") == ["é"]
+    assert read(response(b"\xbe", declared="ISO-8859-2"), "GBK") == ["ž"]
+    assert read(response(E_ACUTE, declared="UTF-8"), "Shift_JIS") == ["é"]
     with pytest.raises(ResponseError, match="'GBK'"):
-        read(answer(E_ACUTE, declared="x-none"), "GBK")
+        read(response(E_ACUTE, declared="x-none"), "GBK")
 
 
 @pytest.mark.parametrize("name", ["utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
 @pytest.mark.parametrize("mark", [True, False])
 def test_utf16_and_utf32_are_named(name: str, *, mark: bool) -> None:
-    text = answer(E_ACUTE, declared=None).decode()
+    text = response(E_ACUTE, declared=None).decode()
     with pytest.raises(ResponseError, match="^an encoding that is not supported: ") as caught:
         read(("\ufeff" * mark + text).encode(name))
     assert caught.value.value == name.upper()
@@ -157,7 +165,7 @@ def test_utf16_and_utf32_are_named(name: str, *, mark: bool) -> None:
 @pytest.mark.parametrize("junk", [b"\0", b"\0\0", b"\n\0", b"a\0", b"\0\n\n"])
 def test_a_nul_before_the_envelope_says_nothing_of_its_encoding(junk: bytes) -> None:
     """XML 1.0 appendix F: UTF-16 begins with 3C 00 3F 00 or 00 3C 00 3F, UTF-32 with three NULs."""
-    assert read(junk + answer(b"Caf\xe9", declared="ISO-8859-1")) == ["Café"]
+    assert read(junk + response(b"Caf\xe9", declared="ISO-8859-1")) == ["Café"]
 
 
 @pytest.mark.parametrize(
@@ -165,7 +173,7 @@ def test_a_nul_before_the_envelope_says_nothing_of_its_encoding(junk: bytes) -> 
     ['encoding  =  "iso-8859-5"', " " * 60 + 'encoding="iso-8859-5"', "encoding='ISO-8859-5'"],
 )
 def test_a_declaration_counts_however_it_is_written(declaration: str) -> None:
-    data = answer(b"\xbe", declared="ISO-8859-5")
+    data = response(b"\xbe", declared="ISO-8859-5")
     other = data.replace(b'encoding="ISO-8859-5"', declaration.encode())
     assert other != data
     assert read(other) == ["О"]
@@ -174,9 +182,9 @@ def test_a_declaration_counts_however_it_is_written(declaration: str) -> None:
 @pytest.mark.parametrize(
     "before", [b"", b"<!-- @ -->", b"<?xml-stylesheet href='x' encoding='ISO-8859-5'?>"]
 )
-def test_only_the_declaration_of_the_answer_itself_counts(before: bytes) -> None:
+def test_only_the_declaration_of_the_response_itself_counts(before: bytes) -> None:
     no = b'<?xml version="1.0" encoding="ISO-8859-5"?>'
-    data = answer(b"<![CDATA[" + no + b"]]>\xe9", declared=None)
+    data = response(b"<![CDATA[" + no + b"]]>\xe9", declared=None)
     data = before.replace(b"@", no) + data.partition(b"?>")[2]
     (text,) = read(data, "ISO-8859-1")
     assert text == no.decode() + "é"
@@ -184,7 +192,7 @@ def test_only_the_declaration_of_the_answer_itself_counts(before: bytes) -> None
 
 def test_half_surrogates_are_lost_wherever_a_piece_ends() -> None:
     for half in (b"\xed\xb0\x80", b"\xed\xa0\x80"):
-        (found, _) = read(answer(half * 30_000, E_ACUTE, declared="ISO-8859-1"))
+        (found, _) = read(response(half * 30_000, E_ACUTE, declared="ISO-8859-1"))
         assert found == FFFD * 30_000
 
 
@@ -220,14 +228,14 @@ def test_every_byte_alone(declared: str, before: str, after: str, *, mixed: bool
     if mixed:
         texts.append(E_ACUTE)
         expected.append("é")
-    assert read(answer(*texts, declared=declared)) == expected
+    assert read(response(*texts, declared=declared)) == expected
 
 
 def test_no_byte_changes_how_another_is_read() -> None:
     """The same rows, one more of any byte among them, in an envelope that is mixed anyway."""
     same = [E_ACUTE, b"Caf\xe9", b"Z\xc3", b"\x81", b"\xf0\x9f"]
     for byte in range(0x80, 0x100):
-        found = read(answer(*same, bytes([byte]) + b"x", declared="ISO-8859-1"))
+        found = read(response(*same, bytes([byte]) + b"x", declared="ISO-8859-1"))
         assert found[:5] == ["é", "Café", "Z\ufffd", FFFD, FFFD]
 
 
@@ -244,7 +252,7 @@ def test_letters_across_the_border_of_a_piece(unit: bytes, shift: int) -> None:
     meant = {b"\xed\xa0\xbd\xed\xb8\x80": "😀", b"\xe9a": "éa"}.get(unit) or unit.decode()
     count = 3 * PIECE // len(unit)
     text = b"x" * shift + unit * count
-    (found, _) = read(answer(text, b"\xe9\xc3\xa9", declared="ISO-8859-1"))
+    (found, _) = read(response(text, b"\xe9\xc3\xa9", declared="ISO-8859-1"))
     assert found == "x" * shift + meant * count
 
 
@@ -252,7 +260,7 @@ def test_letters_across_the_border_of_a_piece(unit: bytes, shift: int) -> None:
 def test_a_text_that_ends_at_the_border_of_a_piece() -> None:
     for shift in range(8):
         texts = [b"x" * (PIECE - 400 + n) + b"Z\xc3" for n in range(shift * 64, shift * 64 + 64)]
-        found = read(answer(E_ACUTE, *texts, declared="ISO-8859-1"))
+        found = read(response(E_ACUTE, *texts, declared="ISO-8859-1"))
         assert found[1:] == [text[:-1].decode() + FFFD for text in texts]
 
 
@@ -260,9 +268,9 @@ def test_a_text_that_ends_at_the_border_of_a_piece() -> None:
 
 
 def test_a_mark_of_utf8_says_that_nothing_is_latin1() -> None:
-    data = codecs.BOM_UTF8 + answer(E_ACUTE, b"Caf\xe9", declared="ISO-8859-1")
+    data = codecs.BOM_UTF8 + response(E_ACUTE, b"Caf\xe9", declared="ISO-8859-1")
     assert read(data, "ISO-8859-1") == ["é", "Caf\ufffd"]
-    assert read(codecs.BOM_UTF8 + answer(b"Caf\xe9", declared="ISO-8859-5")) == ["Café"]
+    assert read(codecs.BOM_UTF8 + response(b"Caf\xe9", declared="ISO-8859-5")) == ["Café"]
 
 
 # --- only texts are mended -------------------------------------------------------------------------
@@ -286,7 +294,7 @@ TAG = "an invalid byte in a tag"
     ],
 )
 def test_a_damaged_tag_is_an_error(byte: bytes, old: bytes, new: bytes) -> None:
-    data = answer(b"a\x02", E_ACUTE, b"<![CDATA[<a \x01>]]>", declared="UTF-8")
+    data = response(b"a\x02", E_ACUTE, b"<![CDATA[<a \x01>]]>", declared="UTF-8")
     assert read(data) == ["a\ufffd", "é", "<a \ufffd>"]
     damaged = data.replace(old, new.replace(b"@", byte), 1)
     assert damaged != data
@@ -295,14 +303,14 @@ def test_a_damaged_tag_is_an_error(byte: bytes, old: bytes, new: bytes) -> None:
 
 
 def test_a_tag_is_utf8_whatever_is_declared() -> None:
-    data = answer(b"\xe9", declared="ISO-8859-1").replace(b"<item ", b'<item a="@" ')
+    data = response(b"\xe9", declared="ISO-8859-1").replace(b"<item ", b'<item a="@" ')
     assert read(data.replace(b"@", "é".encode())) == ["é"]
     with pytest.raises(ResponseError, match=f"^{TAG}"):
         read(data.replace(b"@", b"\xe9"))
 
 
 def test_a_forbidden_reference_in_a_tag_is_an_error() -> None:
-    data = answer(b"&#1;", declared="UTF-8")
+    data = response(b"&#1;", declared="UTF-8")
     assert read(data) == [FFFD]
     with pytest.raises(ResponseError, match="^not well-formed XML"):
         read(data.replace(b"<item ", b'<item a="&#1;" '))
@@ -310,11 +318,11 @@ def test_a_forbidden_reference_in_a_tag_is_an_error() -> None:
 
 def test_sections_that_hold_signs_of_markup_are_mended_as_texts() -> None:
     for text in (b"<!-- <a \x01> &#1; -->x", b"<?p <a \x01> ?>x", b"<![CDATA[<a \x01>]]>x"):
-        found = read(answer(text, declared="UTF-8"))
+        found = read(response(text, declared="UTF-8"))
         assert found == (["<a \ufffd>x"] if b"CDATA" in text else ["x"])
 
 
-def test_an_answer_without_an_envelope_is_shown_as_it_can_be_read() -> None:
+def test_a_response_without_an_envelope_is_shown_as_it_can_be_read() -> None:
     for page, shown in ((b"<p>Caf\xe9 \x01</p>", "<p>Café \x01</p>"), (b"\xc3\xa9", "é")):
         with pytest.raises(ResponseError, match="^no SOAP envelope") as caught:
             read(page)
@@ -323,27 +331,27 @@ def test_an_answer_without_an_envelope_is_shown_as_it_can_be_read() -> None:
 
 def test_a_long_text_is_not_taken_for_a_tag() -> None:
     for text in ("x" * 100_000, "é" * 50_000, "> " * 50_000, "< " + "x" * 50_000):
-        data = text_answer("api_x", text)
-        assert envelope("api_x", "")[:20] == data[:20]
+        data = make_text_response("api_x", text)
+        assert wrap_in_envelope("api_x", "")[:20] == data[:20]
         written = f"<![CDATA[{text}]]>" if "<" in text else text.replace(">", "&gt;")
-        assert read(answer(written.encode(), declared="UTF-8")) == [text]
+        assert read(response(written.encode(), declared="UTF-8")) == [text]
 
 
 LARGE: dict[str, bytes] = {
-    "junk around": b"x" + many_rows(2000) + b"x",
+    "junk around": b"x" + make_many_rows(2000) + b"x",
     "junk alone": b"x" * 2**21,
-    "mixed": answer(b"\xe9\xc3\xa9@" * 4000, b"Z\xc3", declared="ISO-8859-1"),
-    "one text": answer(b"\xff" + "€".encode() * 2**20, declared="UTF-8"),
-    "rows": many_rows(2000).replace(b"MailBaby", b"Mail\xe9\xc3\xa9\x01"),
-    "latin-1": many_rows(2000).replace(b"MailBaby", b"Mail\xe9"),
-    "references": many_rows(2000).replace(b"MailBaby", b"Mail&#233;&#1;"),
-    "plain": many_rows(2000, "é"),
+    "mixed": response(b"\xe9\xc3\xa9@" * 4000, b"Z\xc3", declared="ISO-8859-1"),
+    "one text": response(b"\xff" + "€".encode() * 2**20, declared="UTF-8"),
+    "rows": make_many_rows(2000).replace(b"MailBaby", b"Mail\xe9\xc3\xa9\x01"),
+    "latin-1": make_many_rows(2000).replace(b"MailBaby", b"Mail\xe9"),
+    "references": make_many_rows(2000).replace(b"MailBaby", b"Mail&#233;&#1;"),
+    "plain": make_many_rows(2000, "é"),
 }
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", LARGE)
-def test_decoding_takes_one_copy_of_the_answer_beside_it(name: str) -> None:
+def test_decoding_takes_one_copy_of_the_response_beside_it(name: str) -> None:
     data = LARGE[name]
     deadline = Deadline()
 

@@ -1,4 +1,4 @@
-"""What holds for any answer and any text."""
+"""What holds for any response and any text."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def test_any_invoices_come_back_equal_in_other_encodings(
 
 
 @given(st.lists(invoices(), min_size=1, max_size=2), st.randoms(use_true_random=False), st.data())
-def test_a_cut_answer_gives_all_rows_or_an_error(
+def test_a_cut_response_gives_all_rows_or_an_error(
     records: list[Invoice], chance: random.Random, data: st.DataObject
 ) -> None:
     whole = in_the_servers_form(records, chance, "", absent=False).encode()
@@ -132,12 +132,12 @@ def test_a_cut_answer_gives_all_rows_or_an_error(
 
 
 @pytest.mark.slow
-def test_any_answer_is_read_as_the_oracle_reads_it() -> None:
+def test_any_response_is_read_as_the_oracle_reads_it() -> None:
     """A short fuzz run; the long one is ``python -m tests.mutants``."""
     chance = random.Random(1)
     ends = {True: 0, False: 0}
     for _ in range(1000):
-        data = mutants.made(chance)
+        data = mutants.make_mutant(chance)
         assert mutants.difference(data) is None, data
         ends[oracle.read(data, mutants.FIELDS) is None] += 1
     assert min(ends.values()) > 200  # neither all of them errors nor all of them rows

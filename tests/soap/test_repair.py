@@ -12,22 +12,24 @@ from soapmail.extract import parse_records, rows
 from soapmail.soap import repair as decoding
 
 from ..support import (
-    document,
-    invoices_answer,
-    many_rows,
-    recorded,
+    load_document,
+    make_invoices_response,
+    make_many_rows,
+    read_recording,
 )
 
 
 def description(data: bytes, charset: str | None = None) -> str | None:
     (one,) = (
-        rows(data, Invoice) if charset is None else parse_records(document(data, charset), Invoice)
+        rows(data, Invoice)
+        if charset is None
+        else parse_records(load_document(data, charset), Invoice)
     )
     return one.invoices_description
 
 
 def named(text: str, declared: str = "ISO-8859-1") -> str:
-    return invoices_answer([{"invoices_description": text}], declared=declared).decode()
+    return make_invoices_response([{"invoices_description": text}], declared=declared).decode()
 
 
 PLAIN = named("x").encode()
@@ -87,7 +89,7 @@ def test_what_needs_no_repair_is_not_warned_of(
     assert caplog.records == []
 
 
-def test_nothing_is_warned_of_where_the_answer_is_an_error(
+def test_nothing_is_warned_of_where_the_response_is_an_error(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     with pytest.raises(ResponseError):
@@ -118,7 +120,7 @@ def test_letters_across_the_edge_of_a_chunk_stay_whole(chunk: int) -> None:
     ],
 )  # fmt: skip
 def test_references_among_forbidden_ones(reference: str, found: str) -> None:
-    """The second reference makes the answer one that is repaired."""
+    """The second reference makes the response one that is repaired."""
     assert description(named("@").replace("@", f"{reference}&#1;").encode()) == f"{found}\ufffd"
 
 
@@ -176,7 +178,11 @@ def test_the_last_characters_of_unicode_are_kept(reference: str) -> None:
 
 @pytest.mark.parametrize(
     "data",
-    [recorded("get_client_invoices").body, many_rows(200), many_rows(200, "é€" * 30)],
+    [
+        read_recording("get_client_invoices").body,
+        make_many_rows(200),
+        make_many_rows(200, "é€" * 30),
+    ],
     ids=["recorded", "long", "accented"],
 )
 def test_what_the_server_writes_well_takes_the_short_way(

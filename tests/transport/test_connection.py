@@ -21,7 +21,7 @@ from soapmail.transport.adapter import _UnlockedQueue, make_single_request_adapt
 from soapmail.transport.connection import source_of
 from soapmail.transport.delivery import Delivery, NetworkTimeout, Stage, is_callers_timeout
 
-from ..faulty import Faulty, Hangup, Request, normal
+from ..faulty import Faulty, Hangup, Request, respond_normally
 
 
 def test_what_is_reached_into_is_listed() -> None:
@@ -67,7 +67,7 @@ def test_a_response_is_made_by_response_class_which_reads_from_makefile() -> Non
     response = http.client.HTTPResponse(lines)
     response.begin()
     assert response.read() == b"hi"
-    with Faulty(normal) as server:
+    with Faulty(respond_normally) as server:
         one = HTTPConnection("127.0.0.1", server.port)
         made: list[object] = []
 
@@ -141,7 +141,7 @@ def test_what_others_had_is_sent_for_good() -> None:
 
 
 def test_all_addresses_of_a_host_share_one_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two addresses that never answer: the second one gets what the first one left."""
+    """Two addresses that never response: the second one gets what the first one left."""
     waits: list[float] = []
 
     def never(address: object, timeout: float, **options: object) -> None:
@@ -171,7 +171,7 @@ def test_the_next_address_is_tried_where_one_refuses(monkeypatch: pytest.MonkeyP
         return [found for name in names for found in real(name, port, *args)]
 
     monkeypatch.setattr("soapmail.transport.connection.socket.getaddrinfo", two)
-    with Faulty(normal) as server:
+    with Faulty(respond_normally) as server:
         endpoint = f"http://localhost:{server.port}/"
         with Client("u", "p", endpoint=endpoint, retries=0) as one:
             assert len(one.get_client_invoices()) == 12
@@ -201,7 +201,7 @@ def test_an_address_that_times_out_by_itself_is_not_the_last(
         lambda *args: [*real(*args), *real(*args)],
     )
     monkeypatch.setattr("soapmail.transport.connection.create_connection", first_times_out)
-    with Faulty(normal) as server:
+    with Faulty(respond_normally) as server:
         with Client("u", "p", endpoint=server.endpoint, retries=0) as one:
             assert len(one.get_client_invoices()) == 12
     assert len(tried) == 2

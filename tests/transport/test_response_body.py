@@ -17,23 +17,23 @@ import requests
 from soapmail import Client, Invoice, OutcomeUnknown, ResponseError, SoapMailError, TransportError
 from soapmail.extract import rows
 
-from ..faulty import Faulty, Hangup, Request, after_login, normal
-from ..support import LIST, many_rows, recorded
+from ..faulty import Faulty, Hangup, Request, respond_after_login, respond_normally
+from ..support import LIST, make_many_rows, read_recording
 from .test_transport import ENDPOINT, FULL, client, good, page, send
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-ACCENTS = many_rows(40, "é" * 20)
+ACCENTS = make_many_rows(40, "é" * 20)
 
 
 def counted(body: bytes, count: int, *, close: bool = False) -> Callable[[Request], None]:
-    return after_login(lambda request: request.answer(body, count=count, close=close))
+    return respond_after_login(lambda request: request.respond(body, count=count, close=close))
 
 
 @pytest.mark.parametrize("close", [True, False])
 @pytest.mark.parametrize("own", [True, False])
-def test_bytes_behind_the_count_belong_to_the_answer(close: bool, own: bool) -> None:
+def test_bytes_behind_the_count_belong_to_the_response(close: bool, own: bool) -> None:
     """NuSOAP counts characters: 40 rows with 20 accented letters each are 800 bytes too few."""
     short = len(ACCENTS.decode())
     assert short == len(ACCENTS) - 800
@@ -47,12 +47,12 @@ def test_bytes_behind_the_count_belong_to_the_answer(close: bool, own: bool) -> 
 def test_bytes_behind_the_count_may_come_later() -> None:
     def late(request: Request) -> None:
         cut = len(ACCENTS) - 800
-        request.answer(ACCENTS[:cut], count=cut)
+        request.respond(ACCENTS[:cut], count=cut)
         for start in range(cut, len(ACCENTS), 200):
             request.closing.wait(0.1)
             request.raw(ACCENTS[start : start + 200])
 
-    with Faulty(after_login(late)) as server:
+    with Faulty(respond_after_login(late)) as server:
         assert len(client(server).get_client_invoices()) == 40
 
 
@@ -75,7 +75,7 @@ def test_closing_tags_that_are_gone_are_added(monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize("close", [True, False])
-def test_a_count_that_is_too_large_is_the_whole_answer(
+def test_a_count_that_is_too_large_is_the_whole_response(
     close: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("soapmail.transport.response_body.AFTER_END_SECONDS", 0.1)
@@ -86,7 +86,7 @@ def test_a_count_that_is_too_large_is_the_whole_answer(
 
 
 @pytest.mark.parametrize("close", [True, False])
-def test_what_is_wrong_in_a_whole_answer_is_no_broken_connection(
+def test_what_is_wrong_in_a_whole_response_is_no_broken_connection(
     close: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("soapmail.transport.response_body.AFTER_END_SECONDS", 0.1)
@@ -99,13 +99,13 @@ def test_what_is_wrong_in_a_whole_answer_is_no_broken_connection(
 
 
 @pytest.mark.parametrize("end", ["close", "reset", "silence"])
-def test_no_count_and_no_end_is_the_whole_answer_once_the_envelope_is(
+def test_no_count_and_no_end_is_the_whole_response_once_the_envelope_is(
     end: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("soapmail.transport.response_body.AFTER_END_SECONDS", 0.2)
 
     def handler(request: Request) -> None:
-        request.answer(FULL, count=None)
+        request.respond(FULL, count=None)
         if end == "silence":
             request.closing.wait(20)
         request.closing.wait(0.05)
@@ -113,21 +113,21 @@ def test_no_count_and_no_end_is_the_whole_answer_once_the_envelope_is(
             request.reset()
         raise Hangup
 
-    with Faulty(after_login(handler)) as server:
+    with Faulty(respond_after_login(handler)) as server:
         assert len(client(server).get_client_invoices()) == 12
 
 
 @pytest.mark.parametrize("written", ["x", "-5", "", "1e3", "9" * 30, "5, 5"])
 def test_a_count_that_is_none_is_no_count(written: str) -> None:
-    with Faulty(after_login(lambda request: request.answer(FULL, count=written, close=True))) as server:  # fmt: skip
+    with Faulty(respond_after_login(lambda request: request.respond(FULL, count=written, close=True))) as server:  # fmt: skip
         assert len(client(server).get_client_invoices()) == 12
 
 
-def test_text_behind_a_counted_answer_does_not_reach_the_next_one() -> None:
+def test_text_behind_a_counted_response_does_not_reach_the_next_one() -> None:
     def handler(request: Request) -> None:
-        request.answer(FULL + b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", count=len(FULL))
+        request.respond(FULL + b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", count=len(FULL))
 
-    with Faulty(after_login(handler)) as server:
+    with Faulty(respond_after_login(handler)) as server:
         one = client(server)
         for _ in range(3):
             assert len(one.get_client_invoices()) == 12
@@ -152,7 +152,7 @@ def test_a_page_with_a_right_count_is_not_waited_behind() -> None:
 @pytest.mark.usefixtures("patience")
 def test_a_long_tail_behind_the_envelope_is_known_to_be_whole() -> None:
     started = time.monotonic()
-    with Faulty(after_login(lambda request: request.answer(FULL + b" " * 5000))) as server:
+    with Faulty(respond_after_login(lambda request: request.respond(FULL + b" " * 5000))) as server:
         assert len(client(server).get_client_invoices()) == 12
     assert time.monotonic() - started < 10
 
@@ -164,7 +164,7 @@ def chunked(request: Request) -> None:
 
 
 def test_chunks_are_joined_and_their_connection_kept() -> None:
-    with Faulty(after_login(chunked)) as server:
+    with Faulty(respond_after_login(chunked)) as server:
         one = client(server)
         for _ in range(3):
             assert len(one.get_client_invoices()) == 12
@@ -172,7 +172,7 @@ def test_chunks_are_joined_and_their_connection_kept() -> None:
 
 
 def test_a_right_count_keeps_the_connection() -> None:
-    with Faulty(normal) as server:
+    with Faulty(respond_normally) as server:
         one = client(server)
         for _ in range(3):
             assert len(one.get_client_invoices()) == 12
@@ -199,8 +199,8 @@ def test_a_connection_that_the_server_closed_in_between_is_made_anew() -> None:
 
 
 def compressed(data: bytes, name: str = "gzip", count: int | str | None = "") -> Callable[[Request], None]:  # fmt: skip
-    return after_login(
-        lambda request: request.answer(
+    return respond_after_login(
+        lambda request: request.respond(
             data, count=count, headers={"Content-Encoding": name}, close=count is None
         )
     )
@@ -210,7 +210,7 @@ def compressed(data: bytes, name: str = "gzip", count: int | str | None = "") ->
     ("name", "pack"),
     [("gzip", gzip.compress), ("x-gzip", gzip.compress), ("deflate", zlib.compress), (" GZIP ", gzip.compress)],
 )  # fmt: skip
-def test_a_compressed_answer_is_read_though_not_asked_for(name: str, pack: Any) -> None:
+def test_a_compressed_response_is_read_though_not_asked_for(name: str, pack: Any) -> None:
     with Faulty(compressed(pack(FULL), name)) as server:
         one = client(server)
         assert len(one.get_client_invoices()) == len(one.get_client_invoices()) == 12
@@ -218,21 +218,21 @@ def test_a_compressed_answer_is_read_though_not_asked_for(name: str, pack: Any) 
     assert server.connections == 1
 
 
-def test_a_compressed_answer_with_a_wrong_count_is_read_too() -> None:
+def test_a_compressed_response_with_a_wrong_count_is_read_too() -> None:
     packed = gzip.compress(FULL)
     with Faulty(compressed(packed, count=len(packed) - 30)) as server:
         assert len(client(server).get_client_invoices()) == 12
 
 
 @pytest.mark.parametrize("data", [gzip.compress(FULL)[:-300], b"no gzip", b"\x1f\x8b\x08\x00xxxxxxxxxxx"])  # fmt: skip
-def test_a_broken_compressed_answer_is_an_error(data: bytes) -> None:
+def test_a_broken_compressed_response_is_an_error(data: bytes) -> None:
     with Faulty(compressed(data, count=None)) as server, pytest.raises(SoapMailError):
         client(server, retries=0).get_client_invoices()
 
 
 @pytest.mark.parametrize("extra", [0, 1])
 def test_the_size_limit_is_exact(extra: int) -> None:
-    for handler in (compressed(gzip.compress(FULL)), after_login(good)):
+    for handler in (compressed(gzip.compress(FULL)), respond_after_login(good)):
         with Faulty(handler) as server:
             one = client(server, max_response_bytes=len(FULL) - extra)
             if not extra:
@@ -270,7 +270,7 @@ def test_a_bomb_ends_in_an_error_with_little_memory() -> None:
     pieces = [block, *(packer.compress(b" " * 2**20) for _ in range(1499)), packer.flush()]
     bomb = b"".join(pieces)
     with Faulty(
-        lambda request: request.answer(bomb, headers={"Content-Encoding": "gzip"})
+        lambda request: request.respond(bomb, headers={"Content-Encoding": "gzip"})
     ) as server:
         done = subprocess.run(
             [sys.executable, "-c", BOMB_CLIENT, server.endpoint],
@@ -284,7 +284,7 @@ def test_a_bomb_ends_in_an_error_with_little_memory() -> None:
 
 
 @pytest.mark.parametrize("do", [Client.get_client_invoices, send])
-def test_a_broken_compressed_answer_is_no_broken_connection(do: Any) -> None:
+def test_a_broken_compressed_response_is_no_broken_connection(do: Any) -> None:
     with Faulty(compressed(b"no gzip")) as server, pytest.raises(SoapMailError) as caught:
         do(client(server))
     assert len(server.requests) == 2
@@ -294,8 +294,8 @@ def test_a_broken_compressed_answer_is_no_broken_connection(do: Any) -> None:
         assert caught.value.status == 200
 
 
-def test_an_answer_over_the_limit_keeps_its_status() -> None:
-    with Faulty(lambda request: request.answer(FULL, 500)) as server:
+def test_a_response_over_the_limit_keeps_its_status() -> None:
+    with Faulty(lambda request: request.respond(FULL, 500)) as server:
         with pytest.raises(OutcomeUnknown) as caught:
             send(client(server, session_id="x", max_response_bytes=100))
         assert caught.value.status == 500
@@ -309,17 +309,17 @@ def test_an_envelope_that_begins_late_is_waited_for(monkeypatch: pytest.MonkeyPa
     body = FULL
 
     def late(request: Request) -> None:
-        request.answer(body[:2000], count=2000)
+        request.respond(body[:2000], count=2000)
         request.closing.wait(0.1)
         request.raw(body[2000:])
 
-    with Faulty(after_login(late)) as server:
+    with Faulty(respond_after_login(late)) as server:
         assert len(client(server).get_client_invoices()) == 12
 
 
 def test_a_limit_that_is_reached_in_one_piece_stops_what_comes_next() -> None:
     def late(request: Request) -> None:
-        request.answer(FULL, count=len(FULL) + 1)
+        request.respond(FULL, count=len(FULL) + 1)
         request.closing.wait(0.1)
         request.raw(b" ")
 
@@ -334,9 +334,9 @@ def test_how_long_is_waited_goes_by_whether_the_envelope_is_whole(
 ) -> None:
     def handler(request: Request) -> None:
         if request.operation == "api_mail_get_services":
-            request.answer(SERVICES, count=None)
+            request.respond(SERVICES, count=None)
         else:
-            request.answer(FULL[:2000], count=2000)
+            request.respond(FULL[:2000], count=2000)
         request.closing.wait(20)
 
     started = time.monotonic()
@@ -352,11 +352,11 @@ def test_how_long_is_waited_goes_by_whether_the_envelope_is_whole(
     assert time.monotonic() - started < 5
 
 
-SERVICES = recorded("get_services").body
+SERVICES = read_recording("get_services").body
 
 
 class Replayed(requests.adapters.BaseAdapter):
-    """An adapter of a caller whose answers are plain files."""
+    """An adapter of a caller whose responses are plain files."""
 
     def __init__(self, body: bytes, **headers: str) -> None:
         super().__init__()
@@ -380,7 +380,7 @@ def replayed(body: bytes, **headers: str) -> Client:
     return client(ENDPOINT, session=session, session_id="x", retries=0)
 
 
-def test_an_adapter_that_answers_with_a_plain_file_works() -> None:
+def test_an_adapter_that_responses_with_a_plain_file_works() -> None:
     invoices = rows(FULL, Invoice)
     assert replayed(FULL).get_client_invoices() == invoices
     assert replayed(FULL, Content_Length=str(len(FULL))).get_client_invoices() == invoices

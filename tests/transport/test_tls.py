@@ -15,14 +15,14 @@ from soapmail import Client, Invoice, OutcomeUnknown, TransportError
 from soapmail.extract import rows
 from soapmail.sandbox import PASSWORD, USERNAME
 
-from ..faulty import Faulty, Request, certified, normal
-from ..support import DATA, many_rows
+from ..faulty import Faulty, Request, make_tls_context, respond_normally
+from ..support import DATA, make_many_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 CA = str(DATA / "tls" / "ca.pem")
-INVOICES = rows(many_rows(12), Invoice)
+INVOICES = rows(make_many_rows(12), Invoice)
 # No such host exists; its name is resolved by the proxy alone.
 ELSEWHERE = "https://mail.example.test/api.php"
 
@@ -71,7 +71,7 @@ TRUSTS = pytest.mark.parametrize("trust", [trust_by_session, trust_by_environmen
 def test_a_private_ca_is_trusted_when_it_is_given(
     trust: Callable[..., dict[str, Any]], host: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with Faulty(normal, certified()) as server, requests.Session() as session:
+    with Faulty(respond_normally, make_tls_context()) as server, requests.Session() as session:
         one = client(f"https://{host}:{server.port}/", **trust(monkeypatch, session))
         assert one.get_client_invoices() == INVOICES
         one.close()
@@ -81,7 +81,7 @@ def test_a_private_ca_is_trusted_when_it_is_given(
 
 def test_the_ca_of_a_session_goes_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", requests.utils.DEFAULT_CA_BUNDLE_PATH)
-    with Faulty(normal, certified()) as server, requests.Session() as session:
+    with Faulty(respond_normally, make_tls_context()) as server, requests.Session() as session:
         session.verify = CA
         assert client(server.endpoint, session=session).get_client_invoices() == INVOICES
         with pytest.raises(TransportError, match="no trusted TLS connection"):
@@ -93,7 +93,7 @@ def test_the_ca_of_a_session_goes_before_the_environment(monkeypatch: pytest.Mon
 def test_without_trust_nothing_is_sent_and_the_error_says_why(
     do: Callable[[Client], object], own: bool
 ) -> None:
-    with Faulty(normal, certified()) as server, requests.Session() as session:
+    with Faulty(respond_normally, make_tls_context()) as server, requests.Session() as session:
         one = client(server.endpoint, session=None if own else session, session_id="given")
         refuses(do, one, "no trusted TLS connection.*certificate")
     assert server.requests == []
@@ -122,23 +122,26 @@ def test_a_certificate_of_another_name_is_refused(
     do: Callable[[Client], object],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    with Faulty(normal, certified("other")) as server, requests.Session() as session:
+    with (
+        Faulty(respond_normally, make_tls_context("other")) as server,
+        requests.Session() as session,
+    ):
         one = client(server.endpoint, session_id="given", **trust(monkeypatch, session))
         refuses(do, one, "no trusted TLS connection.*127.0.0.1")
     assert server.requests == []
 
 
 @TRUSTS
-def test_miscounted_answers_are_whole_over_tls_too(
+def test_miscounted_responses_are_whole_over_tls_too(
     trust: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    body = many_rows(200, "é" * 20)
+    body = make_many_rows(200, "é" * 20)
     count = len(body.decode())
 
     def miscounted(request: Request) -> None:
-        request.answer(body, count=count)
+        request.respond(body, count=count)
 
-    with Faulty(miscounted, certified()) as server, requests.Session() as session:
+    with Faulty(miscounted, make_tls_context()) as server, requests.Session() as session:
         one = client(server.endpoint, session_id="given", **trust(monkeypatch, session))
         assert one.get_client_invoices() == rows(body, Invoice)
         one.close()
@@ -159,7 +162,7 @@ def pump(source: socket.socket, target: socket.socket) -> None:
 @pytest.fixture
 def far() -> Iterator[Faulty]:
     """Serve as the host of another name, which only the proxy finds."""
-    with Faulty(normal, certified("other")) as server:
+    with Faulty(respond_normally, make_tls_context("other")) as server:
         yield server
 
 
@@ -233,7 +236,7 @@ def test_a_proxy_that_refuses_is_a_clear_error(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def refuse(request: Request) -> None:
-        request.answer(b"", 407, close=True)
+        request.respond(b"", 407, close=True)
 
     with Faulty(refuse) as server, requests.Session() as session:
         options = by(f"http://who:hunter2@127.0.0.1:{server.port}", monkeypatch, session)
@@ -316,7 +319,7 @@ class Socks:
 
 def test_a_socks_proxy_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", CA)
-    with Faulty(normal, certified("other")) as server, Socks(server) as proxy:
+    with Faulty(respond_normally, make_tls_context("other")) as server, Socks(server) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", proxy.url)
         with client(ELSEWHERE) as one:
             assert one.get_client_invoices() == INVOICES
@@ -339,7 +342,7 @@ def test_a_request_that_is_lost_behind_a_socks_proxy_is_an_unknown_outcome(
     def lost(request: Request) -> None:
         request.reset()
 
-    with Faulty(lost, certified("other")) as server, Socks(server) as proxy:
+    with Faulty(lost, make_tls_context("other")) as server, Socks(server) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", proxy.url)
         with pytest.raises(OutcomeUnknown):
             change(client(ELSEWHERE, session_id="given"))
@@ -361,7 +364,7 @@ def test_without_pysocks_one_sentence_says_what_is_missing(
 def test_what_a_proxy_took_of_the_time_is_gone_for_the_handshake(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """It answers CONNECT late, and then nobody shakes hands."""
+    """It responses CONNECT late, and then nobody shakes hands."""
     stop = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as listener:
 

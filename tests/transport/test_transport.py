@@ -28,7 +28,14 @@ from soapmail import (
 )
 from soapmail.sandbox import PASSWORD, USERNAME
 
-from ..faulty import Faulty, Hangup, Request, after_login, certified, normal
+from ..faulty import (
+    Faulty,
+    Hangup,
+    Request,
+    make_tls_context,
+    respond_after_login,
+    respond_normally,
+)
 from ..support import (
     CHANGING,
     DATA,
@@ -36,19 +43,19 @@ from ..support import (
     LOGIN,
     METHODS,
     SID,
-    fault_answer,
-    many_rows,
-    recorded,
-    status_answer,
-    text_answer,
+    make_fault_response,
+    make_many_rows,
+    make_status_response,
+    make_text_response,
+    read_recording,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 ENDPOINT = "https://my.interserver.net/api.php"
-FULL = many_rows(12)
-SENT = recorded("send_mail_ok").body
+FULL = make_many_rows(12)
+SENT = read_recording("send_mail_ok").body
 
 
 def client(server: Faulty | str, **options: Any) -> Client:
@@ -63,11 +70,11 @@ def send(one: Client) -> Status:
 def script(*steps: Callable[[Request], None]) -> Callable[[Request], None]:
     """Let the login work, then do one step for each request; the last one again and again."""
     left = list(steps)
-    return after_login(lambda request: (left.pop(0) if len(left) > 1 else left[0])(request))
+    return respond_after_login(lambda request: (left.pop(0) if len(left) > 1 else left[0])(request))
 
 
 def good(request: Request) -> None:
-    request.answer(SENT if request.operation == "api_send_mail" else FULL)
+    request.respond(SENT if request.operation == "api_send_mail" else FULL)
 
 
 def reset(request: Request) -> None:
@@ -79,7 +86,7 @@ def hang_up(request: Request) -> None:
 
 
 def half(request: Request) -> None:
-    request.answer(FULL[: len(FULL) // 2], count=len(FULL), close=True)
+    request.respond(FULL[: len(FULL) // 2], count=len(FULL), close=True)
 
 
 def half_of_headers(request: Request) -> None:
@@ -93,7 +100,7 @@ def garbage(request: Request) -> None:
 
 
 def nothing(request: Request) -> None:
-    request.answer(b"")
+    request.respond(b"")
 
 
 def broken_chunk(request: Request) -> None:
@@ -102,7 +109,7 @@ def broken_chunk(request: Request) -> None:
 
 
 def page(status: int, **headers: str) -> Callable[[Request], None]:
-    return lambda request: request.answer(b"<html>x</html>", status, headers=headers)
+    return lambda request: request.respond(b"<html>x</html>", status, headers=headers)
 
 
 BREAKS: dict[str, Callable[[Request], None]] = {
@@ -150,7 +157,7 @@ def test_reading_is_repeated_as_often_as_asked_and_no_more(broken: str) -> None:
 
 @pytest.mark.parametrize("broken", BREAKS)
 def test_a_login_is_repeated_too(broken: str) -> None:
-    left = [BREAKS[broken], normal]
+    left = [BREAKS[broken], respond_normally]
     with Faulty(lambda request: left.pop(0)(request)) as server:
         assert client(server).login() == SID
     assert server.operations == ["api_login"] * 2
@@ -186,13 +193,13 @@ def test_a_changing_operation_has_a_connection_of_its_own(broken: str) -> None:
     assert [request.number for request in server.requests] == [1, 1, 2, 3]
 
 
-def test_what_comes_late_is_not_the_answer_to_a_payment() -> None:
+def test_what_comes_late_is_not_the_response_to_a_payment() -> None:
     late = threading.Event()
 
     def twice(request: Request) -> None:
-        request.answer(SENT if request.operation == "api_send_mail" else FULL)
+        request.respond(SENT if request.operation == "api_send_mail" else FULL)
         if request.operation == LIST:
-            request.answer(status_answer("api_send_mail", "ok", "of something else"))
+            request.respond(make_status_response("api_send_mail", "ok", "of something else"))
             late.set()
 
     with Faulty(twice) as server:
@@ -217,8 +224,8 @@ def test_other_statuses_are_not_repeated(status: int) -> None:
 @pytest.mark.parametrize(
     "body", [b"<html>x</html>", b'{"a": 1}', b"ok", FULL[:-400], FULL.replace(b"[12]", b"[13]")]
 )
-def test_wrong_answers_are_not_repeated(body: bytes) -> None:
-    with Faulty(script(lambda request: request.answer(body))) as server:
+def test_wrong_responses_are_not_repeated(body: bytes) -> None:
+    with Faulty(script(lambda request: request.respond(body))) as server:
         with pytest.raises(ResponseError):
             client(server).get_client_invoices()
         assert server.operations == ["api_login", LIST]
@@ -226,9 +233,9 @@ def test_wrong_answers_are_not_repeated(body: bytes) -> None:
             send(client(server))
 
 
-def test_a_fault_is_an_answer_in_any_status() -> None:
+def test_a_fault_is_a_response_in_any_status() -> None:
     for status in (200, 400, 500, 599):
-        with Faulty(script(lambda r, s=status: r.answer(fault_answer("no"), s))) as server:  # type: ignore[misc]
+        with Faulty(script(lambda r, s=status: r.respond(make_fault_response("no"), s))) as server:  # type: ignore[misc]
             for do in (Client.get_client_invoices, send):
                 with pytest.raises(SoapFault) as caught:
                     do(client(server))
@@ -237,8 +244,8 @@ def test_a_fault_is_an_answer_in_any_status() -> None:
 
 
 def test_a_fault_in_a_busy_status_is_repeated_where_that_is_safe() -> None:
-    fault = fault_answer("busy")
-    with Faulty(script(lambda request: request.answer(fault, 503))) as server:
+    fault = make_fault_response("busy")
+    with Faulty(script(lambda request: request.respond(fault, 503))) as server:
         for do in (Client.get_client_invoices, send):
             with pytest.raises(SoapFault) as caught:
                 do(client(server))
@@ -246,8 +253,8 @@ def test_a_fault_in_a_busy_status_is_repeated_where_that_is_safe() -> None:
     assert server.operations == ["api_login", *[LIST] * 3, "api_login", "api_send_mail"]
 
 
-def test_a_whole_answer_in_a_busy_status_is_an_answer() -> None:
-    with Faulty(script(lambda request: request.answer(FULL, 503))) as server:
+def test_a_whole_response_in_a_busy_status_is_a_response() -> None:
+    with Faulty(script(lambda request: request.respond(FULL, 503))) as server:
         assert len(client(server).get_client_invoices()) == 12
     assert server.operations == ["api_login", LIST]
 
@@ -351,8 +358,8 @@ def test_a_pause_that_would_pass_the_limit_is_not_begun(slept: list[float]) -> N
 
 
 def test_retry_after_of_a_fault_counts_too(slept: list[float]) -> None:
-    busy = fault_answer("busy")
-    step = lambda request: request.answer(busy, 503, headers={"Retry-After": "2"})  # noqa: E731
+    busy = make_fault_response("busy")
+    step = lambda request: request.respond(busy, 503, headers={"Retry-After": "2"})  # noqa: E731
     with Faulty(script(step, good)) as server:
         assert len(client(server).get_client_invoices()) == 12
     assert slept == [2.0]
@@ -411,7 +418,7 @@ def test_the_time_limit_bounds_the_whole_call(slow: str) -> None:
     assert len(server.requests) == 2
 
 
-def test_a_flood_of_interim_answers_ends() -> None:
+def test_a_flood_of_interim_responses_ends() -> None:
     """At the time limit, or where http.client itself counts them, as newer ones do."""
     with Faulty(script(flood)) as server:
         for do, error in ((Client.get_client_invoices, TransportError), (send, OutcomeUnknown)):
@@ -435,7 +442,7 @@ def test_busy_for_ever_ends_with_the_time_limit(monkeypatch: pytest.MonkeyPatch)
 def test_login_and_call_share_the_limit() -> None:
     def slow_login(request: Request) -> None:
         request.closing.wait(0.3)
-        request.answer(LOGIN) if request.operation == "api_login" else silent(request)
+        request.respond(LOGIN) if request.operation == "api_login" else silent(request)
 
     started = time.monotonic()
     with Faulty(slow_login) as server, pytest.raises(TransportError, match="timed out"):
@@ -445,7 +452,7 @@ def test_login_and_call_share_the_limit() -> None:
 
 
 def test_no_time_left_sends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    with Faulty(normal) as server:
+    with Faulty(respond_normally) as server:
         one = client(server, timeout=1e-9)
         for do in (Client.get_client_invoices, Client.login, send):
             with pytest.raises(TransportError, match="timed out$") as caught:
@@ -468,7 +475,7 @@ def test_with_a_callers_session_each_read_is_bounded_and_the_body_as_a_whole() -
 
 @pytest.fixture
 def canary() -> Any:
-    with Faulty(normal) as server:
+    with Faulty(respond_normally) as server:
         yield server
         assert server.connections == 0
 
@@ -493,7 +500,7 @@ def test_loopback_is_not_reached_through_a_proxy(
 ) -> None:
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "HTTPS_PROXY"):
         monkeypatch.setenv(name, f"http://127.0.0.1:{canary.port}")
-    with Faulty(normal) as server, requests.Session() as session:
+    with Faulty(respond_normally) as server, requests.Session() as session:
         session.proxies = {"http": f"http://127.0.0.1:{canary.port}"}
         one = client(server, session=None if own else session)
         assert one.login() == SID
@@ -501,7 +508,7 @@ def test_loopback_is_not_reached_through_a_proxy(
 
 def test_other_hosts_follow_the_proxy_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(request: Request) -> None:
-        request.answer(b"", 403, close=True)
+        request.respond(b"", 403, close=True)
 
     with Faulty(refuse) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
@@ -531,7 +538,7 @@ def test_no_netrc_is_read_and_no_cookie_kept(
 
     def handler(request: Request) -> None:
         body = LOGIN if request.operation == "api_login" else FULL
-        request.answer(body, headers={"Set-Cookie": "PHPSESSID=abc; Path=/"})
+        request.respond(body, headers={"Set-Cookie": "PHPSESSID=abc; Path=/"})
 
     with Faulty(handler) as server, requests.Session() as session:
         one = client(server, session=None if own else session)
@@ -544,7 +551,7 @@ def test_no_netrc_is_read_and_no_cookie_kept(
 
 
 def test_a_callers_session_keeps_its_own_headers_and_authentication() -> None:
-    with Faulty(normal) as server, requests.Session() as session:
+    with Faulty(respond_normally) as server, requests.Session() as session:
         session.headers["X-Gateway"] = "yes"
         session.auth = ("a", "b")
         client(server, session=session).login()
@@ -557,7 +564,7 @@ def test_a_callers_session_keeps_its_own_headers_and_authentication() -> None:
 @pytest.mark.parametrize("slow", ["never answers", "drips headers", "drips the body"])
 def test_the_time_limit_holds_over_tls(slow: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(DATA / "tls" / "ca.pem"))
-    with Faulty(script(SLOW[slow]), certified()) as server:
+    with Faulty(script(SLOW[slow]), make_tls_context()) as server:
         started = time.monotonic()
         with pytest.raises(TransportError, match="timed out$"):
             client(server, timeout=0.4, session_id="x").get_client_invoices()
@@ -575,13 +582,13 @@ def test_a_handshake_that_never_ends_is_bounded_and_not_unknown() -> None:
 def test_plain_text_where_tls_belongs_is_not_unknown() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
-        def answer() -> None:
+        def response() -> None:
             connection, _ = listener.accept()
             with connection:
                 connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
                 connection.recv(9999)
 
-        threading.Thread(target=answer, daemon=True).start()
+        threading.Thread(target=response, daemon=True).start()
         endpoint = f"https://127.0.0.1:{listener.getsockname()[1]}/"
         with pytest.raises(TransportError, match="TLS") as caught:
             send(client(endpoint, session_id="x", retries=0))
@@ -677,7 +684,7 @@ def test_each_exchange_is_one_record_at_debug(caplog: pytest.LogCaptureFixture) 
 
 
 def test_the_header_says_the_encoding_where_the_declaration_does_not() -> None:
-    body = text_answer("get_hostname", "@").partition(b"?>")[2].replace(b"@", b"\xbe")
+    body = make_text_response("get_hostname", "@").partition(b"?>")[2].replace(b"@", b"\xbe")
     for header, text in (
         ("text/xml; charset=ISO-8859-5", "О"),
         ('text/xml;CHARSET = "iso-8859-5"', "О"),
@@ -690,7 +697,7 @@ def test_the_header_says_the_encoding_where_the_declaration_does_not() -> None:
 
 
 def test_status_structs_of_changing_operations_pass() -> None:
-    with Faulty(after_login(lambda r: r.answer(status_answer("api_send_mail", "ok", "x")))) as server:  # fmt: skip
+    with Faulty(respond_after_login(lambda r: r.respond(make_status_response("api_send_mail", "ok", "x")))) as server:  # fmt: skip
         assert send(client(server)) == Status("ok", "x")
 
 
@@ -723,13 +730,13 @@ def test_a_break_on_a_new_connection_is_no_missing_connection(broken: str, own: 
 
 
 def test_a_short_limit_suffices_for_what_is_quick() -> None:
-    with Faulty(normal) as server:
+    with Faulty(respond_normally) as server:
         assert len(client(server, timeout=0.9).get_client_invoices()) == 12
 
 
 def test_with_little_time_left_errors_say_what_happened() -> None:
     def half(request: Request) -> None:
-        request.answer(FULL[:2000], count=len(FULL))
+        request.respond(FULL[:2000], count=len(FULL))
         raise Hangup
 
     with Faulty(half) as server:
@@ -740,7 +747,7 @@ def test_with_little_time_left_errors_say_what_happened() -> None:
         one.get_client_invoices()
 
     def reset_at_half(request: Request) -> None:
-        request.answer(FULL[:2000], count=len(FULL))
+        request.respond(FULL[:2000], count=len(FULL))
         request.closing.wait(0.1)
         request.reset()
 

@@ -36,9 +36,9 @@ ENVELOPE = (
 def post(session: requests.Session, operation: str, parameters: str) -> etree._Element:
     headers = {"Content-Type": "text/xml", "SOAPAction": f'"urn:myapi#{operation}"'}
     data = ENVELOPE.format(operation, parameters).encode()
-    answer = session.post(sys.argv[1], data=data, headers=headers, timeout=60)
-    answer.raise_for_status()
-    return etree.fromstring(answer.content)
+    response = session.post(sys.argv[1], data=data, headers=headers, timeout=60)
+    response.raise_for_status()
+    return etree.fromstring(response.content)
 
 
 def invoice(item: etree._Element) -> Invoice:
@@ -49,6 +49,6 @@ def invoice(item: etree._Element) -> Invoice:
 with requests.Session() as session:
     login = "<username>user@example.com</username><password>secret</password>"
     sid = post(session, "api_login", login).findtext(".//return")
-    answer = post(session, "api_mail_get_client_invoices", f"<sid>{sid}</sid>")
-    invoices = [invoice(item) for item in answer.iter("item")]
+    response = post(session, "api_mail_get_client_invoices", f"<sid>{sid}</sid>")
+    invoices = [invoice(item) for item in response.iter("item")]
     print(len(invoices), sum(one.invoices_id for one in invoices))

@@ -9,9 +9,9 @@ from lxml import etree
 
 from soapmail import Invoice
 from soapmail.extract import rows
-from tests.support import many_rows
+from tests.support import make_many_rows
 
-data = many_rows(int(sys.argv[1]))
+data = make_many_rows(int(sys.argv[1]))
 
 
 def seconds(work: Callable[[], object]) -> float:
