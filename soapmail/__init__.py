@@ -12,10 +12,9 @@
 >>> str(invoices[0].due_date), invoices[0].is_open
 ('2021-03-10 01:38:45', True)
 
-``Client`` has a method for each mail operation, and ``call`` for all others of the API. What it
-returns are the dataclasses ``Invoice``, ``MailService``, ``Prepay``, ``Status`` and ``Order``; what
-it raises is a ``SoapMailError``, whose kinds ``soapmail.errors`` draws. Beside them stand
-``soapmail.extract.rows`` for responses that came another way, and ``soapmail.sandbox.Sandbox``, a
+``Client`` has a method for each mail operation, and ``call`` for all others. It returns dataclasses
+(``soapmail.models``) and raises a ``SoapMailError`` (``soapmail.errors`` draws the tree).
+``soapmail.extract.rows`` reads responses that came another way; ``soapmail.sandbox.Sandbox`` is a
 server on loopback with the documented data.
 """
 

@@ -142,7 +142,6 @@ class Call(Generic[T]):
         return self._state.credentials is not None
 
     def _note_refused_session(self, hint: str, *, is_final: bool) -> None:
-        """Note that the operation was not done, as its session was refused."""
         self._unconfirmed = None
         if is_final:
             raise AuthenticationError(f"{self._request.operation}: the session was refused {hint}")
@@ -186,7 +185,6 @@ class Call(Generic[T]):
         return self._repeat(self._request, session, self._parse, is_changing=self._is_changing)
 
     def _unwrap(self, result: AttemptResult) -> T:
-        """Return the value of the last attempt, or raise its error."""
         if self._is_changing and self._unconfirmed is not None and result.is_ambiguous():
             seen = result.value if result.error is None else result.error
             reason = f"the response may mean a refused session ({seen})"
@@ -205,7 +203,6 @@ class Call(Generic[T]):
         *,
         is_changing: bool,
     ) -> AttemptResult:
-        """Send a request, and again while that is safe and may help."""
         envelope = request.envelope(None if session is None else session.sid)
         attempt = 1
         while True:
@@ -231,7 +228,6 @@ class Call(Generic[T]):
         *,
         fresh: bool,
     ) -> AttemptResult:
-        """Send a request once, read what came, and tell whoever watches."""
         started = time.monotonic()
         response = self._state.transport.send(outgoing, delivery, fresh=fresh)
         seconds = time.monotonic() - started
@@ -324,7 +320,6 @@ def _fail(name: str, problem: str, response: Response) -> AttemptResult:
 
 
 def _issued_secrets(name: str, result: AttemptResult) -> list[str]:
-    """Return what a response holds that logs in whoever has it."""
     value = result.value
     if name == "api_login" and isinstance(value, str):
         return [value]
@@ -333,7 +328,6 @@ def _issued_secrets(name: str, result: AttemptResult) -> list[str]:
 
 
 def _pause_seconds(attempt: int, result: AttemptResult) -> float:
-    """Return how long to wait before the next attempt."""
     if result.retry_after is not None:
         return result.retry_after
     return _PAUSES_SECONDS[min(attempt, len(_PAUSES_SECONDS)) - 1] * uniform(0.5, 1.5)

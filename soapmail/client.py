@@ -47,10 +47,6 @@ class Client:
     ValueError or TypeError, and text that the server will not keep is a LossyTextWarning, before
     anything is sent. RuntimeError: the client was closed before.
 
-    KeyboardInterrupt passes, with a WARNING of the logger ``soapmail`` where a changing operation
-    may have happened. A TimeoutError that your signal handler raises ends the call; if a changing
-    one was sent, it is the ``__cause__`` of an OutcomeUnknown.
-
     >>> Client("user@example.com", "secret", timeout=10)
     Client('user@example.com', endpoint='https://my.interserver.net/api.php')
     """
@@ -97,7 +93,7 @@ class Client:
         except BaseException as error:
             failure = redaction.drop_frames(error)
         finally:
-            # test_frames_of_a_constructor_that_fails_hold_no_secret
+            # A traceback shows what the variables of a frame hold (test_process).
             password = session_id = None
             endpoint = ""
         raise failure
@@ -132,7 +128,7 @@ class Client:
                 on_exchange=on_exchange,
             )
         finally:
-            # test_frames_of_from_env_hold_no_secret
+            # As above.
             endpoint = session_id = None
 
     def __repr__(self) -> str:
@@ -158,7 +154,7 @@ class Client:
     def __getstate__(self) -> dict[str, Any]:
         from .session import current_session
 
-        # Not its connections, nor its age: test_a_pickled_session_counts_as_handed_in.
+        # Not its connections, nor its age (test_session).
         session = current_session(self._states, self._session_id)
         return {**self.__dict__, "_states": {}, "_session_id": session and session.sid}
 
@@ -374,7 +370,7 @@ class Client:
         except BaseException as error:
             failure = redaction.drop_frames(error)
         finally:
-            values.clear()  # test_frames_with_secrets_are_cut_whatever_leaves
+            values.clear()  # as above: it is the dict of the caller's frame
         raise failure
 
     def _run(self, call: Call[T]) -> T:

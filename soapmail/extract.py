@@ -20,6 +20,9 @@ from .soap.element import (
     XPath,
     check_row_count,
     is_nil,
+    parse_column,
+    parse_scalar,
+    read_scalar,
     reject_simple_type,
     reject_text,
     reject_text_inside,
@@ -27,7 +30,6 @@ from .soap.element import (
     type_of_items,
 )
 from .soap.repair import decode
-from .soap.scalars import parse_column, parse_scalar, read_scalar
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -234,7 +236,6 @@ def _build_records(
     cells: Sequence[etree._Element],
     first: int | None,
 ) -> list[M]:
-    """Return rows as records, a column at a time where all rows have the same fields."""
     widths = list(map(len, elements))
     if 0 in widths:
         for n, element in enumerate(elements):
@@ -295,7 +296,6 @@ def _cell_place(first: int | None, offset: int, name: str) -> str:
 
 @lru_cache(maxsize=64)
 def _field_plan(model: Any) -> dict[str, tuple[int, type[Any]]]:
-    """Return at which place each field stands, and of which kind it is."""
     # Whoever has a Decimal for a field has imported it.
     decimals = [sys.modules["decimal"].Decimal] if "decimal" in sys.modules else []
     hints = get_type_hints(model)

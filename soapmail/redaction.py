@@ -26,7 +26,7 @@ _MAX_MESSAGE_CHARACTERS = 400
 # Behind the end of a piece or of what is kept, so that a secret across it is found: so much, and
 # so much for each character of the longest secret, as "&amp;#039;" has ten characters for one.
 _OVERLAP_CHARACTERS, _ESCAPED_CHARACTERS = 10_000, 20
-# A secret of fewer letters is part of many words: test_a_secret_of_one_letter_is_hidden_where...
+# A secret of fewer letters is part of many words, and hidden where it stands alone.
 _SHORT_SECRET = 3
 _MAX_ESCAPES = 3  # how often a text may have been escaped, one time after another
 _ESCAPE = r"""(?xs)
@@ -63,7 +63,6 @@ def sanitize_error(error: E, secrets: Collection[str] = ()) -> E:
 
 
 def _redact_excerpt(text: str | None, secrets: Collection[str], limit: int) -> str | None:
-    """Return the beginning of a text, or its end where it begins with an ellipsis."""
     if text is None:
         return None
     window = limit + _overlap(secrets)

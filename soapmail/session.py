@@ -64,8 +64,7 @@ class SessionStore:
 
     def __init__(self, current: IssuedSession | None) -> None:
         self.current = current
-        # The thread that holds it may take it again, in a signal's handler:
-        # test_a_handler_may_log_in_while_a_login_is_under_way.
+        # The thread that holds it may take it again, in a signal's handler (test_process).
         self._lock = threading.RLock()
 
     def get(

@@ -188,12 +188,10 @@ class Journal:
             raise
 
     def _check_path(self) -> None:
-        """Refuse to write into a file that is not the one of this path any more."""
         if not _is_same(self._file, self._real_path):
             raise OSError(errno.ENOENT, "was removed or replaced meanwhile")
 
     def _open(self) -> None:
-        """Open the file, lock it, and read it."""
         end = time.monotonic() + self._seconds
         try:
             os.makedirs(os.path.dirname(self._real_path), 0o700, exist_ok=True)
@@ -283,7 +281,7 @@ def _block_signals() -> Iterator[None]:
 
 
 def _format_line(entry: Entry) -> bytes:
-    # The invoice first, for the beginning of a line: test_a_last_line_cut_at_any_byte_is_an_intent.
+    # The invoice first: a line may be cut at any byte (test_pay).
     values = {
         name: value
         for name, value in asdict(entry).items()
@@ -293,7 +291,6 @@ def _format_line(entry: Entry) -> bytes:
 
 
 def _parse_entry(line: bytes) -> Entry | None:
-    """Return what a line says; ``None`` where it says nothing that is known."""
     try:
         fields: Any = json.loads(line)
         entry = Entry(**fields)

@@ -123,7 +123,6 @@ def iter_settled(listed: Sequence[Invoice], journal: Journal) -> Iterator[Entry]
 
 
 def _require_as_planned(planned: Invoice, listed: Sequence[Invoice], journal: Journal) -> None:
-    """Refuse to pay what is not what was planned any more."""
     id = positive_int("invoices_id", planned.invoices_id)  # type: ignore[arg-type]
     now = _require_open(id, listed, journal)
     if (now.amount, now.invoices_currency) != (planned.amount, planned.invoices_currency):
@@ -131,7 +130,6 @@ def _require_as_planned(planned: Invoice, listed: Sequence[Invoice], journal: Jo
 
 
 def _require_open(id: int, listed: Sequence[Invoice], journal: Journal) -> Invoice:
-    """Return what the server lists of an invoice, if it is open there and in the journal."""
     invoice = find_open(id, listed)
     if journal.is_paid(id):
         raise OutcomeUndetermined(
@@ -157,7 +155,6 @@ def find_open(id: int, listed: Sequence[Invoice]) -> Invoice:
 
 
 def _pay_one(client: Client, invoice: Invoice, journal: Journal) -> Entry:
-    """Pay one invoice between two lines of the journal."""
     intent = make_intent(invoice.invoices_id, invoice.invoices_amount, invoice.invoices_currency)
     id = positive_int("invoices_id", intent.invoice)  # type: ignore[arg-type]
     call: Call[Status] | None = None

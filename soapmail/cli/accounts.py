@@ -108,7 +108,6 @@ class AccountSelection:
 
 
 def _account_of_environment(args: argparse.Namespace, stack: ExitStack) -> Account:
-    """Return the account of the environment, or that of a sandbox of its own."""
     options: dict[str, Any] = {"timeout": args.timeout}
     if args.sandbox:
         from ..sandbox import Sandbox, supported_operations

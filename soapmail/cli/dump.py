@@ -42,7 +42,6 @@ class Dump:
                 self._write(f"{name}.http", exchange.http)
 
     def _next_name(self, operation: str) -> str:
-        """Return a name that no other run has taken, either."""
         numbers = {name.partition("_")[0] for name in os.listdir(self._folder)}
         number = next(n for n in self._numbers if f"{n:04}" not in numbers)
         return f"{number:04}_{operation}"

@@ -50,7 +50,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
-    """Call the function of the command, whose module is loaded now."""
     name, _, function = args.command.partition(".")
     command = getattr(import_module(f".commands.{name}", __package__), function)
     if not args.needs_account:
@@ -76,7 +75,6 @@ def _report(error: BaseException, args: argparse.Namespace) -> int:
 
 
 def _flush(stream: Any) -> None:
-    """Write what is left, and nothing more at exit where that is not possible."""
     try:
         stream.flush()
     except (OSError, ValueError):
@@ -106,7 +104,6 @@ class _LineFormatter(logging.Formatter):
 
 @contextmanager
 def _messages_on_stderr() -> Iterator[logging.Logger]:
-    """Print log records and warnings as plain lines on stderr."""
     log = logging.getLogger("soapmail")
     level = log.level
     handler = logging.StreamHandler(sys.stderr)

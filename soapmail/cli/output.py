@@ -150,7 +150,6 @@ class RecordWriter:
             print(_MARK + self._record_format.mark)
 
     def _print_records(self) -> None:
-        """Print one field a line."""
         names = [column.name for column in self._columns]
         for number, row in enumerate(self._rows):
             if number:
@@ -203,7 +202,6 @@ def _require_column(name: str, columns: Iterable[str], option: str) -> None:
 
 
 def _of_row(column: Column) -> Column:
-    """Return the same column of a row, which is an account and a record."""
     return column._replace(get=lambda row: column.get(row[1]))
 
 

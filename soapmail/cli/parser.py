@@ -6,7 +6,7 @@ import argparse
 import re
 import sys
 from contextlib import suppress
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
@@ -66,6 +66,8 @@ _DEFAULTS: dict[str, Any] = {
     "journal": None,
     "dump": None,
 }
+# No account of this provider's mail services is older.
+_FIRST_DAY = date(2015, 1, 1)
 _MAX_TOTAL_HELP = "never more in one run; required without a terminal"
 _PARAMETERS_HELP = "in the documented order; int, float, bool, or text if no type is given"
 _SUMMARY_KEYS = ("month", "service", "currency", "status")
@@ -220,8 +222,6 @@ class _CommandAction(argparse._SubParsersAction):  # type: ignore[type-arg]
 
 
 class _Append(argparse.Action):
-    """Collects in one list what stands before and behind the command."""
-
     def __call__(
         self, parser: Any, namespace: argparse.Namespace, values: Any, option: str | None = None
     ) -> None:
@@ -486,7 +486,6 @@ def _make_parser() -> _Parser:
 
 
 def _add_common(parser: _Parser, accounts: list[str], *, is_shown: bool) -> None:
-    """Add the common options; the help tells of them once."""
     for option in _COMMON:
         settings = {**option.settings, "default": argparse.SUPPRESS}
         if option.settings.get("action") is _Append:
@@ -532,6 +531,18 @@ def _add_commands(
             )
         if command.commands:
             _add_commands(inner, command.commands, accounts, is_required=not command.function)
+
+
+def resolve_today(today: date | None, *, is_needed: bool = True) -> date:
+    """Return the date that was given, or that of this machine; UsageError: its clock is wrong."""
+    if today is not None:
+        return today
+    machine_day = datetime.now().date()
+    if machine_day < _FIRST_DAY and is_needed:
+        raise UsageError(
+            f"the clock of this machine says {machine_day}: set it, or give --today DATE"
+        )
+    return machine_day
 
 
 def make_completion(shell: str) -> str:

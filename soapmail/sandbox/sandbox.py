@@ -51,8 +51,6 @@ EXAMPLES = ("documented", "varied")
 
 
 class _Break(enum.Enum):
-    """When a connection ends: before what was asked for is done, or after."""
-
     BEFORE = enum.auto()
     AFTER = enum.auto()
 
@@ -210,7 +208,6 @@ class Sandbox:
         return f"<definitions {WSDL_ATTRIBUTES}>{body}</definitions>".encode()
 
     def _reply(self, operation: str, request: bytes) -> Reply | None:
-        """Return what a connection is sent, or ``None`` where it ends."""
         if operation == "wsdl":
             return Reply(200, self.wsdl())
         answer = self.respond(request)
@@ -227,7 +224,6 @@ class Sandbox:
         return None if breaks else answer
 
     def _vary(self) -> None:
-        """Add what the documented invoices lack."""
         service = 60000
         self.services.append(
             replace(make_service(0), mail_id=service, mail_status="active", mail_username="mb60000")
@@ -375,7 +371,6 @@ class Sandbox:
 
 
 def _read_amount(value: object) -> float:
-    """Read an amount as PHP does, which takes what is no number for nothing."""
     try:
         amount = float(str(value))
     except ValueError:

@@ -166,11 +166,10 @@ class Document:
             raise ResponseError("cut off", value=self._last_text())
         elements = [value, *value.iterancestors()]
         tags = "".join(f"</{_qualified_name(element)}>" for element in elements).encode()
-        # The text may end inside one: test_a_cut_list_is_whole_or_an_error_at_every_byte.
+        # The text may end inside one (test_document).
         return tags[max(n for n in range(len(tags)) if data.endswith(tags[:n])) :]
 
     def _validate(self, root: etree._Element) -> etree._Element:
-        """Return the one return element of a whole envelope."""
         if root.tag not in _ENVELOPES:
             raise ResponseError("not a SOAP envelope", value=str(root.tag))
         bodies: list[etree._Element] = _BODY(root)
@@ -238,8 +237,6 @@ def _check_namespace(name: str, depth: int) -> None:
 
 
 class _EventReader:
-    """Finds body and return element of a tree that grows, and looks at nothing twice."""
-
     def __init__(self) -> None:
         self.body: etree._Element | None = None
         self.value: etree._Element | None = None
@@ -265,7 +262,6 @@ class _EventReader:
 
 
 def _may_have_references(data: bytes) -> bool:
-    """Return whether an attribute ``href`` or ``ref`` may be there; a text may look like one."""
     at = data.find(b"ref")
     while at >= 0:
         if re.compile(rb"ref\s*=").match(data, at):
@@ -295,7 +291,6 @@ def _is_body(element: etree._Element, root: etree._Element) -> bool:
 
 
 def _find_faults(body: etree._Element | None) -> list[etree._Element]:
-    """Return the faults of a body, which have its namespace or none."""
     if body is None:
         return []
     faults: list[etree._Element] = _FAULT(body)

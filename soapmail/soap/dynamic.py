@@ -11,13 +11,14 @@ from .element import (
     check_row_count,
     declared_count,
     local_name,
+    parse_number,
+    read_scalar,
     reject_text,
     reject_text_inside,
     require_complete_array,
     type_of,
     type_of_items,
 )
-from .scalars import parse_number, read_scalar
 
 if TYPE_CHECKING:
     from lxml import etree

@@ -169,8 +169,7 @@ class ByteDecoder:
         return False
 
     def _repair(self, piece: bytes, text_ends: bool) -> bytes:
-        # The mark of a text's end is put behind the piece for the patterns, and taken off again:
-        # test_a_text_that_ends_at_the_border_of_a_piece.
+        # A piece may end with a text: its mark is put behind, and taken off again (test_encoding).
         text = piece.decode("utf-8", "surrogateescape") + "<" * text_ends
         text, joined = re.subn(_PAIR, _join_surrogates, text)
         self._joined += joined
@@ -208,7 +207,6 @@ def _codec_name(name: str) -> str:
 
 
 def _is_single_byte(codec: str) -> bool:
-    """Return whether an encoding has a letter a byte, and the first 128 are those of ASCII."""
     if not re.fullmatch(_SINGLE_BYTE, codec):
         return False
     letters = bytes(range(256)).decode(codec, "replace")

@@ -78,7 +78,6 @@ def _xsd_type(value: Value) -> str:
 
 
 def _escape(name: str, value: Value) -> str:
-    """Return a value as XML text that arrives exactly."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if not isinstance(value, str):
@@ -126,7 +125,6 @@ def _find_caller() -> int:
 
 
 def _is_ours(package: object) -> bool:
-    """Return whether a module of this package runs, in whichever of its folders."""
     own = __name__.removesuffix(".soap.envelope")
     return isinstance(package, str) and f"{package}.".startswith(f"{own}.")
 

@@ -142,7 +142,6 @@ def _find_envelope_tag(
 
 
 def _find_envelope_end(data: bytes, tag: re.Match[bytes], deadline: Deadline) -> int | None:
-    """Return where the envelope ends, or ``None`` where it does not."""
     ends = re.compile(b"(</" + re.escape(tag[1]) + rb"\s*>)|" + _SECTION)
     at = tag.end()
     while match := ends.search(data, at):
@@ -158,7 +157,6 @@ def _find_envelope_end(data: bytes, tag: re.Match[bytes], deadline: Deadline) ->
 def _check_surroundings(
     data: bytes, tag: re.Match[bytes], end: int | None, deadline: Deadline
 ) -> list[str]:
-    """Return what stands beside the envelope; ResponseError where that may be a response too."""
     start = tag.start()
     if re.compile(rb"(?i)<!doctype").search(data, 0, start):
         raise ResponseError("a DOCTYPE, which SOAP forbids")  # SOAP 1.1 3
@@ -176,8 +174,6 @@ def _check_surroundings(
 
 
 class _Repairer:
-    """Copies an envelope in UTF-8, without what XML forbids in texts."""
-
     def __init__(self, decoder: ByteDecoder, deadline: Deadline) -> None:
         self.forbidden = 0
         self._decoder = decoder
@@ -219,7 +215,6 @@ class _Repairer:
 
 
 def _require_intact(tag: re.Match[bytes] | None) -> int:
-    """Return where a tag ends; ResponseError where a byte in it is damaged."""
     assert tag is not None
     is_damaged = re.search(_FORBIDDEN, tag[0]) or _REPLACEMENT in tag[0]
     if is_damaged or not _is_utf8(tag[0]):

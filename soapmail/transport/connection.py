@@ -1,25 +1,124 @@
-"""Connections that report whether a byte left, and whether more came than was read.
+"""An adapter that sends one request, over connections that report whether a byte left.
 
-All private reaches into urllib3 and http.client are here and in ``adapter``; ``tests/README.md``
-lists them.
+They also know whether more came than was read. All private reaches into requests, urllib3 and
+http.client are here; ``tests/README.md`` lists them.
 """
 
 from __future__ import annotations
 
+import copy
 import http.client
 import io
+import queue
 import socket
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
+import requests
+from requests.adapters import HTTPAdapter
+from requests.structures import CaseInsensitiveDict
 from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.util import Retry
 from urllib3.util.connection import allowed_gai_family, create_connection
 
 from .delivery import Stage, Tls
 
 if TYPE_CHECKING:
-    from .adapter import SingleRequestAdapter
     from .delivery import Delivery
+
+
+class SingleRequestAdapter(HTTPAdapter):
+    """An adapter with one connection, for one delivery at a time."""
+
+    delivery: Delivery
+    origin: HTTPAdapter
+
+    def get_connection_with_tls_context(self, *args: Any, **options: Any) -> Any:
+        """Return a pool, and note whether its connections report."""
+        self.delivery.to_own_connection()
+        pool = super().get_connection_with_tls_context(*args, **options)
+        # test_an_adapter_that_brings_pools_of_its_own_is_never_believed...
+        if not issubclass(getattr(pool, "ConnectionCls", object), ReportingConnection):
+            self.delivery.to_foreign_connection()
+        return pool
+
+    def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
+        """Return a manager of pools whose connections report."""
+        is_new = proxy not in self.proxy_manager
+        manager = super().proxy_manager_for(proxy, **options)
+        if is_new:
+            manager = self.proxy_manager[proxy] = _make_reporting_manager(manager, self)
+        return manager
+
+    def build_response(self, req: Any, resp: Any) -> requests.Response:
+        """Return a response without an encoding, which requests can fail to find."""
+        response = requests.Response()
+        response.status_code = resp.status
+        response.headers = CaseInsensitiveDict(resp.headers)
+        response.raw = resp
+        response.request = req
+        response.url = req.url
+        return response
+
+
+def make_single_request_adapter(origin: HTTPAdapter) -> SingleRequestAdapter:
+    """Return an adapter that sends as another one does, but once, and over its own connections."""
+    kind: Any = type(origin)
+    adapter: Any = object.__new__(_single_request_class(kind))
+    adapter.__dict__.update(origin.__dict__)
+    adapter.origin = origin
+    adapter.max_retries = Retry(0, read=False)
+    adapter.poolmanager = _make_reporting_manager(origin.poolmanager, adapter)
+    adapter.proxy_manager = {}
+    return adapter  # type: ignore[no-any-return]
+
+
+@cache
+def _single_request_class(kind: Any) -> type[SingleRequestAdapter]:
+    if kind is HTTPAdapter:
+        return SingleRequestAdapter
+    return type(kind.__name__, (SingleRequestAdapter, kind), {})
+
+
+def _make_reporting_manager(manager: Any, owner: SingleRequestAdapter) -> Any:
+    reporting = copy.copy(manager)
+    reporting.pools = type(manager.pools)(1)
+    reporting.pool_classes_by_scheme = {
+        scheme: partial(_reporting_pool_class(pool_class), owner=owner)
+        for scheme, pool_class in manager.pool_classes_by_scheme.items()
+    }
+    return reporting
+
+
+@cache
+def _reporting_pool_class(pool_class: Any) -> Any:
+    direct = {HTTPConnection: _DirectHTTPConnection, HTTPSConnection: _DirectHTTPSConnection}
+    connection = pool_class.ConnectionCls
+    reporting = direct.get(connection) or type(
+        connection.__name__, (ReportingConnection, connection), {}
+    )
+    # Without the lock of queue.Queue, which a signal's handler would wait for.
+    overrides = {"ConnectionCls": reporting, "QueueCls": _UnlockedQueue}
+    return type(pool_class.__name__, (pool_class,), overrides)
+
+
+class _UnlockedQueue:
+    """The connections that a pool keeps; one delivery at a time uses it, so there is no lock."""
+
+    def __init__(self, size: int) -> None:
+        self._connections: list[Any] = []
+
+    def put(self, connection: Any, block: bool = True) -> None:
+        self._connections.append(connection)
+
+    def get(self, block: bool = True, timeout: float | None = None) -> Any:
+        try:
+            return self._connections.pop()
+        except IndexError:
+            raise queue.Empty from None
+
+    def qsize(self) -> int:
+        return len(self._connections)
 
 
 class AlreadySent(ConnectionError):
@@ -61,7 +160,7 @@ class ReportingConnection:
 
     def _tunnel(self) -> None:
         super()._tunnel()  # type: ignore[misc]
-        # For the handshake: test_what_a_proxy_took_of_the_time_is_gone_for_the_handshake.
+        # The handshake has what the proxy left of the time (test_tls).
         self.sock.settimeout(self._owner.delivery.timeout())
 
     def send(self, data: Any) -> None:
@@ -108,17 +207,15 @@ class _DirectConnection(ReportingConnection):
         raise OSError("the name has no address")
 
 
-class DirectHTTPConnection(_DirectConnection, HTTPConnection):
-    """A connection without TLS."""
+class _DirectHTTPConnection(_DirectConnection, HTTPConnection):
+    pass
 
 
-class DirectHTTPSConnection(_DirectConnection, HTTPSConnection):
-    """A connection with TLS."""
+class _DirectHTTPSConnection(_DirectConnection, HTTPSConnection):
+    pass
 
 
 class _DeadlineResponse(http.client.HTTPResponse):
-    """The response of http.client, which reads no longer than its delivery may take."""
-
     def __init__(
         self, owner: SingleRequestAdapter, sock: socket.socket, *args: Any, **options: Any
     ) -> None:
@@ -144,8 +241,6 @@ class _SocketShim:
 
 
 class _DeadlineSocketIO(io.RawIOBase):
-    """Reads from a socket until the time is up, headers included."""
-
     def __init__(self, delivery: Delivery, sock: socket.socket) -> None:
         self._delivery = delivery
         self._sock = sock

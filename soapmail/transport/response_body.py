@@ -115,7 +115,6 @@ class ResponseBody:
         return self._count is not None and self._received >= self._count
 
     def _chunk_bytes(self, *, is_counted: bool) -> int:
-        """Return how much to read: not beyond the count unless an envelope goes on behind it."""
         if self._count is None or is_counted:
             return READ_CHUNK_BYTES
         return min(READ_CHUNK_BYTES, self._count - self._received)

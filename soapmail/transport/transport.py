@@ -13,7 +13,7 @@ from requests.utils import select_proxy
 from urllib3.exceptions import InvalidHeader
 from urllib3.util import Retry
 
-from .adapter import SingleRequestAdapter, make_single_request_adapter
+from .connection import SingleRequestAdapter, make_single_request_adapter
 from .delivery import NetworkTimeout, Response, Stage, is_callers_timeout
 from .failures import describe_failure, iter_causes
 from .response_body import BREAKS, ResponseBody
@@ -147,7 +147,7 @@ class Transport:
             if isinstance(adapter, SingleRequestAdapter):
                 adapter.delivery = delivery
             delivery.to_adapter()
-            # A session follows redirects, and keeps cookies: test_no_redirect_is_followed.
+            # A session would follow redirects and keep cookies (test_transport).
             with adapter.send(request, timeout=(remaining, remaining), **settings) as received:
                 body = ResponseBody(received, delivery, self._limit)
                 response = _read_response(received, body, delivery)

@@ -14,7 +14,7 @@ import pytest
 
 from soapmail import Invoice, OperationFailed, ResponseError
 from soapmail.billing import due
-from soapmail.cli import output, today
+from soapmail.cli import output, parser
 from soapmail.cli.commands import summary
 
 from ..commands import Result, Terminal, parse_csv
@@ -263,7 +263,7 @@ class Clock(datetime):
 def test_a_clock_at_1970_is_told_where_it_matters(
     run: Callable[..., Result], arguments: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(today, "datetime", Clock)
+    monkeypatch.setattr(parser, "datetime", Clock)
     code, out, err = run(*arguments)
     words = "the clock of this machine says 1970-01-01: set it, or give --today DATE"
     if arguments == ["check"]:

@@ -17,8 +17,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from soapmail import Client, ResponseError, TransportError
 from soapmail.deadline import Deadline
 from soapmail.transport import connection
-from soapmail.transport.adapter import _UnlockedQueue, make_single_request_adapter
-from soapmail.transport.connection import source_of
+from soapmail.transport.connection import _UnlockedQueue, make_single_request_adapter, source_of
 from soapmail.transport.delivery import Delivery, NetworkTimeout, Stage, is_callers_timeout
 
 from ..faulty import Faulty, Hangup, Request, respond_normally

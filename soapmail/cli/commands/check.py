@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from ...billing.due import count_days_left
 from ...errors import SoapMailError
 from ..exit_codes import error_message
+from ..parser import resolve_today
 from ..terminal import format_money, print_or_raise
-from ..today import resolve_today
 from .check_formats import (
     DUE_STATES,
     DueReport,
@@ -49,7 +49,6 @@ def check_invoices(args: argparse.Namespace, selection: AccountSelection) -> int
 
 
 def _merge(reports: Sequence[tuple[str | None, DueReport]]) -> DueReport:
-    """Return what the accounts have in one report, under their names."""
     invoices: dict[str, Any] = {
         state: [
             opened._replace(account=account)

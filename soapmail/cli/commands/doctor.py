@@ -119,7 +119,6 @@ def _describe_tls(tls: Tls, now: float) -> Finding:
 
 
 def _examine_operations(client: Client, exchanges: list[ObservedExchange]) -> Iterator[Finding]:
-    """Ask for everything that can be read, once."""
     invoices: list[models.Invoice] = []
     services: list[models.MailService] = []
     prepays: list[models.Prepay] = []
@@ -177,7 +176,6 @@ def _ask(
 
 
 def _compare_fields(exchange: ObservedExchange, model: type[Any]) -> list[str]:
-    """Return which fields of records are not documented, and which documented ones are missing."""
     deadline = Deadline()
     try:
         document = Document(decode(exchange.response, None, deadline), None, deadline)
@@ -195,7 +193,6 @@ def _compare_fields(exchange: ObservedExchange, model: type[Any]) -> list[str]:
 def _examine_refusal(
     endpoint: str, timeout: float, observe: Callable[[ObservedExchange], None]
 ) -> Finding:
-    """Ask with a session id that is none."""
     what = "a wrong session"
     options: Mapping[str, Any] = {"endpoint": endpoint, "timeout": timeout, "retries": 0}
     with Client(session_id="0" * 32, on_exchange=observe, **options) as client:
@@ -216,7 +213,6 @@ def _examine_refusal(
 
 
 def _examine_wsdl(client: Client) -> Iterator[Finding]:
-    """Compare each template with what the server says of its operation today."""
     try:
         described = parse_wsdl(fetch_wsdl(client._state()))
     except (SoapMailError, ValueError) as error:

@@ -13,6 +13,7 @@ from ...billing.pay import find_open
 from ...models import Invoice
 from ..exit_codes import OK, REFUSED, Interrupted, NotFound, OutcomeUncertain, UsageError
 from ..output import align
+from ..parser import resolve_today
 from ..signals import raise_on_signals
 from ..terminal import (
     confirm,
@@ -29,7 +30,6 @@ from ..terminal import (
     prompt,
     terminal_width,
 )
-from ..today import resolve_today
 from .journal import journal_path, print_unsettled, translate_billing_errors
 
 if TYPE_CHECKING:
@@ -184,7 +184,6 @@ def _make_question(args: argparse.Namespace, plan: Plan) -> str:
 
 
 def _show_plan(plan: Plan) -> None:
-    """Print what would be paid, with totals, and say what is left out."""
     rows = [["id", "due date", "amount", "service", "description"]]
     rows += [
         [

@@ -10,8 +10,8 @@ from ...billing.due import Sum, count_days_left, is_due_soon, is_overdue, sum_by
 from ...models import Invoice, MailService, Prepay
 from ..exit_codes import OK, NotFound
 from ..output import Column, RecordFormat, RecordWriter, documented_columns
+from ..parser import resolve_today
 from ..terminal import format_cost, format_money, pluralize, print_error, printable
-from ..today import resolve_today
 
 if TYPE_CHECKING:
     import argparse
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 
 class _InvoiceRow(NamedTuple):
-    """An invoice, and the status of its service where that was asked for."""
-
     invoice: Invoice
     mail_status: str | None = None
 
@@ -83,7 +81,6 @@ def _show_single(
     fetch: Callable[[Client], Sequence[Any]],
     missing: str,
 ) -> int:
-    """Show the record that there is, in whichever account."""
     writer = RecordWriter(args, record_format, is_named=selection.is_named, is_single=True)
     for account, records in selection.each(fetch):
         writer.add(account, records)
@@ -96,7 +93,6 @@ def _show_single(
 def _filter_due(
     invoices: Sequence[Invoice], args: argparse.Namespace, today: date
 ) -> list[Invoice]:
-    """Return what is open, overdue or due soon, where that was asked for."""
     wanted = [invoice for invoice in invoices if invoice.is_open or not args.open]
     if not args.overdue and args.due_within is None:
         return wanted
@@ -109,7 +105,6 @@ def _filter_due(
 
 
 def _is_between(moment: datetime | None, first: date | None, last: date | None) -> bool:
-    """Return whether something is dated from the first to the last day, where that is asked for."""
     if first is None and last is None:
         return True
     return moment is not None and (first or date.min) <= moment.date() <= (last or date.max)
@@ -141,7 +136,6 @@ def _list_records(
     record_format: RecordFormat,
     fetch: Callable[[Client], Sequence[Any]],
 ) -> int:
-    """List the records of every account, each as it comes."""
     writer = RecordWriter(args, record_format, is_named=selection.is_named)
     for account, records in selection.each(fetch):
         writer.add(account, records)
