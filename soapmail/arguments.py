@@ -44,9 +44,9 @@ def credentials(username: str | None, password: str | None) -> tuple[str, str] |
     return None
 
 
-def credentials_from(environ: Mapping[str, str]) -> tuple[str, str]:
+def read_credentials(environ: Mapping[str, str]) -> tuple[str, str]:
     """Return username and password; ValueError names the variables that are missing."""
-    pair = environ.get("SOAPMAIL_USERNAME", ""), password_from(environ)
+    pair = environ.get("SOAPMAIL_USERNAME", ""), read_secret(environ)
     if all(pair):
         return pair
     names = ("SOAPMAIL_USERNAME", "SOAPMAIL_PASSWORD")
@@ -55,7 +55,7 @@ def credentials_from(environ: Mapping[str, str]) -> tuple[str, str]:
     raise ValueError(f"not set in the environment: {missing}")
 
 
-def password_from(environ: Mapping[str, str]) -> str:
+def read_secret(environ: Mapping[str, str]) -> str:
     """Return the password that the environment holds, or names a file of; empty: neither."""
     path = environ.get("SOAPMAIL_PASSWORD_FILE")
     return environ.get("SOAPMAIL_PASSWORD") or (_read_first_line(path) if path else "")

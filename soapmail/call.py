@@ -234,7 +234,7 @@ class Call(Generic[T]):
         self._status = response.status or None
         self._log(outgoing.operation, response, seconds)
         result = self._parse_response(outgoing.operation, response, parse)
-        secrets = {*self._secrets, *_issued_secrets(outgoing.operation, result)}
+        secrets = {*self._secrets, *_find_issued_secrets(outgoing.operation, result)}
         if self._state.on_exchange is not None:
             from .observe import notify
 
@@ -319,7 +319,7 @@ def _fail(name: str, problem: str, response: Response) -> AttemptResult:
     )
 
 
-def _issued_secrets(name: str, result: AttemptResult) -> list[str]:
+def _find_issued_secrets(name: str, result: AttemptResult) -> list[str]:
     value = result.value
     if name == "api_login" and isinstance(value, str):
         return [value]

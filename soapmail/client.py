@@ -68,10 +68,10 @@ class Client:
         max_response_bytes: int = 64 * 2**20,
         on_exchange: Callable[[ObservedExchange], object] | None = None,
     ) -> None:
+        self._username = username
+        self._states: dict[int, ProcessState] = {}
         try:
-            self._username = username
             self._session_id = arguments.optional_text("session_id", session_id)
-            self._states: dict[int, ProcessState] = {}
             self._options: dict[str, Any] = {
                 "transport": {
                     "loopback": check_endpoint(endpoint),
@@ -93,9 +93,7 @@ class Client:
         except BaseException as error:
             failure = redaction.drop_frames(error)
         finally:
-            # A traceback shows what the variables of a frame hold (test_process).
-            password = session_id = None
-            endpoint = ""
+            password, session_id, endpoint = None, None, ""  # which a traceback would show
         raise failure
 
     @classmethod
@@ -118,7 +116,7 @@ class Client:
         """
         try:
             return cls(
-                *arguments.credentials_from(os.environ),
+                *arguments.read_credentials(os.environ),
                 endpoint=endpoint or os.environ.get("SOAPMAIL_ENDPOINT") or ENDPOINT,
                 timeout=timeout,
                 retries=retries,
@@ -152,10 +150,10 @@ class Client:
             state.transport.close()
 
     def __getstate__(self) -> dict[str, Any]:
-        from .session import current_session
+        from .session import find_session
 
         # Not its connections, nor its age (test_session).
-        session = current_session(self._states, self._session_id)
+        session = find_session(self._states, self._session_id)
         return {**self.__dict__, "_states": {}, "_session_id": session and session.sid}
 
     def login(self) -> str:
@@ -390,9 +388,9 @@ class Client:
     def _state(self) -> ProcessState:
         """Return what the calls of this process have in common."""
         self._check_open()
-        from .session import state_of_this_process
+        from .session import get_process_state
 
-        return state_of_this_process(self._states, self._options, self._session_id)
+        return get_process_state(self._states, self._options, self._session_id)
 
     def _check_open(self) -> None:
         if self._closed:

@@ -22,12 +22,12 @@ from .soap.element import (
     is_nil,
     parse_column,
     parse_scalar,
+    read_item_type,
     read_scalar,
     reject_simple_type,
     reject_text,
     reject_text_inside,
     require_complete_array,
-    type_of_items,
 )
 from .soap.repair import decode
 
@@ -214,7 +214,7 @@ def parse_strings(document: Document) -> list[str]:
     reject_simple_type(array, "return")
     reject_text_inside(array, "return")
     require_complete_array(array, "return")
-    declared = type_of_items(array)
+    declared = read_item_type(array)
     texts = []
     for number, row in enumerate(array, 1):
         document.deadline.check()
@@ -240,7 +240,7 @@ def _build_records(
     if 0 in widths:
         for n, element in enumerate(elements):
             part.deadline.check()
-            reject_text_inside(element, _row_place(first, n))
+            reject_text_inside(element, _format_row_place(first, n))
     names: list[Any] = [cell.tag for cell in cells]
     width = widths[0]
     if set(widths) != {width} or names != names[:width] * len(elements):
@@ -262,7 +262,7 @@ def _build_columns(
     cells: Sequence[etree._Element],
     first: int | None,
 ) -> list[list[Any]]:
-    plan = _field_plan(model)
+    plan = _plan_fields(model)
     columns: list[list[Any] | None] = [None] * len(plan)
     for n, tag in enumerate(tags):
         part.deadline.check()
@@ -271,31 +271,33 @@ def _build_columns(
             continue
         index, kind = plan[name]
         if columns[index] is not None:
-            raise ResponseError("duplicate field", place=_cell_place(first, 0, name))
+            raise ResponseError("duplicate field", place=_format_cell_place(first, 0, name))
         column = cells[n :: len(tags)]
         columns[index] = (None if part.has_base64 else parse_column(kind, column)) or [
-            parse_scalar(kind, cell, _cell_place(first, row, name), has_base64=part.has_base64)
+            parse_scalar(
+                kind, cell, _format_cell_place(first, row, name), has_base64=part.has_base64
+            )
             for row, cell in enumerate(column)
         ]
     if not any(columns):
         names = ", ".join(tags[:_LISTED_NAMES]) or "nothing"
         raise ResponseError(
-            "a row without any known field", place=_row_place(first, 0), value=names
+            "a row without any known field", place=_format_row_place(first, 0), value=names
         )
     count = len(cells) // len(tags)
     return [column or [None] * count for column in columns]
 
 
-def _row_place(first: int | None, offset: int) -> str:
+def _format_row_place(first: int | None, offset: int) -> str:
     return "return" if first is None else f"row {first + offset}"
 
 
-def _cell_place(first: int | None, offset: int, name: str) -> str:
+def _format_cell_place(first: int | None, offset: int, name: str) -> str:
     return name if first is None else f"row {first + offset}, {name}"
 
 
 @lru_cache(maxsize=64)
-def _field_plan(model: Any) -> dict[str, tuple[int, type[Any]]]:
+def _plan_fields(model: Any) -> dict[str, tuple[int, type[Any]]]:
     # Whoever has a Decimal for a field has imported it.
     decimals = [sys.modules["decimal"].Decimal] if "decimal" in sys.modules else []
     hints = get_type_hints(model)

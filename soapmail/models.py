@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["Invoice", "MailService", "Order", "Prepay", "Status"]
 
 
-def _moment(field: str, text: str | None) -> datetime | None:
+def _parse_moment(field: str, text: str | None) -> datetime | None:
     from datetime import datetime
 
     if text is None or not text.strip() or text == "0000-00-00 00:00:00":
@@ -79,7 +79,7 @@ class Invoice:
 
         ResponseError: the text is not a date.
         """
-        return _moment("invoices_date", self.invoices_date)
+        return _parse_moment("invoices_date", self.invoices_date)
 
     @property
     def due_date(self) -> datetime | None:
@@ -87,7 +87,7 @@ class Invoice:
 
         ResponseError: the text is not a date.
         """
-        return _moment("invoices_due_date", self.invoices_due_date)
+        return _parse_moment("invoices_due_date", self.invoices_due_date)
 
     @property
     def is_paid(self) -> bool:
@@ -141,7 +141,7 @@ class MailService:
 
         ResponseError: the text is not a date.
         """
-        return _moment("mail_order_date", self.mail_order_date)
+        return _parse_moment("mail_order_date", self.mail_order_date)
 
     @property
     def extra(self) -> Any:

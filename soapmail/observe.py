@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .redaction import STARS, redact, redact_tokens
-from .soap.encoding import encoding_at_start
+from .soap.encoding import detect_encoding
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -101,7 +101,7 @@ def _redact_bytes(data: bytes, secrets: Collection[str], *, is_login: bool = Fal
 
     ``is_login``: a session id that could not be read is not known, so what may be one is hidden.
     """
-    encoding = encoding_at_start(data)
+    encoding = detect_encoding(data)
     if encoding in (None, "utf-8"):
         encoding = "latin-1"
     # Of UTF-16 and UTF-32 the last character may be cut.

@@ -65,7 +65,7 @@ def sanitize_error(error: E, secrets: Collection[str] = ()) -> E:
 def _redact_excerpt(text: str | None, secrets: Collection[str], limit: int) -> str | None:
     if text is None:
         return None
-    window = limit + _overlap(secrets)
+    window = limit + _count_overlap(secrets)
     return truncate(
         redact(text[-window:] if text.startswith("…") else text[:window], secrets), limit
     )
@@ -107,7 +107,7 @@ def redact(text: str, secrets: Collection[str]) -> str:
     return "".join([*parts, text[end_of_last:]])
 
 
-def _overlap(secrets: Collection[str]) -> int:
+def _count_overlap(secrets: Collection[str]) -> int:
     return _OVERLAP_CHARACTERS + _ESCAPED_CHARACTERS * max(map(len, secrets), default=0)
 
 
@@ -117,10 +117,10 @@ def _find_secrets(text: str, secrets: Collection[str]) -> Iterator[tuple[int, in
     Both sides are unescaped step by step, and each form of the one is looked for in each form of
     the other: a secret may hold what looks like an escape.
     """
-    forms = {form for secret in filter(None, secrets) for form in _forms(secret)}
+    forms = {form for secret in filter(None, secrets) for form in _iter_forms(secret)}
     if not forms:
         return
-    more = _overlap(secrets)
+    more = _count_overlap(secrets)
     for begin in range(0, len(text), _PIECE_CHARACTERS):
         for plain, starts, ends in _unescape(text[begin : begin + _PIECE_CHARACTERS + more]):
             for form in forms:
@@ -131,7 +131,7 @@ def _find_secrets(text: str, secrets: Collection[str]) -> Iterator[tuple[int, in
                     at = plain.find(form, last + 1)
 
 
-def _forms(secret: str) -> Iterator[str]:
+def _iter_forms(secret: str) -> Iterator[str]:
     # A dump is read as Latin-1, in which UTF-8 has a letter for each byte.
     for text in {secret, secret.encode("utf-8", "replace").decode("latin-1")}:
         for plain, _, _ in _unescape(text):
@@ -155,7 +155,7 @@ def _unescape(text: str) -> Iterator[tuple[str, Any, Any]]:
         last: list[int] = []
         done = 0
         for match in pattern.finditer(text):
-            meaning = _meaning_of(match)
+            meaning = _decode_escape(match)
             letters += text[done : match.start()], meaning
             first += [*starts[done : match.start()], *[starts[match.start()]] * len(meaning)]
             last += [*ends[done : match.start()], *[ends[match.end() - 1]] * len(meaning)]
@@ -167,7 +167,7 @@ def _unescape(text: str) -> Iterator[tuple[str, Any, Any]]:
     yield re.sub("[^\0-\xff]", "?", text), starts, ends
 
 
-def _meaning_of(escape: re.Match[str]) -> str:
+def _decode_escape(escape: re.Match[str]) -> str:
     from html.entities import name2codepoint
     from urllib.parse import unquote
 

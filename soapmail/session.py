@@ -106,20 +106,20 @@ class ProcessState:
     on_exchange: Callable[[ObservedExchange], object] | None
 
 
-def state_of_this_process(
+def get_process_state(
     states: dict[int, ProcessState], options: dict[str, Any], sid: str | None
 ) -> ProcessState:
     """Return the state of this process; a fork takes over the session of its parent, no more."""
     process = os.getpid()
     state = states.get(process)
     if state is None:
-        state = states.setdefault(process, _make_state(options, current_session(states, sid)))
+        state = states.setdefault(process, _make_state(options, find_session(states, sid)))
         for other in set(states) - {process}:
             states.pop(other, None)
     return state
 
 
-def current_session(states: dict[int, ProcessState], sid: str | None) -> IssuedSession | None:
+def find_session(states: dict[int, ProcessState], sid: str | None) -> IssuedSession | None:
     """Return the session that there is, also the one from before a fork."""
     for state in list(states.values()):
         return state.sessions.current

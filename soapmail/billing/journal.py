@@ -114,7 +114,7 @@ class Journal:
 
     def entries(self) -> list[Entry]:
         """Return all lines; the last one may be an intent of which only a part was written."""
-        return [*self._entries, *self._torn_entry()]
+        return [*self._entries, *self._make_torn_entry()]
 
     def entries_for(self, invoice: int) -> list[Entry]:
         """Return the lines of one invoice."""
@@ -241,7 +241,7 @@ class Journal:
             else:
                 raise JournalError(f"{self.path}: line {number} is broken; nothing is paid by it")
 
-    def _torn_entry(self) -> list[Entry]:
+    def _make_torn_entry(self) -> list[Entry]:
         """Return what the beginning of a line says; an unfinished line is an intent."""
         if not self._torn_tail:
             return []

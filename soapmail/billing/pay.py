@@ -33,7 +33,7 @@ _MEANINGS = {
 class OutcomeUndetermined(Exception):
     """It is not known whether invoices were paid, so nothing is; ``invoices`` are their ids.
 
-    ``choices``: as what a person can settle them.
+    ``choices``: the results that a person may settle them with.
     """
 
     def __init__(
@@ -57,12 +57,12 @@ class PlanOutdated(Exception):
 
 
 def pay_open(client: Client, plan: Plan, journal: Journal) -> Iterator[Entry]:
-    """Pay what is planned, one after the other, and yield each line that is written meanwhile.
+    """Pay what is planned, one after the other, and yield what became of each.
 
     The server's list is read before each payment. It stops at the first payment whose outcome is
     unknown (a result of ``unknown``). OutcomeUndetermined and PlanOutdated: this invoice and all
     behind it were not paid. JournalError: the same, and nothing was sent of it.
-    JournalWriteFailed: the disk was full behind a payment. Other errors are those of the client,
+    JournalWriteFailed: the disk was full after a payment. Other errors are those of the client,
     and nothing more was paid.
     """
     with journal:
@@ -80,7 +80,7 @@ def pay_open(client: Client, plan: Plan, journal: Journal) -> Iterator[Entry]:
 
 
 def pay_invoice(client: Client, invoice: Invoice, journal: Journal) -> Iterator[Entry]:
-    """Pay one invoice, of which its id may be all that is known, and yield each line written.
+    """Pay one invoice, of which its id may be all that is known, and yield what became of it.
 
     The server's list is read only where the journal knows the invoice or has an open question.
     What turns out to be paid by a run before is settled, and not paid again. Errors as

@@ -46,6 +46,36 @@ def make_plan(
     costs more than ``max_total``. What has no amount is left out, and so is all that follows an
     invoice which would exceed ``max_total``.
     """
+    wanted = _select_open(invoices, currency, service, due_until)
+    times = Counter(invoice.invoices_id for invoice in invoices)
+    planned: list[Invoice] = []
+    left_out: list[tuple[Invoice, str]] = []
+    total = Decimal(0)
+    is_full = False
+    for invoice in sorted(wanted, key=_make_sort_key):
+        reason = _find_exclusion_reason(invoice, times[invoice.invoices_id], max_each)
+        amount = invoice.amount or Decimal(0)
+        if reason is None and max_total is not None and (is_full or total + amount > max_total):
+            if not planned:
+                problem = (
+                    f"invoice {invoice.invoices_id} alone costs {amount}, more than {max_total}"
+                )
+                raise ValueError(f"{problem} in all; nothing is planned")
+            is_full, reason = True, f"over {max_total} in all"
+        if reason is None:
+            planned.append(invoice)
+            total += amount
+        else:
+            left_out.append((invoice, reason))
+    return Plan(planned, left_out)
+
+
+def _select_open(
+    invoices: Sequence[Invoice],
+    currency: str | None,
+    service: int | None,
+    due_until: date | None,
+) -> list[Invoice]:
     wanted = [
         invoice
         for invoice in invoices
@@ -58,31 +88,10 @@ def make_plan(
     if len(currencies) > 1:
         names = " and ".join(name or "no currency" for name in currencies)
         raise ValueError(f"open invoices are in {names}: choose one currency")
-    times = Counter(invoice.invoices_id for invoice in invoices)
-    planned: list[Invoice] = []
-    left_out: list[tuple[Invoice, str]] = []
-    total = Decimal(0)
-    is_full = False
-    for invoice in sorted(wanted, key=_payment_order):
-        is_listed_twice = times[invoice.invoices_id] > 1
-        reason = "listed twice" if is_listed_twice else _exclusion_reason(invoice, max_each)
-        amount = invoice.amount or Decimal(0)
-        if reason is None and max_total is not None and (is_full or total + amount > max_total):
-            if not planned:
-                raise ValueError(
-                    f"invoice {invoice.invoices_id} alone costs {amount}, more than {max_total} in"
-                    " all; nothing is planned"
-                )
-            is_full, reason = True, f"over {max_total} in all"
-        if reason is None:
-            planned.append(invoice)
-            total += amount
-        else:
-            left_out.append((invoice, reason))
-    return Plan(planned, left_out)
+    return wanted
 
 
-def _payment_order(invoice: Invoice) -> tuple[datetime, int]:
+def _make_sort_key(invoice: Invoice) -> tuple[datetime, int]:
     return invoice.due_date or datetime.max, invoice.invoices_id or 0
 
 
@@ -91,7 +100,9 @@ def _is_due(invoice: Invoice, until: date | None) -> bool:
     return until is None or (due is not None and due.date() <= until)
 
 
-def _exclusion_reason(invoice: Invoice, max_each: Decimal | None) -> str | None:
+def _find_exclusion_reason(invoice: Invoice, times: int, max_each: Decimal | None) -> str | None:
+    if times > 1:
+        return "listed twice"
     if invoice.invoices_id is None:
         return "no id"
     if invoice.amount is None or invoice.amount <= 0:

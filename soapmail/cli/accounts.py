@@ -8,11 +8,11 @@ import shlex
 import sys
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from ..arguments import password_from
+from ..arguments import read_secret
 from ..client import Client
 from ..operations import ENDPOINT, takes_session
 from .exit_codes import EXPECTED_ERRORS, OK, UsageError, error_message, exit_code_of
-from .parallel import AccountResult, iter_results
+from .parallel import AccountResult, iter_account_results
 from .password_command import read_password
 from .terminal import pluralize, print_error, prompt
 
@@ -61,7 +61,7 @@ class AccountSelection:
 
             self.dump = Dump(args.dump)
         self._accounts = (
-            _read_accounts(args) if self.is_named else [_account_of_environment(args, stack)]
+            _read_accounts(args) if self.is_named else [_make_default_account(args, stack)]
         )
 
     def client(self) -> TrackingClient:
@@ -73,7 +73,7 @@ class AccountSelection:
         (account,) = self._accounts
         return account
 
-    def each(self, do: Callable[[Client], T]) -> Iterator[tuple[str | None, T]]:
+    def iter_results(self, do: Callable[[Client], T]) -> Iterator[tuple[str | None, T]]:
         """Work on each account, and yield its name and what came of it, in the file's order.
 
         Errors of accounts that have a name are kept for ``code``.
@@ -86,7 +86,7 @@ class AccountSelection:
             except Exception as error:
                 return AccountResult(account, error=error)
 
-        for account, value, error in iter_results(self._accounts, work, self._jobs):
+        for account, value, error in iter_account_results(self._accounts, work, self._jobs):
             if error is None:
                 yield account.name, value  # type: ignore[misc]
             elif account.name is None or not isinstance(error, EXPECTED_ERRORS):
@@ -107,12 +107,12 @@ class AccountSelection:
         return max((exit_code_of(error) for _, error in self.failures), default=OK)
 
 
-def _account_of_environment(args: argparse.Namespace, stack: ExitStack) -> Account:
+def _make_default_account(args: argparse.Namespace, stack: ExitStack) -> Account:
     options: dict[str, Any] = {"timeout": args.timeout}
     if args.sandbox:
-        from ..sandbox import Sandbox, supported_operations
+        from ..sandbox import Sandbox, list_operations
 
-        if getattr(args, "operation", None) and args.operation not in supported_operations():
+        if getattr(args, "operation", None) and args.operation not in list_operations():
             raise UsageError(f"the sandbox does not imitate {args.operation}")
         sandbox = stack.enter_context(Sandbox(example=args.sandbox))
         options |= {
@@ -121,7 +121,7 @@ def _account_of_environment(args: argparse.Namespace, stack: ExitStack) -> Accou
             "endpoint": sandbox.endpoint,
         }
     else:
-        options |= {"endpoint": _endpoint(args), **_credentials(args)}
+        options |= {"endpoint": _choose_endpoint(args), **_read_credentials(args)}
     return Account(
         None,
         lambda **more: TrackingClient(**options, **more),
@@ -130,11 +130,11 @@ def _account_of_environment(args: argparse.Namespace, stack: ExitStack) -> Accou
     )
 
 
-def _endpoint(args: argparse.Namespace) -> str:
+def _choose_endpoint(args: argparse.Namespace) -> str:
     return args.endpoint or os.environ.get("SOAPMAIL_ENDPOINT") or ENDPOINT
 
 
-def _credentials(args: argparse.Namespace) -> dict[str, str]:
+def _read_credentials(args: argparse.Namespace) -> dict[str, str]:
     operation = getattr(args, "operation", None)
     if args.anonymous or (operation and not takes_session(operation)):
         return {}
@@ -146,7 +146,7 @@ def _credentials(args: argparse.Namespace) -> dict[str, str]:
     if args.password_stdin:
         password = sys.stdin.readline().rstrip("\r\n")
     else:
-        password = password_from(os.environ) or prompt("Password: ", hidden=True)
+        password = read_secret(os.environ) or prompt("Password: ", hidden=True)
     if not username or not password:
         missing = "SOAPMAIL_PASSWORD, or --password-stdin" if username else "SOAPMAIL_USERNAME"
         raise UsageError(f"username and password are needed: set {missing}")
@@ -158,7 +158,7 @@ def _read_accounts(args: argparse.Namespace) -> list[Account]:
         if getattr(args, name):
             option = f"--{name.replace('_', '-')}"
             raise UsageError(f"{option} cannot be combined with --account or --all-accounts")
-    path = _accounts_path()
+    path = _find_accounts_file()
     sections = _read_sections(path)
     for name in args.account:
         if args.account.count(name) > 1:
@@ -171,7 +171,7 @@ def _read_accounts(args: argparse.Namespace) -> list[Account]:
     return [_make_account(name, sections[name], path, args) for name in names]
 
 
-def own_folder(variable: str, default: str) -> str:
+def find_own_folder(variable: str, default: str) -> str:
     """Return soapmail's folder in that of a variable (XDG: if it is absolute); UsageError."""
     home = os.environ.get(variable, "")
     if not os.path.isabs(home):
@@ -181,9 +181,9 @@ def own_folder(variable: str, default: str) -> str:
     return os.path.join(home, "soapmail")
 
 
-def _accounts_path() -> str:
+def _find_accounts_file() -> str:
     path = os.environ.get("SOAPMAIL_CONFIG")
-    return path or os.path.join(own_folder("XDG_CONFIG_HOME", "~/.config"), "accounts.ini")
+    return path or os.path.join(find_own_folder("XDG_CONFIG_HOME", "~/.config"), "accounts.ini")
 
 
 def _read_sections(path: str) -> dict[str, Any]:
@@ -226,7 +226,7 @@ def _make_account(name: str, section: Any, path: str, args: argparse.Namespace) 
         command = shlex.split(section["password_command"])
     except ValueError as error:
         raise UsageError(f"{where} password_command: {error}") from None
-    username, endpoint = section["username"], section.get("endpoint") or _endpoint(args)
+    username, endpoint = section["username"], section.get("endpoint") or _choose_endpoint(args)
     try:
         Client(session_id="checked", endpoint=endpoint, timeout=args.timeout)
     except ValueError as error:

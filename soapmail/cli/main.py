@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code, which does not depend on stderr."""
     args = new_namespace()
     try:
-        with _utf8_output(), _messages_on_stderr() as log:
+        with _write_utf8(), _print_messages() as log:
             parse_into(args, sys.argv[1:] if arguments is None else arguments)
             if args.verbose:
                 log.setLevel(logging.DEBUG)
@@ -83,7 +83,7 @@ def _flush(stream: Any) -> None:
 
 
 @contextmanager
-def _utf8_output() -> Iterator[None]:
+def _write_utf8() -> Iterator[None]:
     """Write UTF-8 with the line ends as they are given, and all of it before the end."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:  # closed by whoever started the command
@@ -103,7 +103,7 @@ class _LineFormatter(logging.Formatter):
 
 
 @contextmanager
-def _messages_on_stderr() -> Iterator[logging.Logger]:
+def _print_messages() -> Iterator[logging.Logger]:
     log = logging.getLogger("soapmail")
     level = log.level
     handler = logging.StreamHandler(sys.stderr)

@@ -11,7 +11,7 @@ from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .exit_codes import UsageError
-from .terminal import colour_red, cut_to_width, display_width, printable, terminal_width
+from .terminal import colour_red, cut_to_width, measure_terminal, measure_width, printable
 
 if TYPE_CHECKING:
     import argparse
@@ -46,7 +46,7 @@ class RecordFormat(NamedTuple):
     mark: str = ""
 
 
-def documented_columns(model: type[Any], path: str = "") -> list[Column]:
+def list_documented_columns(model: type[Any], path: str = "") -> list[Column]:
     """Return the columns of the documented fields of a model."""
     return [
         Column(field.name, attrgetter(path + field.name), not str(field.type).startswith("str"))
@@ -96,14 +96,14 @@ class RecordWriter:
         if self._format == "table":
             self._print_table()
         elif self._format == "json":
-            print(format_json([self._fields(row) for row in self._rows]))
+            print(format_json([self._get_fields(row) for row in self._rows]))
         else:
             self._write(self._rows)
 
-    def _values(self, row: tuple[str | None, Any]) -> list[Any]:
+    def _get_values(self, row: tuple[str | None, Any]) -> list[Any]:
         return [column.get(row) for column in self._columns]
 
-    def _fields(self, row: tuple[str | None, Any]) -> dict[str, Any]:
+    def _get_fields(self, row: tuple[str | None, Any]) -> dict[str, Any]:
         return {column.name: column.get(row) for column in self._columns}
 
     # --- a line a record -----------------------------------------------------------------------
@@ -112,11 +112,11 @@ class RecordWriter:
         names = [column.name for column in self._columns]
         if self._format == "jsonl":
             for row in rows:
-                sys.stdout.write(format_json(self._fields(row), indent=None) + "\n")
+                sys.stdout.write(format_json(self._get_fields(row), indent=None) + "\n")
             return
         is_first, self._has_begun = not self._has_begun, True
         if self._format == "tsv":
-            lines = [map(_format_tsv, self._values(row)) for row in rows]
+            lines = [map(_format_tsv, self._get_values(row)) for row in rows]
             heads = [names] if is_first and self._has_header else []
             sys.stdout.writelines("\t".join(line) + "\n" for line in [*heads, *lines])
             return
@@ -125,7 +125,7 @@ class RecordWriter:
             sys.stdout.write("\ufeff")  # by which a spreadsheet knows UTF-8
             if self._has_header:
                 writer.writerow(names)
-        writer.writerows(map(_format_csv, self._values(row)) for row in rows)
+        writer.writerows(map(_format_csv, self._get_values(row)) for row in rows)
 
     # --- for a person --------------------------------------------------------------------------
 
@@ -133,10 +133,10 @@ class RecordWriter:
         if self._is_single:
             self._print_records()
             return
-        width = terminal_width()
+        width = measure_terminal()
         heads = [column.name for column in self._columns]
         numbers = [column.is_number for column in self._columns]
-        table = [list(map(printable, self._values(row))) for row in self._rows]
+        table = [list(map(printable, self._get_values(row))) for row in self._rows]
         marked = [
             width is not None and self._record_format.is_marked(record) for _, record in self._rows
         ]
@@ -156,7 +156,7 @@ class RecordWriter:
                 print()
             pairs = [
                 [name, printable(value)]
-                for name, value in zip(names, self._values(row), strict=True)
+                for name, value in zip(names, self._get_values(row), strict=True)
             ]
             for line in align(pairs, [False, False], None):
                 print(line)
@@ -165,10 +165,10 @@ class RecordWriter:
 def _choose_columns(
     args: argparse.Namespace, record_format: RecordFormat, *, is_named: bool, is_single: bool
 ) -> list[Column]:
-    own = list(map(_of_row, record_format.columns))
+    own = list(map(_take_of_row, record_format.columns))
     columns = {column.name: column for column in ([_ACCOUNT, *own] if is_named else own)}
     if args.columns is None and args.format == "table" and not is_single:
-        chosen = list(map(_of_row, record_format.table))
+        chosen = list(map(_take_of_row, record_format.table))
     elif args.columns is None:
         chosen = own[: record_format.documented]
     elif args.columns.strip() == "all":
@@ -188,7 +188,7 @@ def _choose_sorting(
 ) -> tuple[Column, bool] | None:
     if option is None:
         return None
-    columns = {column.name: _of_row(column) for column in record_format.columns}
+    columns = {column.name: _take_of_row(column) for column in record_format.columns}
     if is_named:
         columns["account"] = _ACCOUNT
     name = option.removeprefix("-")
@@ -201,7 +201,7 @@ def _require_column(name: str, columns: Iterable[str], option: str) -> None:
         raise UsageError(f"{option}: no column {name!r}; there are: {', '.join(columns)}")
 
 
-def _of_row(column: Column) -> Column:
+def _take_of_row(column: Column) -> Column:
     return column._replace(get=lambda row: column.get(row[1]))
 
 
@@ -246,7 +246,7 @@ def _to_float(value: object) -> float:
 def align(table: Sequence[Sequence[str]], numbers: Sequence[bool], limit: int | None) -> list[str]:
     """Return the lines of a table; where it is wider than the limit, the widest texts are cut."""
     widths = (
-        [max(map(display_width, column)) for column in zip(*table, strict=True)] if table else []
+        [max(map(measure_width, column)) for column in zip(*table, strict=True)] if table else []
     )
     if limit is not None:
         _narrow_columns(widths, numbers, limit - 2 * (len(widths) - 1))
@@ -255,7 +255,7 @@ def align(table: Sequence[Sequence[str]], numbers: Sequence[bool], limit: int | 
         cells = []
         for text, is_number, width in zip(row, numbers, widths, strict=True):
             text = text if is_number else cut_to_width(text, width)
-            gap = " " * (width - display_width(text))
+            gap = " " * (width - measure_width(text))
             cells.append(gap + text if is_number else text + gap)
         lines.append("  ".join(cells).rstrip())
     return lines

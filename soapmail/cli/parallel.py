@@ -28,7 +28,7 @@ class AccountResult(NamedTuple, Generic[T]):
     error: BaseException | None = None
 
 
-def iter_results(
+def iter_account_results(
     accounts: Sequence[Account], do: Callable[[Account], AccountResult[T]], jobs: int
 ) -> Iterator[AccountResult[T]]:
     """Work on so many accounts at a time, and yield what came of each in their order."""

@@ -141,25 +141,25 @@ def _suggest_command(name: str, commands: Iterable[str]) -> str:
     return f"no command {name!r}; {hint}"
 
 
-def _positive_number(text: str) -> int:
+def _parse_positive_number(text: str) -> int:
     if not (is_count(text) and int(text)):
         raise argparse.ArgumentTypeError(f"{text!r} is not a positive number")
     return int(text)
 
 
-def _days(text: str) -> int:
+def _parse_days(text: str) -> int:
     if not is_count(text, 5):
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of days")
     return int(text)
 
 
-def _port(text: str) -> int:
+def _parse_port(text: str) -> int:
     if not (is_count(text, 5) and int(text) < 65536):
         raise argparse.ArgumentTypeError(f"{text!r} is not a port")
     return int(text)
 
 
-def _date(text: str) -> date:
+def _parse_date(text: str) -> date:
     try:
         if len(text) == len("2021-02-24"):
             return date.fromisoformat(text)
@@ -168,20 +168,20 @@ def _date(text: str) -> date:
     raise argparse.ArgumentTypeError(f"{text!r} is not a date of the form YYYY-MM-DD")
 
 
-def _seconds(text: str) -> float:
+def _parse_seconds(text: str) -> float:
     try:
         return float(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds") from None
 
 
-def _example(text: str) -> str:
+def _parse_example(text: str) -> str:
     if text not in ("documented", "varied"):
         raise argparse.ArgumentTypeError(f"{text!r} is not documented or varied")
     return text
 
 
-def _amount(text: str) -> Decimal:
+def _parse_amount(text: str) -> Decimal:
     with suppress(InvalidOperation):
         amount = Decimal(text)
         if amount.is_finite() and abs(amount) < 10**12:
@@ -189,7 +189,7 @@ def _amount(text: str) -> Decimal:
     raise argparse.ArgumentTypeError(f"{text!r} is not an amount")
 
 
-def _parameter(text: str) -> tuple[str, str | int | float | bool]:
+def _parse_pair(text: str) -> tuple[str, str | int | float | bool]:
     match = _PARAMETER.fullmatch(text)
     if not match:
         raise argparse.ArgumentTypeError(
@@ -262,14 +262,14 @@ def _option(names: str, help: str | None = None, **settings: Any) -> _Option:
 
 
 _YES = _option("--yes", "do it without asking")
-_INVOICE_ID = _option("invoice", "its invoices_id", type=_positive_number)
-_SERVICE_ID = _option("id", "the mail_id of the service", type=_positive_number)
-_ONLY_SERVICE = _option("--service ID", "only this service", type=_positive_number)
+_INVOICE_ID = _option("invoice", "its invoices_id", type=_parse_positive_number)
+_SERVICE_ID = _option("id", "the mail_id of the service", type=_parse_positive_number)
+_ONLY_SERVICE = _option("--service ID", "only this service", type=_parse_positive_number)
 _MODULE = _option("--module MODULE", "default: mail", default="mail")
 _JOURNAL = _option(
     "--journal FILE", "use this file instead of the default", default=argparse.SUPPRESS
 )
-_TODAY = _option("--today DATE", "default: this machine's date", type=_date)
+_TODAY = _option("--today DATE", "default: this machine's date", type=_parse_date)
 _OUTPUT = (
     _option("--format", choices=("table", "json", "jsonl", "csv", "tsv"), default="table"),
     _option("--columns A,B", "these columns, or: all"),
@@ -281,14 +281,16 @@ _SANDBOX_HELP = "use example data, and no endpoint or account; --sandbox=varied 
 _ACCOUNT_HELP = "an account of the accounts file; lists take it more than once"
 _TIMEOUT_HELP = "limit of each call in all (default: 60)"
 _COMMON = (
-    _option("--sandbox =EXAMPLE", _SANDBOX_HELP, type=_defer("--sandbox", _example)),
+    _option("--sandbox =EXAMPLE", _SANDBOX_HELP, type=_defer("--sandbox", _parse_example)),
     _option("--username USERNAME", "instead of SOAPMAIL_USERNAME"),
     _option("--password-stdin", "read the password from the first line of stdin"),
     _option("--endpoint ENDPOINT", f"default: SOAPMAIL_ENDPOINT or {ENDPOINT}"),
     _option("--account NAME", _ACCOUNT_HELP, action=_Append),
     _option("--all-accounts", "all accounts of that file"),
-    _option("--jobs N", "accounts at a time (default: 8)", type=_defer("--jobs", _positive_number)),
-    _option("--timeout SECONDS", _TIMEOUT_HELP, type=_defer("--timeout", _seconds)),
+    _option(
+        "--jobs N", "accounts at a time (default: 8)", type=_defer("--jobs", _parse_positive_number)
+    ),
+    _option("--timeout SECONDS", _TIMEOUT_HELP, type=_defer("--timeout", _parse_seconds)),
     _option("--dump DIR", "write each request and response into this folder, without secrets"),
     _option("-v,--verbose", "log each exchange on stderr"),
 )
@@ -322,9 +324,9 @@ _COMMANDS = (
             _option("--unpaid", "only what the server lists as unpaid"),
             _option("--open", "only charges neither paid nor deleted, chosen here"),
             _option("--overdue", "open, and due before today"),
-            _option("--due-within DAYS", "open, and due from today on within DAYS", type=_days),
-            _option("--since DATE", "dated then or later", type=_date),
-            _option("--until DATE", "dated then or earlier", type=_date),
+            _option("--due-within DAYS", "open, and due today or within DAYS", type=_parse_days),
+            _option("--since DATE", "dated then or later", type=_parse_date),
+            _option("--until DATE", "dated then or earlier", type=_parse_date),
             _ONLY_SERVICE, _TODAY, *_OUTPUT,
         ],
         f"--overdue and --due-within together list what is either.\n\n{_DUE_HELP}",
@@ -338,7 +340,7 @@ _COMMANDS = (
         "check", "check.check_invoices",
         "tell what is overdue or due soon, for cron and monitoring", "check --due-within 7",
         [
-            _option("--due-within DAYS", "default: 0", type=_days, default=0),
+            _option("--due-within DAYS", "default: 0", type=_parse_days, default=0),
             _option("--all-services", "count those of ended services"),
             _TODAY,
             _option("--format", choices=("text", "json", "prometheus"), default="text"),
@@ -385,13 +387,13 @@ _COMMANDS = (
         "pay", "pay.pay", "pay an invoice, or what is open, from the account's funds",
         "pay 7514880 --yes",
         [
-            _option("invoice", "its invoices_id", type=_positive_number, nargs="?"),
+            _option("invoice", "its invoices_id", type=_parse_positive_number, nargs="?"),
             _option("--open", "pay what is open, by a plan"),
             _option("--currency C", "only this currency, such as USD"),
             _ONLY_SERVICE,
-            _option("--due-within DAYS", "due by then, or overdue", type=_days),
-            _option("--max-total AMOUNT", _MAX_TOTAL_HELP, type=_amount),
-            _option("--max-each AMOUNT", "leave out invoices over this amount", type=_amount),
+            _option("--due-within DAYS", "due by then, or overdue", type=_parse_days),
+            _option("--max-total AMOUNT", _MAX_TOTAL_HELP, type=_parse_amount),
+            _option("--max-each AMOUNT", "leave out invoices over this amount", type=_parse_amount),
             _option("--dry-run", "show it, and pay nothing"),
             _JOURNAL, _YES,
         ],
@@ -431,7 +433,7 @@ _COMMANDS = (
             ),
             _Command(
                 "add", "change.add_prepay", "add a prepaid balance", "prepay add 10.50 --yes",
-                [_option("amount", "in the account's currency", type=_amount), _MODULE, _YES],
+                [_option("amount", "in the account's currency", type=_parse_amount), _MODULE, _YES],
             ),
         ],
     ),
@@ -444,7 +446,7 @@ _COMMANDS = (
         "call api_mail_get_service id:int=8556",
         [
             _option("operation", "its name in the provider's documents"),
-            _option("parameters name[:type]=value", _PARAMETERS_HELP, nargs="*", type=_parameter),
+            _option("parameters name[:type]=value", _PARAMETERS_HELP, nargs="*", type=_parse_pair),
             _YES,
         ],
     ),
@@ -457,7 +459,7 @@ _COMMANDS = (
         "sandbox", "serve.serve_sandbox", "serve the sandbox for other programs",
         "sandbox --port 8099",
         [
-            _option("--port PORT", "default: any free one", type=_port, default=0),
+            _option("--port PORT", "default: any free one", type=_parse_port, default=0),
             _option("--replay DIR", "answer with the responses that --dump wrote there"),
         ],
         needs_account=False,

@@ -89,7 +89,7 @@ def output_failed(error: Exception, name: str = "", rest: str = "") -> OutputFai
     return OutputFailed(f"{name}it was done, and only the output failed ({problem}){rest}")
 
 
-def terminal_width() -> int | None:
+def measure_terminal() -> int | None:
     """Return the columns of the terminal that stdout is, or ``None`` where it is none."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
@@ -127,7 +127,7 @@ def confirm(args: argparse.Namespace, what: str) -> None:
         raise Cancelled("nothing was done")
 
 
-def display_width(text: str) -> int:
+def measure_width(text: str) -> int:
     """Return how many columns of a terminal a text takes (Unicode annex 11)."""
     if text.isascii():
         return len(text)
@@ -139,8 +139,8 @@ def display_width(text: str) -> int:
 
 def cut_to_width(text: str, columns: int) -> str:
     """Return a text that takes so many columns of a terminal at most."""
-    if display_width(text) <= columns:
+    if measure_width(text) <= columns:
         return text
-    while text and display_width(text) >= columns:
+    while text and measure_width(text) >= columns:
         text = text[:-1]
     return f"{text}…"

@@ -42,7 +42,7 @@ _PAYPAL = (
 PAYPAL_ANCHOR = f'<a href="{_PAYPAL}" target=_blank>Click Here to make a PayPal payment</a>'
 
 
-def _documented_values(n: int) -> tuple[int, int, str, int]:
+def _choose_documented(n: int) -> tuple[int, int, str, int]:
     """Return the n-th documented invoice; behind the last one they go on, a day apart."""
     more = max(0, n - len(DOCUMENTED_INVOICES) + 1)
     id, repeat, date, service = DOCUMENTED_INVOICES[min(n, len(DOCUMENTED_INVOICES) - 1)]
@@ -52,7 +52,7 @@ def _documented_values(n: int) -> tuple[int, int, str, int]:
 
 def make_invoice(n: int) -> models.Invoice:
     """Return the n-th documented invoice."""
-    id, repeat, date, service = _documented_values(n)
+    id, repeat, date, service = _choose_documented(n)
     return models.Invoice(
         invoices_id=id,
         invoices_description=f"(Repeat Invoice: {repeat}) MailBaby Mail",
@@ -73,7 +73,7 @@ def make_invoice(n: int) -> models.Invoice:
 
 def make_service(n: int) -> models.MailService:
     """Return the service of the n-th documented invoice."""
-    _, repeat, date, id = _documented_values(n)
+    _, repeat, date, id = _choose_documented(n)
     return models.MailService(
         mail_id=id,
         mail_username="",

@@ -129,7 +129,7 @@ def write_array(rows: Sequence[Any], model: type[Any]) -> TypedXml:
 def write_struct(record: Any, kind: str | None = None) -> TypedXml:
     """Return a record as a struct, of its own type or of another."""
     content = "".join(
-        _write_field(field.name, _xsd_type(str(field.type)), value)
+        _write_field(field.name, _choose_xsd_type(str(field.type)), value)
         for field, value in zip(fields(record), astuple(record), strict=True)
     )
     return TypedXml(f'xsi:type="{kind or STRUCTS[type(record)]}"', content, True)
@@ -141,7 +141,7 @@ def _write_field(name: str, kind: str, value: Any) -> str:
     return f'<{name} xsi:type="xsd:{kind}">{_format_as_php(value)}</{name}>'
 
 
-def _xsd_type(annotation: str) -> str:
+def _choose_xsd_type(annotation: str) -> str:
     kind = annotation.partition(" ")[0]
     return "string" if kind == "str" else kind
 

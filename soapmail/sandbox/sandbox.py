@@ -80,7 +80,7 @@ def _operation(
     return register
 
 
-def supported_operations() -> list[str]:
+def list_operations() -> list[str]:
     """Return the operations that the sandbox answers."""
     return list(_OPERATIONS)
 

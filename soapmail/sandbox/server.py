@@ -131,7 +131,7 @@ class Replay:
             if name.endswith(".http"):
                 with open(os.path.join(folder, name), "rb") as file:
                     data = file.read()
-                self._responses.setdefault(_operation_of(name, data), []).append(data)
+                self._responses.setdefault(_find_operation(name, data), []).append(data)
         if not any(self._responses):
             raise ValueError(f"{folder}: no *.http in it says which operation it answers")
         self._server = LoopbackServer(self._reply, port)
@@ -149,7 +149,7 @@ class Replay:
             return Reply(raw=responses.pop(0) if len(responses) > 1 else responses[0])
 
 
-def _operation_of(name: str, data: bytes) -> str:
+def _find_operation(name: str, data: bytes) -> str:
     """Return the operation that a recorded response belongs to; empty: it does not say."""
     numbered = re.fullmatch(_NUMBERED_NAME, name.removesuffix(".http"))
     if numbered:

@@ -137,7 +137,7 @@ class Document:
                     self._check_operation(reader.value.getparent())
                     yield PartialReturn(reader.value, False, self._has_base64, self.deadline)
             if not self._text.is_whole:
-                parser.feed(self._missing_end_tags(reader, counts_rows=counts_rows))
+                parser.feed(self._make_missing_end_tags(reader, counts_rows=counts_rows))
             root = parser.close()
         except etree.LxmlError as error:
             problem = str(error)
@@ -148,24 +148,24 @@ class Document:
             raise Malformed
         if self._text.is_whole:
             raise ResponseError("not well-formed XML", value=problem)
-        raise ResponseError("cut off and not well-formed", value=self._last_text())
+        raise ResponseError("cut off and not well-formed", value=self._excerpt_end())
 
-    def _last_text(self) -> str:
+    def _excerpt_end(self) -> str:
         return "…" + self._text.data[-_EXCERPT_BYTES:].decode(errors="ignore")
 
-    def _missing_end_tags(self, reader: _EventReader, *, counts_rows: bool) -> bytes:
+    def _make_missing_end_tags(self, reader: _EventReader, *, counts_rows: bool) -> bytes:
         """Return the closing tags that are missing, where the rows tell that nothing else is."""
         data, body, value = self._text.data, reader.body, reader.value
         for fault in _find_faults(body):
             if re.search(_FAULT_TEXT_END, data):
                 raise _parse_fault(fault)
-            raise ResponseError("a fault whose text is cut off", value=self._last_text())
+            raise ResponseError("a fault whose text is cut off", value=self._excerpt_end())
         if value is None:
-            raise ResponseError("cut off before the value", value=self._last_text())
+            raise ResponseError("cut off before the value", value=self._excerpt_end())
         if not counts_rows or not has_row_count(value):
-            raise ResponseError("cut off", value=self._last_text())
+            raise ResponseError("cut off", value=self._excerpt_end())
         elements = [value, *value.iterancestors()]
-        tags = "".join(f"</{_qualified_name(element)}>" for element in elements).encode()
+        tags = "".join(f"</{_write_qualified_name(element)}>" for element in elements).encode()
         # The text may end inside one (test_document).
         return tags[max(n for n in range(len(tags)) if data.endswith(tags[:n])) :]
 
@@ -305,6 +305,6 @@ def _parse_fault(fault: etree._Element) -> SoapFault:
     return SoapFault(*(str(part(fault)) for part in _FAULT_PARTS))
 
 
-def _qualified_name(element: etree._Element) -> str:
+def _write_qualified_name(element: etree._Element) -> str:
     name = local_name(element)
     return f"{element.prefix}:{name}" if element.prefix else name

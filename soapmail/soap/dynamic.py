@@ -9,15 +9,15 @@ from .element import (
     MAX_DEPTH,
     XsiType,
     check_row_count,
-    declared_count,
     local_name,
     parse_number,
+    read_count_attribute,
+    read_item_type,
     read_scalar,
+    read_type,
     reject_text,
     reject_text_inside,
     require_complete_array,
-    type_of,
-    type_of_items,
 )
 
 if TYPE_CHECKING:
@@ -63,11 +63,11 @@ class _Parser:
         self._deadline.check()
         if depth > MAX_DEPTH:
             raise ResponseError("nested too deep", place=str(place))
-        own = type_of(element)
+        own = read_type(element)
         xsi_type = own or declared
         name = xsi_type.name if xsi_type and xsi_type.is_standard else ""
-        if name == "Array" or name.endswith("]") or declared_count(element) is not None:
-            return self._parse_list(element, type_of_items(element, xsi_type), place, depth + 1)
+        if name == "Array" or name.endswith("]") or read_count_attribute(element) is not None:
+            return self._parse_list(element, read_item_type(element, xsi_type), place, depth + 1)
         if len(element):
             reject_text_inside(element, place)
             return self._parse_dict(element, own, place, depth + 1)

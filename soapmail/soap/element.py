@@ -81,7 +81,7 @@ class XsiType(NamedTuple):
         return bool(self.namespace and self.is_standard and self.name not in _NOT_SIMPLE)
 
 
-def type_of(element: etree._Element, name: str = "type") -> XsiType | None:
+def read_type(element: etree._Element, name: str = "type") -> XsiType | None:
     """Return the type that an attribute names, by what its prefix means there."""
     qname = attribute(element, name)
     if qname is None:
@@ -131,7 +131,7 @@ def attribute(element: etree._Element, name: str) -> str | None:
 
 def reject_simple_type(element: etree._Element, place: object) -> None:
     """Refuse an element that says it is a text, where rows or fields belong."""
-    xsi_type = type_of(element)
+    xsi_type = read_type(element)
     if xsi_type and xsi_type.is_simple and not is_nil(element, place):
         raise ResponseError("text instead of fields", place=str(place), value=xsi_type.name)
 
@@ -155,15 +155,15 @@ _COUNTS_OF_SOAP = XPath("@enc:arrayType | @enc12:arraySize | @arrayType | @array
 _OFFSET = XPath("string(@enc:offset | */@enc:position)")
 
 
-def declared_count(array: etree._Element) -> str | None:
+def read_count_attribute(array: etree._Element) -> str | None:
     """Return what an element says of its rows, such as ``xsd:string[5]``; ``None``: no array."""
     array_type = attribute(array, "arrayType")
     return attribute(array, "arraySize") if array_type is None else array_type
 
 
-def row_count(array: etree._Element) -> int | None:
+def read_row_count(array: etree._Element) -> int | None:
     """Return the number of rows that the server says there are; ``None``: it does not say."""
-    count = (declared_count(array) or "").strip()
+    count = (read_count_attribute(array) or "").strip()
     if not count or count.endswith("[]") or count == "*":
         return None
     digits = count[:-1].rpartition("[")[2].strip() if count.endswith("]") else count
@@ -174,19 +174,19 @@ def row_count(array: etree._Element) -> int | None:
 
 def has_row_count(array: etree._Element) -> bool:
     """Return whether an array says by SOAP's own attributes how many rows there are."""
-    return bool(_COUNTS_OF_SOAP(array)) and row_count(array) is not None
+    return bool(_COUNTS_OF_SOAP(array)) and read_row_count(array) is not None
 
 
 def check_row_count(array: etree._Element, sent: int, place: object) -> None:
     """Refuse an array of more or fewer rows than it declares."""
-    count = row_count(array)
+    count = read_row_count(array)
     if count is not None and count != sent:
         raise ResponseError(f"{count} rows declared and {sent} sent", place=str(place))
 
 
-def type_of_items(array: etree._Element, own: XsiType | None = None) -> XsiType | None:
+def read_item_type(array: etree._Element, own: XsiType | None = None) -> XsiType | None:
     """Return the type that an array, or else its own type, declares for its items."""
-    declared = type_of(array, "arrayType") or type_of(array, "itemType")
+    declared = read_type(array, "arrayType") or read_type(array, "itemType")
     if declared is None and own and own.name.endswith("]"):
         declared = own
     return declared and XsiType(
@@ -219,11 +219,11 @@ def read_scalar(
         inner = local_name(element[0])
         raise ResponseError("a nested element in a value", place=str(place), value=inner)
     text = element.text or ""
-    xsi_type = (type_of(element) or declared) if has_base64 else None
+    xsi_type = (read_type(element) or declared) if has_base64 else None
     if xsi_type and xsi_type.name in _BASE64_TYPES and xsi_type.is_standard:
         text = _decode_base64(text, place)
     nil = not text and is_nil(element, place)
-    if not (text or nil) and declared_count(element) is not None:
+    if not (text or nil) and read_count_attribute(element) is not None:
         raise ResponseError("a list instead of a text", place=str(place))
     return Scalar(text, nil)
 

@@ -86,7 +86,7 @@ def is_utf8(data: bytes, start: int = 0, end: int | None = None) -> bool:
     return True
 
 
-def encoding_at_start(data: bytes) -> str | None:
+def detect_encoding(data: bytes) -> str | None:
     """Return the encoding that the first bytes name, or ``None`` where they name none."""
     return next((name for name, starts in _STARTS.items() if data.startswith(starts)), None)
 
@@ -98,7 +98,7 @@ def find_declarations(prolog: bytes, charset: str | None) -> list[str]:
     return [name for name in names if name and re.fullmatch(_NAME, name, re.ASCII)]
 
 
-def unsupported_encoding(name: str) -> ResponseError:
+def make_unsupported_error(name: str) -> ResponseError:
     """Return the error for an encoding that the server never writes."""
     return ResponseError("an encoding that is not supported", value=name)
 
@@ -188,9 +188,9 @@ class ByteDecoder:
 def _choose_encoding(names: list[str]) -> str:
     """Return the encoding of single bytes that is declared first; empty: UTF-8, or none."""
     for name in names:
-        codec = _codec_name(name)
+        codec = _find_codec(name)
         if _UNSUPPORTED.fullmatch(codec):
-            raise unsupported_encoding(name)
+            raise make_unsupported_error(name)
         if _is_single_byte(codec):
             # The server's texts come from web forms: HTML reads both as Windows-1252 (WHATWG).
             return "cp1252" if codec in ("iso8859-1", "ascii") else codec
@@ -199,7 +199,7 @@ def _choose_encoding(names: list[str]) -> str:
     return ""
 
 
-def _codec_name(name: str) -> str:
+def _find_codec(name: str) -> str:
     try:
         return codecs.lookup(name).name
     except LookupError:

@@ -39,7 +39,7 @@ class Request:
         self.operation = operation
         self._texts = {name: _escape(name, value) for name, value in values.items()}
         self._types = (
-            None if template else {name: _xsd_type(value) for name, value in values.items()}
+            None if template else {name: _choose_xsd_type(value) for name, value in values.items()}
         )
 
     def envelope(self, sid: str | None = None) -> bytes:
@@ -72,7 +72,7 @@ def check_name(what: str, name: str) -> str:
     return name
 
 
-def _xsd_type(value: Value) -> str:
+def _choose_xsd_type(value: Value) -> str:
     names = [base.__name__ for base in type(value).__mro__]
     return next(_TYPES[name] for name in names if name in _TYPES)
 

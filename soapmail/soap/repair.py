@@ -64,12 +64,12 @@ def decode(data: bytes, charset: str | None, deadline: Deadline) -> Text:
     """Return the text of a response; ``charset`` is what its HTTP header says."""
     plain = _PLAIN_START.match(data)
     ends = plain and data[-_END_BYTES:].rstrip().endswith(b"</" + plain[2] + b">")
-    if plain and ends and _declares_usual(plain[1] or b"", charset) and _is_utf8(data):
+    if plain and ends and _is_usual_declaration(plain[1] or b"", charset) and _is_utf8(data):
         return Text(data, plain.end(), is_whole=True, repairs=[], source=(data, charset))
     return repair(data, charset, deadline)
 
 
-def _declares_usual(declaration: bytes, charset: str | None) -> bool:
+def _is_usual_declaration(declaration: bytes, charset: str | None) -> bool:
     if b"encoding" in declaration:
         usual = rf"""(?i)\sencoding=["'](?:{_USUAL_ENCODINGS})["']""".encode()
         return bool(re.search(usual, declaration))
@@ -80,14 +80,14 @@ def repair(data: bytes, charset: str | None, deadline: Deadline) -> Text:
     """Return the text of a response without what XML forbids, which the server lets through."""
     from .encoding import (
         ByteDecoder,
-        encoding_at_start,
+        detect_encoding,
         find_declarations,
-        unsupported_encoding,
+        make_unsupported_error,
     )
 
-    mark = encoding_at_start(data)
+    mark = detect_encoding(data)
     if mark not in (None, "utf-8"):
-        raise unsupported_encoding(str(mark).upper())
+        raise make_unsupported_error(str(mark).upper())
     tag = _find_envelope_tag(data, 0, deadline)
     if tag is None:
         page = data[:_PAGE_BYTES].strip()
@@ -111,9 +111,9 @@ def repair(data: bytes, charset: str | None, deadline: Deadline) -> Text:
 
 def has_envelope(data: bytes, deadline: Deadline) -> bool:
     """Return whether it is a SOAP response, and no page of any other kind."""
-    from .encoding import encoding_at_start
+    from .encoding import detect_encoding
 
-    if encoding_at_start(data) not in (None, "utf-8"):  # whose encoding decode() will name
+    if detect_encoding(data) not in (None, "utf-8"):  # whose encoding decode() will name
         data = data.replace(b"\0", b"")
     return _find_envelope_tag(data, 0, deadline) is not None
 

@@ -64,7 +64,7 @@ class SingleRequestAdapter(HTTPAdapter):
 def make_single_request_adapter(origin: HTTPAdapter) -> SingleRequestAdapter:
     """Return an adapter that sends as another one does, but once, and over its own connections."""
     kind: Any = type(origin)
-    adapter: Any = object.__new__(_single_request_class(kind))
+    adapter: Any = object.__new__(_make_single_request_class(kind))
     adapter.__dict__.update(origin.__dict__)
     adapter.origin = origin
     adapter.max_retries = Retry(0, read=False)
@@ -74,7 +74,7 @@ def make_single_request_adapter(origin: HTTPAdapter) -> SingleRequestAdapter:
 
 
 @cache
-def _single_request_class(kind: Any) -> type[SingleRequestAdapter]:
+def _make_single_request_class(kind: Any) -> type[SingleRequestAdapter]:
     if kind is HTTPAdapter:
         return SingleRequestAdapter
     return type(kind.__name__, (SingleRequestAdapter, kind), {})
@@ -84,14 +84,14 @@ def _make_reporting_manager(manager: Any, owner: SingleRequestAdapter) -> Any:
     reporting = copy.copy(manager)
     reporting.pools = type(manager.pools)(1)
     reporting.pool_classes_by_scheme = {
-        scheme: partial(_reporting_pool_class(pool_class), owner=owner)
+        scheme: partial(_make_reporting_pool_class(pool_class), owner=owner)
         for scheme, pool_class in manager.pool_classes_by_scheme.items()
     }
     return reporting
 
 
 @cache
-def _reporting_pool_class(pool_class: Any) -> Any:
+def _make_reporting_pool_class(pool_class: Any) -> Any:
     direct = {HTTPConnection: _DirectHTTPConnection, HTTPSConnection: _DirectHTTPSConnection}
     connection = pool_class.ConnectionCls
     reporting = direct.get(connection) or type(
@@ -283,6 +283,6 @@ class CountingReader(io.BufferedReader):
         super().close()
 
 
-def source_of(raw: Any) -> Any:
+def find_source(raw: Any) -> Any:
     """Return what the response of somebody else's connection is read from."""
     return getattr(raw, "_fp", raw)

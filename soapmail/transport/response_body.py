@@ -12,7 +12,7 @@ import urllib3
 
 from ..deadline import Deadline
 from ..patterns import is_count
-from .connection import source_of
+from .connection import find_source
 from .delivery import NetworkTimeout, is_callers_timeout
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class ResponseBody:
         self._size = self._received = 0
         self.ended_early: str | None = None
         self.unusable: str | None = None
-        self._source = delivery.source or source_of(response.raw)
+        self._source = delivery.source or find_source(response.raw)
         self._is_chunked = bool(getattr(self._source, "chunked", False))
         self._count = self._read_count()
         coding = response.headers.get("Content-Encoding", "").strip().lower()
@@ -87,11 +87,11 @@ class ResponseBody:
         return self._data.getvalue()
 
     def _read_all(self) -> None:
-        read = self._reader()
+        read = self._choose_reader()
         is_whole = is_counted = False
         try:
             while self._size <= self._limit:
-                is_counted = self._reached_count()
+                is_counted = self._has_reached_count()
                 is_whole = self._has_end_tag(_LONG_TAIL_BYTES if is_counted else _TAIL_BYTES)
                 if is_counted and (is_whole or not self._has_start_tag()):
                     return
@@ -100,26 +100,26 @@ class ResponseBody:
                 self._delivery.limit_reads(patience)
                 if self._delivery.deadline.remaining() <= 0:
                     raise NetworkTimeout
-                chunk = read(self._chunk_bytes(is_counted=is_counted))
+                chunk = read(self._choose_chunk_size(is_counted=is_counted))
                 if not chunk:
                     self._note_end(is_whole=is_whole)
                     return
                 self._append(chunk)
         except BREAKS as error:
             has_time = self._delivery.deadline.remaining() > 0
-            is_enough = is_whole or (self._reached_count() and has_time)
+            is_enough = is_whole or (self._has_reached_count() and has_time)
             if not is_enough or is_callers_timeout(error):
                 raise
 
-    def _reached_count(self) -> bool:
+    def _has_reached_count(self) -> bool:
         return self._count is not None and self._received >= self._count
 
-    def _chunk_bytes(self, *, is_counted: bool) -> int:
+    def _choose_chunk_size(self, *, is_counted: bool) -> int:
         if self._count is None or is_counted:
             return READ_CHUNK_BYTES
         return min(READ_CHUNK_BYTES, self._count - self._received)
 
-    def _reader(self) -> Callable[[int], bytes]:
+    def _choose_reader(self) -> Callable[[int], bytes]:
         if isinstance(self._source, http.client.HTTPResponse):
             if self._is_chunked or self._source.fp is None:
                 return self._source.read1

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from soapmail.cli.commands import doctor
-from soapmail.sandbox import Sandbox, supported_operations
+from soapmail.sandbox import Sandbox, list_operations
 from soapmail.soap.envelope import read_parameters
 from soapmail.transport.delivery import Tls
 
@@ -48,8 +48,8 @@ def seen(run: Callable[..., Result]) -> Callable[..., tuple[int, dict[str, tuple
 
 
 def test_all_templates_are_looked_at() -> None:
-    assert set(supported_operations()) == set(TEMPLATES) - {"envelope", "call"}
-    for operation in supported_operations():
+    assert set(list_operations()) == set(TEMPLATES) - {"envelope", "call"}
+    for operation in list_operations():
         expected = [(name, kind) for name, kind in OPERATIONS[operation]["params"].items()]
         assert [name for name, _ in read_parameters(operation)] == [name for name, _ in expected]
 
@@ -63,7 +63,7 @@ def test_the_sandbox_is_as_believed(
     assert {what for what, state in states.items() if state != "ok"} == {"TLS"}
     assert found["TLS"] == ("note", "none: this is a loopback host")
     for operation in OPERATIONS:
-        if operation in supported_operations():
+        if operation in list_operations():
             assert found[f"WSDL of {operation}"] == ("ok", "the same parameters")
     assert re.fullmatch(r"\d+ ms; 12 rows", found["api_mail_get_client_invoices"][1])
     assert found["a wrong session"] == ("ok", "is refused in words")

@@ -418,7 +418,7 @@ def test_an_unknown_amount_is_told_in_the_summary() -> None:
 def test_the_varied_example(run: Callable[..., Result]) -> None:
     rows = jsonl(run("--sandbox=varied", "invoices", "--columns", "all", "--format", "jsonl").out)
     more = rows[12:]
-    assert [summary.status_of(Invoice(**{name: row[name] for name in FIELDS})) for row in more] == [
+    assert [summary.classify_invoice(Invoice(**{name: row[name] for name in FIELDS})) for row in more] == [
         "paid", "deleted", "payment", "open", "open",
     ]  # fmt: skip
     assert more[3]["invoices_currency"] == "EUR"

@@ -17,7 +17,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from soapmail import Client, ResponseError, TransportError
 from soapmail.deadline import Deadline
 from soapmail.transport import connection
-from soapmail.transport.connection import _UnlockedQueue, make_single_request_adapter, source_of
+from soapmail.transport.connection import _UnlockedQueue, find_source, make_single_request_adapter
 from soapmail.transport.delivery import Delivery, NetworkTimeout, Stage, is_callers_timeout
 
 from ..faulty import Faulty, Hangup, Request, respond_normally
@@ -83,8 +83,8 @@ def test_a_response_is_made_by_response_class_which_reads_from_makefile() -> Non
 
 def test_a_response_of_urllib3_keeps_what_it_reads_from_as_fp() -> None:
     body = io.BytesIO(b"x")
-    assert source_of(urllib3.HTTPResponse(body, preload_content=False)) is body
-    assert source_of(body) is body
+    assert find_source(urllib3.HTTPResponse(body, preload_content=False)) is body
+    assert find_source(body) is body
 
 
 def test_a_delivery_knows_what_may_have_left() -> None:

@@ -39,7 +39,7 @@ def check_invoices(args: argparse.Namespace, selection: AccountSelection) -> int
     def fetch(client: Client) -> DueReport:
         return _check_account(client, args, today)
 
-    report = _merge(list(selection.each(fetch)))
+    report = _merge(list(selection.iter_results(fetch)))
     report = report._replace(
         failed=[(name, error_message(error)) for name, error in selection.failures]
     )
@@ -83,11 +83,11 @@ def make_report(invoices: Iterable[OpenInvoice], ended: set[int | None], within:
     """Return open invoices by what they mean; ``ended``: the services that have ended."""
     lists: dict[str, Any] = {state: [] for state in DUE_STATES}
     for opened in sorted(invoices, key=lambda opened: (opened.days is not None, opened.days or 0)):
-        lists[_state_of(opened, ended, within)].append(opened)
+        lists[_classify(opened, ended, within)].append(opened)
     return DueReport(**lists)
 
 
-def _state_of(opened: OpenInvoice, ended: set[int | None], within: int) -> str:
+def _classify(opened: OpenInvoice, ended: set[int | None], within: int) -> str:
     if opened.invoice.invoices_service in ended:
         return "apart"
     if opened.days is None:

@@ -67,22 +67,22 @@ def _sum_invoices(invoices: Sequence[OpenInvoice]) -> dict[str, Sum]:
 
 def format_as_text(report: DueReport) -> str:
     """Return the line of a monitoring plugin, its performance data, and a line an invoice."""
-    line = f"MAIL INVOICES {_WORDS[report.code]}: {'; '.join(_summary_parts(report))}"
-    lines = [f"{_without_bar(line)} | {' '.join(_performance_data(report))}"]
+    line = f"MAIL INVOICES {_WORDS[report.code]}: {'; '.join(_make_summary_parts(report))}"
+    lines = [f"{_replace_bar(line)} | {' '.join(_make_performance_data(report))}"]
     for state in ("overdue", "due_soon", "undated"):
         lines += [_format_detail(state, opened) for opened in getattr(report, state)]
     lines += [
-        f"{_prefix(account)}prepaid: {_without_bar(words)} left"
+        f"{_format_prefix(account)}prepaid: {_replace_bar(words)} left"
         for account, words in report.prepaid
     ]
-    lines += [f"failed: {name}: {_without_bar(words)}" for name, words in report.failed]
+    lines += [f"failed: {name}: {_replace_bar(words)}" for name, words in report.failed]
     return "\n".join(lines) + "\n"
 
 
-def _summary_parts(report: DueReport) -> list[str]:
+def _make_summary_parts(report: DueReport) -> list[str]:
     parts = []
     if report.failed:
-        names = _first_few([name for name, _ in report.failed])
+        names = _join_first_few([name for name, _ in report.failed])
         total = len(report.checked) + len(report.failed)
         parts.append(f"no response from {len(report.failed)} of {total} accounts ({names})")
     for state, word, invoices in (
@@ -91,7 +91,7 @@ def _summary_parts(report: DueReport) -> list[str]:
         ("open without a due date", "", report.undated),
     ):
         if invoices:
-            names = _first_few([_format_name(opened, word) for opened in invoices])
+            names = _join_first_few([_format_name(opened, word) for opened in invoices])
             sums = format_sums(_sum_invoices(invoices))
             parts.append(f"{len(invoices)} {state}, {sums} ({names})")
     if not parts:
@@ -106,14 +106,14 @@ def _summary_parts(report: DueReport) -> list[str]:
 def _format_name(opened: OpenInvoice, word: str) -> str:
     due = opened.invoice.due_date
     when = f" {word} {due.date()}" if due else ""
-    return f"{_prefix(opened.account)}{opened.invoice.invoices_id}{when}"
+    return f"{_format_prefix(opened.account)}{opened.invoice.invoices_id}{when}"
 
 
-def _prefix(account: str | None) -> str:
+def _format_prefix(account: str | None) -> str:
     return "" if account is None else f"{printable(account)}: "
 
 
-def _first_few(texts: Sequence[str]) -> str:
+def _join_first_few(texts: Sequence[str]) -> str:
     more = ["..."] if len(texts) > _NAMED_AT_MOST else []
     return ", ".join([*texts[:_NAMED_AT_MOST], *more])
 
@@ -126,16 +126,16 @@ def _format_detail(state: str, opened: OpenInvoice) -> str:
     due = f"due {invoice.due_date.date()}" if invoice.due_date else "no due date"
     service = f"service {invoice.invoices_service}" if invoice.invoices_service else "no service"
     texts = (str(invoice.invoices_id), cost, due, service, invoice.invoices_description or "")
-    detail = _without_bar(", ".join(filter(None, texts)))
-    return f"{_prefix(opened.account)}{state.replace('_', ' ')}: {detail}"
+    detail = _replace_bar(", ".join(filter(None, texts)))
+    return f"{_format_prefix(opened.account)}{state.replace('_', ' ')}: {detail}"
 
 
-def _without_bar(words: str) -> str:
+def _replace_bar(words: str) -> str:
     """Return a text without what would begin performance data, or another line."""
     return printable(words).replace("|", "/")
 
 
-def _performance_data(report: DueReport) -> list[str]:
+def _make_performance_data(report: DueReport) -> list[str]:
     """Return the data behind the bar: label=value;warn;crit;min."""
     data = [
         f"overdue={len(report.overdue)};;0;0",
@@ -157,7 +157,7 @@ def format_as_json(report: DueReport) -> str:
     """Return it as one JSON object."""
     parts: dict[str, Any] = {"status": _WORDS[report.code], "code": report.code}
     for state in DUE_STATES:
-        parts[state] = [_invoice_fields(opened) for opened in getattr(report, state)]
+        parts[state] = [_make_invoice_fields(opened) for opened in getattr(report, state)]
     parts["amounts"] = {
         state: {key: total.amount for key, total in report.sums(state).items()}
         for state in DUE_STATES
@@ -167,7 +167,7 @@ def format_as_json(report: DueReport) -> str:
     return format_json(parts) + "\n"
 
 
-def _invoice_fields(opened: OpenInvoice) -> dict[str, Any]:
+def _make_invoice_fields(opened: OpenInvoice) -> dict[str, Any]:
     invoice = opened.invoice
     return {
         "account": opened.account,

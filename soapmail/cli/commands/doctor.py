@@ -18,7 +18,7 @@ from ...deadline import Deadline
 from ...errors import AuthenticationError, OperationFailed, SoapFault, SoapMailError, TransportError
 from ...observe import notify
 from ...redaction import sanitize_error
-from ...sandbox import supported_operations
+from ...sandbox import list_operations
 from ...session import AttemptResult
 from ...soap.document import Document
 from ...soap.dynamic import parse_by_type
@@ -219,7 +219,7 @@ def _examine_wsdl(client: Client) -> Iterator[Finding]:
         yield Finding("WSDL", _WRONG, error_message(error))
         return
     yield Finding("WSDL", _OK, f"{pluralize(len(described), 'operation')} described")
-    for operation in supported_operations():
+    for operation in list_operations():
         parameters = read_parameters(operation)
         yield compare_parameters(operation, parameters, described.get(operation))
 
@@ -271,7 +271,7 @@ def parse_wsdl(wsdl: bytes) -> dict[str, Parameters]:
         raise ValueError(f"no XML: {error}") from None
     messages = {
         message.get("name"): [
-            (part.get("name", ""), _local_name(part.get("type", "")))
+            (part.get("name", ""), _strip_prefix(part.get("type", "")))
             for part in message.iterfind(f"{_WSDL}part")
         ]
         for message in root.iterfind(f"{_WSDL}message")
@@ -280,11 +280,11 @@ def parse_wsdl(wsdl: bytes) -> dict[str, Parameters]:
     for operation in root.iterfind(f"{_WSDL}portType/{_WSDL}operation"):
         message = operation.find(f"{_WSDL}input")
         qname = "" if message is None else message.get("message", "")
-        described[operation.get("name", "")] = messages.get(_local_name(qname), [])
+        described[operation.get("name", "")] = messages.get(_strip_prefix(qname), [])
     if not described:
         raise ValueError("no WSDL: it describes no operation")
     return described
 
 
-def _local_name(name: str) -> str:
+def _strip_prefix(name: str) -> str:
     return name.rpartition(":")[2]

@@ -20,7 +20,7 @@ from ...billing import (
     OutcomeUndetermined,
     PlanOutdated,
 )
-from ..accounts import own_folder
+from ..accounts import find_own_folder
 from ..exit_codes import OK, NotFound, OutcomeUncertain
 from ..output import Column, RecordFormat, RecordWriter
 from ..terminal import print_error, printable
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 def show_journal(args: argparse.Namespace, selection: AccountSelection) -> int:
     """Show what the journal holds."""
     with ExitStack() as stack, translate_billing_errors():
-        journal = Journal(journal_path(args, selection, stack), args.timeout)
+        journal = Journal(find_journal(args, selection, stack), args.timeout)
         if os.path.exists(journal.path):
             stack.enter_context(journal)
         writer = RecordWriter(args, _ENTRIES, is_named=False)
@@ -48,7 +48,7 @@ def show_journal(args: argparse.Namespace, selection: AccountSelection) -> int:
 def settle_payment(args: argparse.Namespace, selection: AccountSelection) -> int:
     """Write down what became of a payment."""
     with ExitStack() as stack, translate_billing_errors():
-        journal = Journal(journal_path(args, selection, stack), args.timeout)
+        journal = Journal(find_journal(args, selection, stack), args.timeout)
         if not os.path.exists(journal.path):
             raise NotFound(f"{journal.path}: there is no such journal")
         stack.enter_context(journal)
@@ -83,7 +83,7 @@ def translate_billing_errors() -> Iterator[None]:
     raise problem
 
 
-def journal_path(args: argparse.Namespace, selection: AccountSelection, stack: ExitStack) -> str:
+def find_journal(args: argparse.Namespace, selection: AccountSelection, stack: ExitStack) -> str:
     """Return the journal's file; that of the sandbox ends with it."""
     if args.journal is not None:
         return str(args.journal)
@@ -94,7 +94,7 @@ def journal_path(args: argparse.Namespace, selection: AccountSelection, stack: E
     readable = re.sub(r"[^\w.@-]", "_", username)[:60]
     identity = f"{_normalize(account.endpoint)}\n{username.strip().lower()}".encode()
     name = f"{readable}-{hashlib.sha256(identity).hexdigest()[:16]}.jsonl"
-    return os.path.join(own_folder("XDG_STATE_HOME", "~/.local/state"), name)
+    return os.path.join(find_own_folder("XDG_STATE_HOME", "~/.local/state"), name)
 
 
 def _normalize(endpoint: str) -> str:

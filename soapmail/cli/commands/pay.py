@@ -21,6 +21,7 @@ from ..terminal import (
     format_day,
     format_sums,
     has_terminal,
+    measure_terminal,
     output_failed,
     parenthesize,
     pluralize,
@@ -28,9 +29,8 @@ from ..terminal import (
     print_or_raise,
     printable,
     prompt,
-    terminal_width,
 )
-from .journal import journal_path, print_unsettled, translate_billing_errors
+from .journal import find_journal, print_unsettled, translate_billing_errors
 
 if TYPE_CHECKING:
     import argparse
@@ -46,7 +46,7 @@ def pay(args: argparse.Namespace, selection: AccountSelection) -> int:
         confirm(args, f"pay invoice {args.invoice} from the account's funds")
     client = selection.client()
     with ExitStack() as stack, translate_billing_errors():
-        journal = Journal(journal_path(args, selection, stack), args.timeout)
+        journal = Journal(find_journal(args, selection, stack), args.timeout)
         if args.invoice is not None and args.yes and not args.dry_run:
             plan = Plan([Invoice(invoices_id=args.invoice)])
             return _pay_plan(args, pay_invoice(client, plan.invoices[0], journal), plan, journal)
@@ -195,7 +195,7 @@ def _show_plan(plan: Plan) -> None:
         ]
         for invoice in plan.invoices
     ]
-    for line in align(rows, [True, False, True, True, False], terminal_width()):
+    for line in align(rows, [True, False, True, True, False], measure_terminal()):
         print(line)
     print(_format_totals(plan), flush=True)
     for invoice, reason in plan.left_out:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ...billing.due import Sum, count_days_left, is_due_soon, is_overdue, sum_by_currency
 from ...models import Invoice, MailService, Prepay
 from ..exit_codes import OK, NotFound
-from ..output import Column, RecordFormat, RecordWriter, documented_columns
+from ..output import Column, RecordFormat, RecordWriter, list_documented_columns
 from ..parser import resolve_today
 from ..terminal import format_cost, format_money, pluralize, print_error, printable
 
@@ -28,8 +28,8 @@ class _InvoiceRow(NamedTuple):
 
 def list_invoices(args: argparse.Namespace, selection: AccountSelection) -> int:
     """List the invoices."""
-    today = _comparison_day(args)
-    writer = RecordWriter(args, _invoice_format(today), is_named=selection.is_named)
+    today = _choose_today(args)
+    writer = RecordWriter(args, _make_invoice_format(today), is_named=selection.is_named)
     with_status = _wants_status(args)
     listed: list[Invoice] = []
     undated = 0
@@ -44,7 +44,7 @@ def list_invoices(args: argparse.Namespace, selection: AccountSelection) -> int:
             for invoice in _filter_due(invoices, args, today)
         ]
 
-    for account, rows in selection.each(fetch):
+    for account, rows in selection.iter_results(fetch):
         dated = [row for row in rows if _is_between(row.invoice.date, args.since, args.until)]
         if args.since or args.until:
             undated += sum(row.invoice.date is None for row in rows)
@@ -70,7 +70,7 @@ def show_invoice(args: argparse.Namespace, selection: AccountSelection) -> int:
         record = client.get_service(service) if with_status and service else None
         return [_InvoiceRow(invoice, None if record is None else record.mail_status)]
 
-    record_format = _invoice_format(_comparison_day(args))
+    record_format = _make_invoice_format(_choose_today(args))
     return _show_single(args, selection, record_format, fetch, f"no invoice {args.id}")
 
 
@@ -82,7 +82,7 @@ def _show_single(
     missing: str,
 ) -> int:
     writer = RecordWriter(args, record_format, is_named=selection.is_named, is_single=True)
-    for account, records in selection.each(fetch):
+    for account, records in selection.iter_results(fetch):
         writer.add(account, records)
     if not writer.count and not selection.failures:
         raise NotFound(f"there is {missing}")
@@ -137,7 +137,7 @@ def _list_records(
     fetch: Callable[[Client], Sequence[Any]],
 ) -> int:
     writer = RecordWriter(args, record_format, is_named=selection.is_named)
-    for account, records in selection.each(fetch):
+    for account, records in selection.iter_results(fetch):
         writer.add(account, records)
     writer.finish()
     return selection.report_failures()
@@ -173,29 +173,29 @@ def format_totals(invoices: Sequence[Invoice]) -> str:
 # --- columns ---------------------------------------------------------------------------------
 
 
-def _comparison_day(args: argparse.Namespace) -> date:
+def _choose_today(args: argparse.Namespace) -> date:
     """Return the day to compare with; a wrong clock is an error only where it would matter."""
-    columns = {"overdue", "days_left"}.intersection(_column_names(args))
+    columns = {"overdue", "days_left"}.intersection(_list_column_names(args))
     is_due = getattr(args, "overdue", False) or getattr(args, "due_within", None) is not None
     return resolve_today(args.today, is_needed=bool(is_due or columns))
 
 
-def _column_names(args: argparse.Namespace) -> list[str]:
+def _list_column_names(args: argparse.Namespace) -> list[str]:
     names = [name.strip() for name in (args.columns or "").split(",")]
     computed = ["mail_status", "overdue", "days_left"] if names == ["all"] else names
     return [*computed, (args.sort or "").removeprefix("-")]
 
 
 def _wants_status(args: argparse.Namespace) -> bool:
-    return "mail_status" in _column_names(args)
+    return "mail_status" in _list_column_names(args)
 
 
-def _day_of(moment: datetime | None) -> str | None:
+def _format_date(moment: datetime | None) -> str | None:
     return None if moment is None else str(moment.date())
 
 
-def _invoice_format(today: date) -> RecordFormat:
-    fields = documented_columns(Invoice, "invoice.")
+def _make_invoice_format(today: date) -> RecordFormat:
+    fields = list_documented_columns(Invoice, "invoice.")
     computed = [
         Column("amount", attrgetter("invoice.amount"), is_number=True),
         Column("is_open", attrgetter("invoice.is_open")),
@@ -205,8 +205,8 @@ def _invoice_format(today: date) -> RecordFormat:
     ]
     table = [
         Column("id", attrgetter("invoice.invoices_id"), is_number=True),
-        Column("date", lambda row: _day_of(row.invoice.date)),
-        Column("due date", lambda row: _day_of(row.invoice.due_date)),
+        Column("date", lambda row: _format_date(row.invoice.date)),
+        Column("due date", lambda row: _format_date(row.invoice.due_date)),
         Column("amount", lambda row: format_cost(row.invoice), is_number=True),
         Column("paid", attrgetter("invoice.is_paid")),
         Column("service", attrgetter("invoice.invoices_service"), is_number=True),
@@ -222,20 +222,20 @@ def _invoice_format(today: date) -> RecordFormat:
 
 
 _SERVICES = RecordFormat(
-    documented_columns(MailService),
-    len(documented_columns(MailService)),
+    list_documented_columns(MailService),
+    len(list_documented_columns(MailService)),
     [
         Column("id", attrgetter("mail_id"), is_number=True),
         Column("status", attrgetter("mail_status")),
-        Column("ordered", lambda service: _day_of(service.order_date)),
+        Column("ordered", lambda service: _format_date(service.order_date)),
         Column("invoice", attrgetter("mail_invoice"), is_number=True),
         Column("ip", attrgetter("mail_ip")),
         Column("username", attrgetter("mail_username")),
     ],
 )
 _PREPAYS = RecordFormat(
-    documented_columns(Prepay),
-    len(documented_columns(Prepay)),
+    list_documented_columns(Prepay),
+    len(list_documented_columns(Prepay)),
     [
         Column("id", attrgetter("prepay_id"), is_number=True),
         Column("created", attrgetter("prepay_created")),

@@ -40,7 +40,7 @@ class Group(NamedTuple):
         )
 
 
-def status_of(invoice: Invoice) -> str:
+def classify_invoice(invoice: Invoice) -> str:
     """Return what an invoice is: a payment, or a charge that is deleted, paid or open."""
     if not invoice.is_charge:
         return "payment"
@@ -49,16 +49,16 @@ def status_of(invoice: Invoice) -> str:
     return "paid" if invoice.is_paid else "open"
 
 
-def _month_of(invoice: Invoice) -> str | None:
+def _format_month(invoice: Invoice) -> str | None:
     date = invoice.date
     return None if date is None else f"{date:%Y-%m}"
 
 
 _KEYS: dict[str, Callable[[Invoice], str | int | None]] = {
-    "month": _month_of,
+    "month": _format_month,
     "service": attrgetter("invoices_service"),
     "currency": attrgetter("invoices_currency"),
-    "status": status_of,
+    "status": classify_invoice,
 }
 
 
@@ -66,7 +66,7 @@ def group_invoices(invoices: Iterable[Invoice], by: str) -> list[Group]:
     """Return invoices by a key and their currency, in the order of both."""
     groups: dict[tuple[str | int | None, str | None], Group] = {}
     for invoice in invoices:
-        if by == "status" or status_of(invoice) in ("open", "paid"):
+        if by == "status" or classify_invoice(invoice) in ("open", "paid"):
             key = _KEYS[by](invoice), invoice.invoices_currency
             groups[key] = groups.get(key, Group(*key)).add(invoice)
     return sorted(groups.values(), key=_sort_key)
@@ -80,7 +80,7 @@ def _sort_key(group: Group) -> tuple[bool, str | int, str]:
 def print_summary(args: argparse.Namespace, selection: AccountSelection) -> int:
     """Print the groups."""
     writer = RecordWriter(args, _make_format(args.by), is_named=selection.is_named)
-    for account, invoices in selection.each(lambda client: client.get_client_invoices()):
+    for account, invoices in selection.iter_results(lambda client: client.get_client_invoices()):
         writer.add(account, group_invoices(invoices, args.by))
     writer.finish()
     return selection.report_failures()
