@@ -87,8 +87,8 @@ class Call(Generic[T]):
         return self._unconfirmed is not None and self._unconfirmed.may_have_left
 
     def redact(self, text: str) -> str:
-        """Return a text without the secrets of this call."""
-        return redaction.redact(text, self._secrets)
+        """Return a text without the secrets of this call; of a longer one its beginning."""
+        return redaction.redact_excerpt(text, self._secrets)
 
     def to_public_error(self, error: BaseException) -> BaseException:
         """Convert an exception for the caller. If a signal handler raises meanwhile, that one."""

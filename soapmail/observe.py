@@ -104,9 +104,9 @@ def _redact_bytes(data: bytes, secrets: Collection[str], *, is_login: bool = Fal
     encoding = detect_encoding(data)
     if encoding in (None, "utf-8"):
         encoding = "latin-1"
-    # Of UTF-16 and UTF-32 the last character may be cut.
+    # Of UTF-16 and UTF-32 the last character may be cut, and others may be none.
     end = len(data) if encoding == "latin-1" else len(data) // 4 * 4
-    text = redact(data[:end].decode(str(encoding), "surrogatepass"), secrets)
+    text = redact(data[:end].decode(str(encoding), "replace"), secrets)
     if is_login:
         text = redact_tokens(text)
-    return text.encode(str(encoding), "surrogatepass") + data[end:]
+    return text.encode(str(encoding)) + data[end:]

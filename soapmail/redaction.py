@@ -29,32 +29,37 @@ _OVERLAP_CHARACTERS, _ESCAPED_CHARACTERS = 10_000, 20
 # A secret of fewer letters is part of many words, and hidden where it stands alone.
 _SHORT_SECRET = 3
 _MAX_ESCAPES = 3  # how often a text may have been escaped, one time after another
-_ESCAPE = r"""(?xs)
+# What begins an escape, and all that it may be.
+_ESCAPES = {
+    "&": r"""
     &(?: \#(?P<number>[0-9]{1,7})           # HTML 4 and XML 1.0 4.1: htmlspecialchars, html.escape
        | \#[xX](?P<hex>[0-9a-fA-F]{1,6})
        | (?P<name>[A-Za-z][A-Za-z0-9]{1,8})
       );
-  | (?P<url>(?:%[0-9a-fA-F]{2})+)           # RFC 3986 2.1: rawurlencode, quote
-  | (?P<plus>\+)                            # the blank of a form: urlencode, quote_plus
-  | (?P<utf16>(?:\\u[0-9a-fA-F]{4})+)       # RFC 8259 7: json_encode, json.dumps
+""",
+    "%": r"(?P<url>(?:%[0-9a-fA-F]{2})+)",  # RFC 3986 2.1: rawurlencode, quote
+    "\\": r"""
+    (?P<utf16>(?:\\u[0-9a-fA-F]{4})+)       # RFC 8259 7: json_encode, json.dumps
   | \\x(?P<byte>[0-9a-fA-F]{2})             # repr
+  | \\U(?P<letter>[0-9a-fA-F]{8})
   | \\(?P<slashed>.)                        # addslashes, var_export, JSON, repr
-"""
-_CONTROLS = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f"}
+""",
+}
+_CONTROLS = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", "0": "\0"}
 
 
 def sanitize_error(error: E, secrets: Collection[str] = ()) -> E:
     """Return a copy of the error without secrets, its texts truncated."""
     args: list[Any]
     if isinstance(error, ResponseError):
-        place = _redact_excerpt(error.place, secrets, _MAX_PLACE_CHARACTERS)
-        value = _redact_excerpt(error.value, secrets, MAX_VALUE_CHARACTERS)
+        place = error.place and redact_excerpt(error.place, secrets, _MAX_PLACE_CHARACTERS)
+        value = error.value and redact_excerpt(error.value, secrets, MAX_VALUE_CHARACTERS)
         args = [error.problem, error.operation, place, value]
     else:
         is_message = isinstance(error, TransportError)
         limit = _MAX_MESSAGE_CHARACTERS if is_message else _MAX_TEXT_CHARACTERS
         args = [
-            _redact_excerpt(part, secrets, limit) if isinstance(part, str) else part
+            redact_excerpt(part, secrets, limit) if isinstance(part, str) else part
             for part in error.args
         ]
     copy = type(error)(*args)
@@ -62,13 +67,15 @@ def sanitize_error(error: E, secrets: Collection[str] = ()) -> E:
     return copy
 
 
-def _redact_excerpt(text: str | None, secrets: Collection[str], limit: int) -> str | None:
-    if text is None:
-        return None
+def redact_excerpt(text: str, secrets: Collection[str], limit: int = _MAX_TEXT_CHARACTERS) -> str:
+    """Return so much of a text as an error can show, without secrets."""
     window = limit + _count_overlap(secrets)
-    return truncate(
-        redact(text[-window:] if text.startswith("…") else text[:window], secrets), limit
-    )
+    if len(text) <= window:
+        return truncate(redact(text, secrets), limit)
+    # What the window cuts in two at its far end is no secret any more, and not shown.
+    if text.startswith("…"):
+        return truncate(f"…{_hide(text[-window:], secrets, window - limit, window)}", limit)
+    return truncate(f"{_hide(text[:window], secrets, 0, limit)}…", limit)
 
 
 def redact_tokens(text: str) -> str:
@@ -95,16 +102,23 @@ def redact(text: str, secrets: Collection[str]) -> str:
     A secret of one or two letters is hidden where no letter or digit stands beside it. The time
     grows with the text, whatever the server sent.
     """
+    return _hide(text, secrets, 0, len(text))
+
+
+def _hide(text: str, secrets: Collection[str], first: int, last: int) -> str:
+    """Return a part of a text with ``***`` for each secret that begins or ends in it."""
     parts: list[str] = []
-    end_of_last = 0
+    end_of_last = first
     for start, end in sorted(_find_secrets(text, secrets)):
+        if start >= last:
+            break
         is_short = end - start < _SHORT_SECRET
         if is_short and (text[start - 1 : start].isalnum() or text[end : end + 1].isalnum()):
             continue
-        if start >= end_of_last:
+        if max(start, first) >= end_of_last and end > first:
             parts += [text[end_of_last:start], STARS]
         end_of_last = max(end_of_last, end)
-    return "".join([*parts, text[end_of_last:]])
+    return "".join([*parts, text[end_of_last:last]])
 
 
 def _count_overlap(secrets: Collection[str]) -> int:
@@ -141,30 +155,40 @@ def _iter_forms(secret: str) -> Iterator[str]:
 def _unescape(text: str) -> Iterator[tuple[str, Any, Any]]:
     """Yield a text as it is, unescaped once, twice ..., and where each letter began and ended.
 
-    What ISO-8859-1 lacks is a question mark, as PHP makes it of it (utf8_decode).
+    All escapes are undone, as one may stand upon another; and each kind by itself, as what stands
+    beside a secret may look like the beginning of an escape of another kind, or like its end.
     """
     import re
 
-    pattern = re.compile(_ESCAPE)
-    starts: Any = range(len(text))
-    ends: Any = range(1, len(text) + 1)
-    for _ in range(_MAX_ESCAPES):
-        yield re.sub("[^\0-\xff]", "?", text), starts, ends
-        letters: list[str] = []
-        first: list[int] = []
-        last: list[int] = []
-        done = 0
-        for match in pattern.finditer(text):
-            meaning = _decode_escape(match)
-            letters += text[done : match.start()], meaning
-            first += [*starts[done : match.start()], *[starts[match.start()]] * len(meaning)]
-            last += [*ends[done : match.start()], *[ends[match.end() - 1]] * len(meaning)]
-            done = match.end()
-        if done == 0:
-            return
-        text = "".join([*letters, text[done:]])
-        starts, ends = [*first, *starts[done:]], [*last, *ends[done:]]
-    yield re.sub("[^\0-\xff]", "?", text), starts, ends
+    kinds = [escape for mark, escape in _ESCAPES.items() if mark in text]
+    yield _normalize(text), range(len(text)), range(1, len(text) + 1)
+    for escapes in ["|".join(_ESCAPES.values()), *(kinds if len(kinds) > 1 else [])]:
+        plain = text
+        starts: Any = range(len(text))
+        ends: Any = range(1, len(text) + 1)
+        for _ in range(_MAX_ESCAPES):
+            letters: list[str] = []
+            first: list[int] = []
+            last: list[int] = []
+            done = 0
+            for match in re.finditer(escapes, plain, re.VERBOSE | re.DOTALL):
+                meaning = _decode_escape(match)
+                letters += plain[done : match.start()], meaning
+                first += [*starts[done : match.start()], *[starts[match.start()]] * len(meaning)]
+                last += [*ends[done : match.start()], *[ends[match.end() - 1]] * len(meaning)]
+                done = match.end()
+            if done == 0:
+                break
+            plain = "".join([*letters, plain[done:]])
+            starts, ends = [*first, *starts[done:]], [*last, *ends[done:]]
+            yield _normalize(plain), starts, ends
+
+
+def _normalize(text: str) -> str:
+    """Write what ISO-8859-1 lacks as PHP does (utf8_decode), and the blank of a form as such."""
+    import re
+
+    return re.sub("[^\0-\xff]", "?", text).replace("+", " ")
 
 
 def _decode_escape(escape: re.Match[str]) -> str:
@@ -178,8 +202,6 @@ def _decode_escape(escape: re.Match[str]) -> str:
         return escape[0] if code is None else chr(code)
     if kind == "url":
         return unquote(digits, errors="replace")
-    if kind == "plus":
-        return " "
     if kind == "utf16":
         return bytes.fromhex(digits.replace("\\u", "")).decode("utf-16-be", "replace")
     if kind == "slashed":

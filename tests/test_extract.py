@@ -203,6 +203,21 @@ def test_declared_and_sent_rows_are_counted() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "attributes", ['arrayType=""', 'arrayType=" "', 'SOAP-ENC:arrayType="" arraySize=""']
+)
+def test_a_blank_number_of_rows_is_none(attributes: str) -> None:
+    counted = b'SOAP-ENC:arrayType="tns:sql_row_invoices[1]"'
+    data = make_invoices_response([PLAIN]).replace(counted, attributes.encode())
+    assert wrong(data)[1] == "invalid number of rows"
+
+
+def test_a_size_is_counted_beside_a_blank_type() -> None:
+    counted = b'SOAP-ENC:arrayType="tns:sql_row_invoices[1]"'
+    data = make_invoices_response([PLAIN]).replace(counted, b'arrayType="" arraySize="2"')
+    assert wrong(data) == ("return", "2 rows declared and 1 sent", None)
+
+
 def test_a_long_value_is_shortened() -> None:
     _, _, value = wrong(make_invoices_response([{**PLAIN, "invoices_id": "9" * 1000}]))
     assert value == "9" * 99 + "…"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import string
 from html import escape
 from urllib.parse import quote, quote_plus
 
 import pytest
 
-from soapmail import OutcomeUnknown, ResponseError
+from soapmail import OutcomeUnknown, ResponseError, TransportError
 from soapmail.redaction import drop_frames, redact, sanitize_error
 
 
@@ -151,3 +152,34 @@ def test_a_secret_of_one_letter_is_hidden_where_it_stands_alone(text: str, expec
 
 def test_a_secret_of_three_letters_is_hidden_everywhere() -> None:
     assert redact("xabcx ab", ["abc"]) == "x***x ab"
+
+
+@pytest.mark.parametrize(
+    ("secret", "form"),
+    [
+        ("se&cret\\", "se&amp;cret\\"),
+        ("se&cret\\", "se&amp;amp;cret\\"),
+        ("a+b\\", "a+b\\\\"),
+        ("namp%", "namp%25"),
+        ("ps\0s", "ps\\0s"),
+        ("pa\U000e0067ss", "pa\\U000e0067ss"),
+    ],
+)
+@pytest.mark.parametrize("before", ["", '"', " "])
+@pytest.mark.parametrize("behind", ["", '"', "'", " "])
+def test_what_stands_beside_a_secret_hides_no_part_of_it(
+    secret: str, form: str, before: str, behind: str
+) -> None:
+    """The last character of a secret may begin an escape together with what follows it."""
+    assert redact(before + form + behind, [secret]) == f"{before}***{behind}"
+
+
+@pytest.mark.parametrize("begin", ["", "…"])
+def test_no_part_of_a_secret_moves_into_what_is_kept(begin: str) -> None:
+    """The text is cut where its search ends, in the middle of a secret; stars make it shorter."""
+    secret = string.ascii_letters * 2 + string.digits
+    error = sanitize_error(ResponseError("x", None, None, begin + secret * 400), [secret])
+    assert set(str(error.value)) == {"…", "*"}
+    assert len(str(error.value)) <= 100
+    message = str(sanitize_error(TransportError("x" + secret * 400), [secret]))
+    assert (message[:4], message[-1], set(message)) == ("x***", "…", set("x*…"))

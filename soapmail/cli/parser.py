@@ -67,6 +67,7 @@ _DEFAULTS: dict[str, Any] = {
     "dump": None,
 }
 # No account of this provider's mail services is older.
+_EXAMPLES = ("documented", "varied")
 _FIRST_DAY = date(2015, 1, 1)
 _MAX_TOTAL_HELP = "never more in one run; required without a terminal"
 _PARAMETERS_HELP = "in the documented order; int, float, bool, or text if no type is given"
@@ -122,7 +123,8 @@ class _Parser(argparse.ArgumentParser):
         super().__init__(allow_abbrev=False, **options)
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
-        if not isinstance(action, _CommandAction):  # which does it itself
+        # The command's action does it itself; a mistake is told of later.
+        if not isinstance(action, _CommandAction) and not isinstance(value, _Mistake):
             super()._check_value(action, value)
 
     def error(self, message: str) -> NoReturn:
@@ -176,8 +178,8 @@ def _parse_seconds(text: str) -> float:
 
 
 def _parse_example(text: str) -> str:
-    if text not in ("documented", "varied"):
-        raise argparse.ArgumentTypeError(f"{text!r} is not documented or varied")
+    if text not in _EXAMPLES:
+        raise argparse.ArgumentTypeError(f"{text!r} is not {' or '.join(_EXAMPLES)}")
     return text
 
 
@@ -281,7 +283,12 @@ _SANDBOX_HELP = "use example data, and no endpoint or account; --sandbox=varied 
 _ACCOUNT_HELP = "an account of the accounts file; lists take it more than once"
 _TIMEOUT_HELP = "limit of each call in all (default: 60)"
 _COMMON = (
-    _option("--sandbox =EXAMPLE", _SANDBOX_HELP, type=_defer("--sandbox", _parse_example)),
+    _option(
+        "--sandbox =EXAMPLE",
+        _SANDBOX_HELP,
+        type=_defer("--sandbox", _parse_example),
+        choices=_EXAMPLES,
+    ),
     _option("--username USERNAME", "instead of SOAPMAIL_USERNAME"),
     _option("--password-stdin", "read the password from the first line of stdin"),
     _option("--endpoint ENDPOINT", f"default: SOAPMAIL_ENDPOINT or {ENDPOINT}"),

@@ -157,16 +157,18 @@ _OFFSET = XPath("string(@enc:offset | */@enc:position)")
 
 def read_count_attribute(array: etree._Element) -> str | None:
     """Return what an element says of its rows, such as ``xsd:string[5]``; ``None``: no array."""
-    array_type = attribute(array, "arrayType")
-    return attribute(array, "arraySize") if array_type is None else array_type
+    array_type, size = attribute(array, "arrayType"), attribute(array, "arraySize")
+    return size if size is not None and not array_type else array_type
 
 
 def read_row_count(array: etree._Element) -> int | None:
     """Return the number of rows that the server says there are; ``None``: it does not say."""
-    count = (read_count_attribute(array) or "").strip()
-    if not count or count.endswith("[]") or count == "*":
+    count = read_count_attribute(array)
+    if count is None or count.rstrip().endswith("[]") or count.strip() == "*":
         return None
-    digits = count[:-1].rpartition("[")[2].strip() if count.endswith("]") else count
+    digits = count.strip()
+    if digits.endswith("]"):
+        digits = digits[:-1].rpartition("[")[2].strip()
     if not is_count(digits, _MAX_COUNT_DIGITS):
         raise ResponseError("invalid number of rows", place="return", value=count)
     return int(digits)

@@ -359,6 +359,7 @@ def test_a_certificate_that_ends_soon_is_noted() -> None:
         found = doctor._describe_tls(Tls("TLSv1.3", written), end - days * 86400 - 60)
         assert found == ("TLS", state, f"TLSv1.3, certificate valid until 2030-01-05 ({days} days)")
     assert doctor._describe_tls(Tls("x", written), time.time() + 10**9).state == "note"
+    assert doctor._describe_tls(Tls("x", {}), time.time()).state == "note"
 
 
 def test_unreadable_rows_have_no_fields() -> None:

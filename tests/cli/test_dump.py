@@ -322,7 +322,7 @@ def replayed(folder: Path) -> Iterator[Mapping[str, str]]:
     assert server.returncode == 130
 
 
-def test_a_dump_is_responseed_from_again(
+def test_a_dump_is_served_again(
     run: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert run("--dump", str(tmp_path), "invoices").code == 0
@@ -335,6 +335,19 @@ def test_a_dump_is_responseed_from_again(
         code, _, err = run("services")
         assert code == 4
         assert "404" in err
+
+
+def test_a_replay_of_the_doctor_refuses_no_list_behind_it(
+    run: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = run("--dump", str(tmp_path), "doctor")
+    assert first.code == 0
+    with replayed(tmp_path) as environment:
+        for name, text in environment.items():
+            monkeypatch.setenv(name, text)
+        again = run("doctor")
+        assert (again.code, "a wrong session: is refused" in again.out) == (0, True)
+        assert run("invoices").code == 0
 
 
 def test_recorded_responses_are_replayed_in_their_order(
@@ -426,6 +439,21 @@ def test_a_session_id_in_a_broken_login_is_in_nothing_that_is_told(
     assert problems
     assert SESSION_ID not in shown
     assert SESSION_ID[:16] not in shown
+
+
+@pytest.mark.parametrize("data", [b"<\0\0\0", b"\xff\xfe\0\0", b"\0\0\0<"])
+def test_a_response_of_no_characters_is_told_of(data: bytes) -> None:
+    data += b"\xff\xff\xff\x7f" * 4  # above U+10FFFF in either order
+    problems: list[ResponseError] = []
+
+    def log_in(client: Client) -> None:
+        with pytest.raises(ResponseError) as caught:
+            client.login()
+        problems.append(caught.value)
+
+    (seen,) = told(lambda r: r.respond(data), log_in)
+    assert seen.problem == str(problems[0])
+    assert seen.response
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])

@@ -1117,6 +1117,7 @@ def test_completion(run: Callable[..., Result], shell: str) -> None:
     assert (code, err) == (0, "")
     assert "prepay" in out
     assert "due-within" in out
+    assert "documented varied" in out
 
 
 def test_completion_without_its_package_says_what_to_install(

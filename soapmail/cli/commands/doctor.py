@@ -86,9 +86,10 @@ def _examine(
     yield _examine_tls(account.endpoint, exchanges, login)
     yield login
     if login.state != _WRONG:
-        yield from _examine_operations(client, exchanges)
+        # Before the operations: the last recorded list, which a replay repeats, is not refused.
         yield _examine_refusal(account.endpoint, timeout, observe)
-    yield from _examine_wsdl(client)
+        yield from _examine_operations(client, exchanges)
+    yield from _examine_wsdl(client, observe)
 
 
 # --- the connection --------------------------------------------------------------------------
@@ -212,9 +213,9 @@ def _examine_refusal(
 # --- the server's own description ------------------------------------------------------------
 
 
-def _examine_wsdl(client: Client) -> Iterator[Finding]:
+def _examine_wsdl(client: Client, observe: Callable[[ObservedExchange], None]) -> Iterator[Finding]:
     try:
-        described = parse_wsdl(fetch_wsdl(client._state()))
+        described = parse_wsdl(fetch_wsdl(client._state(), observe))
     except (SoapMailError, ValueError) as error:
         yield Finding("WSDL", _WRONG, error_message(error))
         return
@@ -224,7 +225,7 @@ def _examine_wsdl(client: Client) -> Iterator[Finding]:
         yield compare_parameters(operation, parameters, described.get(operation))
 
 
-def fetch_wsdl(state: ProcessState) -> bytes:
+def fetch_wsdl(state: ProcessState, observe: Callable[[ObservedExchange], None]) -> bytes:
     """Return the server's own description of its operations; TransportError: it sent none."""
     outgoing = Outgoing("wsdl")
     started = time.monotonic()
@@ -236,8 +237,7 @@ def fetch_wsdl(state: ProcessState) -> bytes:
     error = None if problem is None else TransportError(problem, response.status or None)
     secrets = (state.credentials or ())[1:]
     result = AttemptResult(error=error)
-    if state.on_exchange is not None:
-        notify(state.on_exchange, outgoing, response, seconds, result, secrets)
+    notify(observe, outgoing, response, seconds, result, secrets)
     if error is not None:
         raise sanitize_error(error, secrets)
     return response.data
