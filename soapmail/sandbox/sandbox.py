@@ -264,7 +264,7 @@ class Sandbox:
 
     @_operation("api_login")
     def _login(self, username: str, password: str) -> TypedXml:
-        if (username, password) != (USERNAME, PASSWORD):
+        if (username, password) != (self.username, self.password):
             return write_string("")
         sid, self._next_session = self._next_session, secrets.token_hex(16)
         self._sessions.add(sid)
