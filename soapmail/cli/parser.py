@@ -8,6 +8,7 @@ import sys
 from contextlib import suppress
 from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
@@ -66,8 +67,8 @@ _DEFAULTS: dict[str, Any] = {
     "journal": None,
     "dump": None,
 }
-# No account of this provider's mail services is older.
 _EXAMPLES = ("documented", "varied")
+# No account of this provider's mail services is older.
 _FIRST_DAY = date(2015, 1, 1)
 _MAX_TOTAL_HELP = "never more in one run; required without a terminal"
 _PARAMETERS_HELP = "in the documented order; int, float, bool, or text if no type is given"
@@ -143,22 +144,17 @@ def _suggest_command(name: str, commands: Iterable[str]) -> str:
     return f"no command {name!r}; {hint}"
 
 
-def _parse_positive_number(text: str) -> int:
-    if not (is_count(text) and int(text)):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number")
-    return int(text)
+def _parse_whole_number(text: str, what: str, *, least: int, most: int) -> int:
+    if is_count(text) and least <= int(text) <= most:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is not {what}")
 
 
-def _parse_days(text: str) -> int:
-    if not is_count(text, 5):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of days")
-    return int(text)
-
-
-def _parse_port(text: str) -> int:
-    if not (is_count(text, 5) and int(text) < 65536):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a port")
-    return int(text)
+_parse_positive_number = partial(
+    _parse_whole_number, what="a positive number", least=1, most=10**19 - 1
+)
+_parse_days = partial(_parse_whole_number, what="a number of days", least=0, most=99_999)
+_parse_port = partial(_parse_whole_number, what="a port", least=0, most=65_535)
 
 
 def _parse_date(text: str) -> date:
