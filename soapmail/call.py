@@ -40,6 +40,8 @@ T = TypeVar("T")
 
 _log = logging.getLogger("soapmail")
 _PAUSES_SECONDS = (0.5, 1.0, 2.0)
+# Of the text of a payment; it is searched for secrets before the journal has its outcome.
+_MAX_STATUS_CHARACTERS = 1_000_000
 
 
 class Call(Generic[T]):
@@ -88,7 +90,7 @@ class Call(Generic[T]):
 
     def redact(self, text: str) -> str:
         """Return a text without the secrets of this call; of a longer one its beginning."""
-        return redaction.redact_excerpt(text, self._secrets)
+        return redaction.redact_excerpt(text, self._secrets, _MAX_STATUS_CHARACTERS)
 
     def to_public_error(self, error: BaseException) -> BaseException:
         """Convert an exception for the caller. If a signal handler raises meanwhile, that one."""

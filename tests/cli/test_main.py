@@ -907,7 +907,8 @@ def test_a_signal_while_the_result_is_printed_does_not_hide_it(sandbox: Sandbox)
         ) as command:
             assert done.wait(20)
             assert command.stdout is not None
-            command.stdout.read(1)
+            # Not by its buffer, which holds twice the pipe in Python 3.15.
+            os.read(command.stdout.fileno(), 1)
             command.send_signal(signal.SIGTERM)
             assert command.stderr is not None
             err = command.stderr.read().decode()
