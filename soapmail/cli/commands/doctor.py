@@ -229,7 +229,8 @@ def fetch_wsdl(state: ProcessState, observe: Callable[[ObservedExchange], None])
     """Return the server's own description of its operations; TransportError: it sent none."""
     outgoing = Outgoing("wsdl")
     started = time.monotonic()
-    response = state.transport.send(outgoing, Delivery(Deadline(state.timeout)), fresh=False)
+    # Once, and so not over a connection that the server may just have closed.
+    response = state.transport.send(outgoing, Delivery(Deadline(state.timeout)), fresh=True)
     seconds = time.monotonic() - started
     problem = response.problem or response.unusable or response.ended_early
     if problem is None and response.status != 200:
