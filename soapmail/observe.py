@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .redaction import STARS, redact, redact_tokens
-from .soap.encoding import detect_encoding
+from .soap.encoding import detect_wide_encoding
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -101,12 +101,10 @@ def _redact_bytes(data: bytes, secrets: Collection[str], *, is_login: bool = Fal
 
     ``is_login``: a session id that could not be read is not known, so what may be one is hidden.
     """
-    encoding = detect_encoding(data)
-    if encoding in (None, "utf-8"):
-        encoding = "latin-1"
+    encoding = detect_wide_encoding(data) or "latin-1"
     # Of UTF-16 and UTF-32 the last character may be cut, and others may be none.
     end = len(data) if encoding == "latin-1" else len(data) // 4 * 4
-    text = redact(data[:end].decode(str(encoding), "replace"), secrets)
+    text = redact(data[:end].decode(encoding, "replace"), secrets)
     if is_login:
         text = redact_tokens(text)
-    return text.encode(str(encoding)) + data[end:]
+    return text.encode(encoding) + data[end:]

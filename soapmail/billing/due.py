@@ -13,10 +13,18 @@ if TYPE_CHECKING:
 
 
 class Sum(NamedTuple):
-    """What invoices cost in one currency, and how many of them have no amount."""
+    """What invoices cost in one currency, how many have no amount, and how many there are."""
 
     amount: Decimal = Decimal(0)
     unknown: int = 0
+    invoices: int = 0
+
+    def add(self, invoice: Invoice) -> Sum:
+        """Return the sum with one more invoice."""
+        is_unknown = invoice.amount is None
+        return Sum(
+            self.amount + (invoice.amount or 0), self.unknown + is_unknown, self.invoices + 1
+        )
 
 
 def count_days_left(invoice: Invoice, today: date) -> int | None:
@@ -45,7 +53,5 @@ def sum_by_currency(invoices: Iterable[Invoice]) -> dict[str, Sum]:
     sums: dict[str, Sum] = {}
     for invoice in invoices:
         currency = invoice.invoices_currency or ""
-        amount, unknown = sums.get(currency, Sum())
-        is_unknown = invoice.amount is None
-        sums[currency] = Sum(amount + (invoice.amount or 0), unknown + is_unknown)
+        sums[currency] = sums.get(currency, Sum()).add(invoice)
     return dict(sorted(sums.items()))

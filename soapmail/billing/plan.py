@@ -84,7 +84,7 @@ def _select_open(
         and service in (None, invoice.invoices_service)
         and _is_due(invoice, due_until)
     ]
-    currencies = sorted({invoice.invoices_currency or "" for invoice in wanted})
+    currencies = list(sum_by_currency(wanted))
     if len(currencies) > 1:
         names = " and ".join(name or "no currency" for name in currencies)
         raise ValueError(f"open invoices are in {names}: choose one currency")

@@ -76,7 +76,7 @@ class AccountSelection:
     def iter_results(self, do: Callable[[Client], T]) -> Iterator[tuple[str | None, T]]:
         """Work on each account, and yield its name and what came of it, in the file's order.
 
-        Errors of accounts that have a name are kept for ``code``.
+        Errors of accounts that have a name are kept for ``report_failures``.
         """
 
         def work(account: Account) -> AccountResult[T]:
@@ -139,9 +139,7 @@ def _read_credentials(args: argparse.Namespace) -> dict[str, str]:
     if args.anonymous or (operation and not takes_session(operation)):
         return {}
     username = args.username or os.environ.get("SOAPMAIL_USERNAME") or prompt("Username: ")
-    if (
-        username and args.needs_username_only
-    ):  # what follows reads a file of this machine, and no account
+    if username and args.needs_username_only:  # it reads a file of this machine, and no account
         return {"username": username, "password": "none"}
     if args.password_stdin:
         password = sys.stdin.readline().rstrip("\r\n")

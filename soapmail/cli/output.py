@@ -36,14 +36,15 @@ class RecordFormat(NamedTuple):
     """All columns of one kind of record, and which are printed unless others are asked for.
 
     ``table`` are those that a person reads, under names for a person; ``is_marked`` says of a
-    record whether it stands out on a terminal, and ``mark`` what that means.
+    record whether it stands out on a terminal, and ``mark`` what that means. Only the first
+    ``documented`` columns are printed for programs; ``None``: all.
     """
 
     columns: Sequence[Column]
-    documented: int
     table: Sequence[Column]
     is_marked: Callable[[Any], bool] = lambda record: False
     mark: str = ""
+    documented: int | None = None
 
 
 def list_documented_columns(model: type[Any], path: str = "") -> list[Column]:

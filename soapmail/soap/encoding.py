@@ -39,8 +39,7 @@ _PIECE_BYTES = 32 * 1024
 _DECLARATION_BYTES = 1024  # at the beginning, in which a declaration counts
 # XML 1.0 appendix F.1: with a byte order mark, or by what "<?" or "<" is there. UTF-32 first: its
 # little-endian mark begins with that of UTF-16.
-_STARTS = {
-    "utf-8": (codecs.BOM_UTF8,),
+_WIDE_STARTS = {
     "utf-32-le": (codecs.BOM_UTF32_LE, b"<\0\0\0"),
     "utf-32-be": (codecs.BOM_UTF32_BE, b"\0\0\0<"),
     "utf-16-le": (codecs.BOM_UTF16_LE, b"<\0?\0", b"<\0S\0"),
@@ -86,13 +85,18 @@ def is_utf8(data: bytes, start: int = 0, end: int | None = None) -> bool:
     return True
 
 
-def detect_encoding(data: bytes) -> str | None:
-    """Return the encoding that the first bytes name, or ``None`` where they name none."""
-    return next((name for name, starts in _STARTS.items() if data.startswith(starts)), None)
+def detect_wide_encoding(data: bytes) -> str | None:
+    """Return the name of UTF-16 or UTF-32 where the first bytes are of it, else ``None``."""
+    return next((name for name, starts in _WIDE_STARTS.items() if data.startswith(starts)), None)
 
 
 def find_declarations(prolog: bytes, charset: str | None) -> list[str]:
-    """Return the encodings that the XML and the HTTP header declare, the one to believe first."""
+    """Return the encodings that are declared, the one to believe first.
+
+    A mark says that it is UTF-8, else the XML and the HTTP header do.
+    """
+    if prolog.startswith(codecs.BOM_UTF8):
+        return ["utf-8"]
     in_xml = re.search(_DECLARATION, re.sub(rb"(?s)<!--.*?-->", b"", prolog[:_DECLARATION_BYTES]))
     names = (in_xml and in_xml[1].decode(), charset)
     return [name for name in names if name and re.fullmatch(_NAME, name, re.ASCII)]

@@ -80,14 +80,14 @@ def repair(data: bytes, charset: str | None, deadline: Deadline) -> Text:
     """Return the text of a response without what XML forbids, which the server lets through."""
     from .encoding import (
         ByteDecoder,
-        detect_encoding,
+        detect_wide_encoding,
         find_declarations,
         make_unsupported_error,
     )
 
-    mark = detect_encoding(data)
-    if mark not in (None, "utf-8"):
-        raise make_unsupported_error(str(mark).upper())
+    wide = detect_wide_encoding(data)
+    if wide is not None:
+        raise make_unsupported_error(wide.upper())
     tag = _find_envelope_tag(data, 0, deadline)
     if tag is None:
         page = data[:_PAGE_BYTES].strip()
@@ -96,7 +96,7 @@ def repair(data: bytes, charset: str | None, deadline: Deadline) -> Text:
         raise ResponseError("no SOAP envelope" if text else "an empty response", value=text or None)
     start = tag.start()
     end = _find_envelope_end(data, tag, deadline)
-    names = find_declarations(data[:start], charset) if mark is None else [mark]
+    names = find_declarations(data[:start], charset)
     repairs = _check_surroundings(data, tag, end, deadline)
     decoder = ByteDecoder(data, start, len(data) if end is None else end, names, deadline)
     repairer = _Repairer(decoder, deadline)
@@ -111,9 +111,9 @@ def repair(data: bytes, charset: str | None, deadline: Deadline) -> Text:
 
 def has_envelope(data: bytes, deadline: Deadline) -> bool:
     """Return whether it is a SOAP response, and no page of any other kind."""
-    from .encoding import detect_encoding
+    from .encoding import detect_wide_encoding
 
-    if detect_encoding(data) not in (None, "utf-8"):  # whose encoding decode() will name
+    if detect_wide_encoding(data) is not None:  # whose encoding decode() will name
         data = data.replace(b"\0", b"")
     return _find_envelope_tag(data, 0, deadline) is not None
 

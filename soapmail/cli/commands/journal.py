@@ -7,7 +7,6 @@ import os
 import re
 import tempfile
 from contextlib import ExitStack, contextmanager
-from dataclasses import fields
 from operator import attrgetter
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -22,7 +21,7 @@ from ...billing import (
 )
 from ..accounts import find_own_folder
 from ..exit_codes import OK, NotFound, OutcomeUncertain
-from ..output import Column, RecordFormat, RecordWriter
+from ..output import Column, RecordFormat, RecordWriter, list_documented_columns
 from ..terminal import print_error, printable
 
 if TYPE_CHECKING:
@@ -106,11 +105,7 @@ def _normalize(endpoint: str) -> str:
 
 
 _ENTRIES = RecordFormat(
-    [
-        Column(field.name, attrgetter(field.name), field.name in ("invoice", "amount"))
-        for field in fields(Entry)
-    ],
-    len(fields(Entry)),
+    list_documented_columns(Entry),
     [
         Column("time", attrgetter("time")),
         Column("invoice", attrgetter("invoice"), is_number=True),

@@ -150,7 +150,7 @@ def list_modules(args: argparse.Namespace, selection: AccountSelection) -> int:
         print("\n".join(map(printable, modules)))
         return OK
     column = Column("module", str)
-    writer = RecordWriter(args, RecordFormat([column], 1, [column]), is_named=False)
+    writer = RecordWriter(args, RecordFormat([column], [column]), is_named=False)
     writer.add(None, modules)
     writer.finish()
     return OK
@@ -158,14 +158,13 @@ def list_modules(args: argparse.Namespace, selection: AccountSelection) -> int:
 
 def format_totals(invoices: Sequence[Invoice]) -> str:
     """Return for each currency how many there are, how many open, and how much that is."""
-    sums = sum_by_currency(invoice for invoice in invoices if invoice.is_open)
+    open_sums = sum_by_currency(invoice for invoice in invoices if invoice.is_open)
     lines = []
-    for currency in sum_by_currency(invoices):
-        own = [invoice for invoice in invoices if (invoice.invoices_currency or "") == currency]
-        opened = sum(invoice.is_open for invoice in own)
-        amount, unknown = sums.get(currency, Sum())
-        line = f"{pluralize(len(own), 'invoice')}, {opened} open, {format_money(amount)} open"
-        line += f" and {unknown} of unknown amount" if unknown else ""
+    for currency, total in sum_by_currency(invoices).items():
+        opened = open_sums.get(currency, Sum())
+        line = f"{pluralize(total.invoices, 'invoice')}, {opened.invoices} open"
+        line += f", {format_money(opened.amount)} open"
+        line += f" and {opened.unknown} of unknown amount" if opened.unknown else ""
         lines.append(f"{printable(currency) or 'no currency'}: {line}")
     return "; ".join(lines) or "0 invoices"
 
@@ -214,16 +213,15 @@ def _make_invoice_format(today: date) -> RecordFormat:
     ]
     return RecordFormat(
         [*fields, *computed],
-        len(fields),
         table,
         lambda row: is_overdue(row.invoice, today),
         "overdue",
+        documented=len(fields),
     )
 
 
 _SERVICES = RecordFormat(
     list_documented_columns(MailService),
-    len(list_documented_columns(MailService)),
     [
         Column("id", attrgetter("mail_id"), is_number=True),
         Column("status", attrgetter("mail_status")),
@@ -235,7 +233,6 @@ _SERVICES = RecordFormat(
 )
 _PREPAYS = RecordFormat(
     list_documented_columns(Prepay),
-    len(list_documented_columns(Prepay)),
     [
         Column("id", attrgetter("prepay_id"), is_number=True),
         Column("created", attrgetter("prepay_created")),

@@ -103,7 +103,7 @@ def _make_format(by: str) -> RecordFormat:
         columns[-3],
         Column("open amount", lambda group: format_money(group.open_amount), is_number=True),
     ]
-    return RecordFormat(columns, len(columns), table)
+    return RecordFormat(columns, table)
 
 
 def _format_amount(group: Group) -> str:
