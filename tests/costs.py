@@ -49,6 +49,10 @@ READERS: dict[str, Callable[[Any], object]] = {
 ROW = write_row({"invoices_id": 1, "invoices_description": "x"})
 END = b"</SOAP-ENV:Body>"
 BODY = b"<SOAP-ENV:Body>"
+# A look for a prefix takes as long as there are namespaces, of which there are at most 200 in
+# scope and 1000 one inside another: below these limits, all n share the same number.
+_NAMESPACES_IN_SCOPE = 25
+_NAMESPACES_OF_A_LEVEL = 15
 
 
 def _list(*rows: str) -> bytes:
@@ -87,8 +91,8 @@ def _wide_target(n: int) -> bytes:
 
 
 def _namespaces(n: int) -> bytes:
-    values = "".join(f'<v{i} xsi:type="n{i % (n // 10)}:x"/>' for i in range(n))
-    return _return(values, _spaces(n // 10))
+    values = "".join(f'<v{i} xsi:type="n{i % _NAMESPACES_IN_SCOPE}:x"/>' for i in range(n))
+    return _return(values, _spaces(_NAMESPACES_IN_SCOPE))
 
 
 def _long_target(n: int) -> bytes:
@@ -99,15 +103,15 @@ def _long_target(n: int) -> bytes:
 
 def _nested_namespaces(n: int) -> bytes:
     """Declare namespaces on every level, and then use them in many places."""
-    opened = f"<a{_spaces(n // 60)}>" * 50
-    values = "".join(f'<v{i} xsi:type="n{i % (n // 60)}:x"/>' for i in range(n))
+    opened = f"<a{_spaces(_NAMESPACES_OF_A_LEVEL)}>" * 50
+    values = "".join(f'<v{i} xsi:type="n{i % _NAMESPACES_OF_A_LEVEL}:x"/>' for i in range(n))
     return _return(f"{opened}{values}{'</a>' * 50}")
 
 
 def _encode(n: int) -> bytes:
     cell = '<invoices_description xsi:type="xsd:base64Binary">eA==</invoices_description>'
     data = _list(*[f"<item>{cell}</item>"] * n)
-    return data.replace(b"<return", f"<return{_spaces(n // 10)}".encode())
+    return data.replace(b"<return", f"<return{_spaces(_NAMESPACES_IN_SCOPE)}".encode())
 
 
 def _text(text: bytes) -> bytes:

@@ -24,8 +24,11 @@ def _quiet() -> Iterator[None]:
 @pytest.mark.parametrize("reader", READERS)
 def test_four_times_the_response_takes_no_more_than_its_share(growth: str, reader: str) -> None:
     """What takes the square of a response would take sixteen times as long, and as much memory."""
-    (time1, memory1), (time4, memory4) = (
-        cost(GROWTHS[growth](n), READERS[reader]) for n in (250, 1000)
-    )
+    for is_last in (False, False, True):  # another program may take the time of one measurement
+        (time1, memory1), (time4, memory4) = (
+            cost(GROWTHS[growth](n), READERS[reader]) for n in (250, 1000)
+        )
+        if time4 < 10 * max(time1, 0.005) or is_last:
+            break
     assert memory4 < 8 * max(memory1, 0.5)
     assert time4 < 10 * max(time1, 0.005)
