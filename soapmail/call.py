@@ -253,6 +253,8 @@ class Call(Generic[T]):
         if response.status >= 300 and not self._has_envelope(response):
             status = f"{response.status}{describe_status(response.status)}"
             return _fail(name, f"HTTP status {status} without a SOAP response", response)
+        problem: SoapMailError
+        is_transient = response.is_transient
         try:
             text = repair.decode(response.data, response.charset, self._deadline)
             document = Document(text, name, self._deadline)
@@ -266,16 +268,13 @@ class Call(Generic[T]):
             if value is not None and name == "api_login":
                 value = redaction.redact_tokens(value)
             problem = ResponseError(error.problem, name, error.place, value)
-            is_transient = response.is_transient or not response.data.strip()
-            return AttemptResult(
-                error=problem, is_transient=is_transient, retry_after=response.retry_after
-            )
+            is_transient = is_transient or not response.data.strip()
         except SoapMailError as error:
-            return AttemptResult(
-                error=error, is_transient=response.is_transient, retry_after=response.retry_after
-            )
-        warn_of_repairs(name, document.repairs)
-        return AttemptResult(value, repairs=document.repairs)
+            problem = error
+        else:
+            warn_of_repairs(name, document.repairs)
+            return AttemptResult(value, repairs=document.repairs)
+        return AttemptResult(None, problem, is_transient, response.retry_after)
 
     def _has_envelope(self, response: Response) -> bool:
         try:

@@ -211,10 +211,11 @@ class Client:
 
         OutcomeUnknown: check the service before you repeat it.
         """
-        from .extract import parse_boolean
+        from .extract import require_single
 
         values: dict[str, Value] = {"id": arguments.positive_int("id", id)}
-        return self._run(self._prepare("api_mail_cancel_service", values, parse_boolean))
+        parse = partial(require_single, kind=bool)
+        return self._run(self._prepare("api_mail_cancel_service", values, parse))
 
     def send_mail(self, subject: str, body: str, to: str, from_: str) -> models.Status:
         """Send a mail (``api_send_mail``).
@@ -261,10 +262,7 @@ class Client:
         return self._run(self._prepare_payment(invoice, module))
 
     def _prepare_payment(self, invoice: int, module: str) -> Call[models.Status]:
-        values: dict[str, Value] = {
-            "module": arguments.nonblank_text("module", module),
-            "invoice": arguments.positive_int("invoice", invoice),
-        }
+        values = _check_invoice(invoice, module)
         return self._prepare_status("api_make_payment", values, models.Status)
 
     def get_paypal_url(self, invoice: int, module: str = "mail") -> str:
@@ -274,10 +272,7 @@ class Client:
         """
         from .extract import parse_url
 
-        values: dict[str, Value] = {
-            "module": arguments.nonblank_text("module", module),
-            "invoice": arguments.positive_int("invoice", invoice),
-        }
+        values = _check_invoice(invoice, module)
         return self._run(self._prepare("api_get_paypal_url", values, parse_url))
 
     def get_prepay_list(self) -> list[models.Prepay]:
@@ -285,9 +280,10 @@ class Client:
         return self._get_records("api_get_prepay_list", models.Prepay)
 
     def get_prepay_remaining(self, module: str = "mail") -> models.Status:
-        """Say how much prepaid balance is left (``api_get_prepay_remaining``), in ``status_text``.
+        """Return what is left of the prepaid balance (``api_get_prepay_remaining``).
 
-        The amount is in the account's currency. OperationFailed: the server says nothing.
+        It is in ``status_text``, in the account's currency. OperationFailed: the server says
+        nothing.
         """
         values: dict[str, Value] = {"module": arguments.nonblank_text("module", module)}
         return self._run(self._prepare_status("api_get_prepay_remaining", values, models.Status))
@@ -316,14 +312,15 @@ class Client:
         ``amount`` is in the account's currency. OutcomeUnknown: check the list of prepays before
         you repeat it.
         """
-        from .extract import parse_integer
+        from .extract import require_single
 
         values: dict[str, Value] = {
             "module": arguments.nonblank_text("module", module),
             "amount": arguments.amount(amount),
             "automatic_use": arguments.boolean("automatic_use", automatic_use),
         }
-        return self._run(self._prepare("api_add_prepay", values, parse_integer))
+        parse = partial(require_single, kind=int)
+        return self._run(self._prepare("api_add_prepay", values, parse))
 
     def call(self, operation: str, /, **parameters: Value) -> Any:
         """Do any operation of the API and return its result by ``xsi:type``.
@@ -395,3 +392,10 @@ class Client:
     def _check_open(self) -> None:
         if self._closed:
             raise RuntimeError("a closed client cannot be used again")
+
+
+def _check_invoice(invoice: int, module: str) -> dict[str, Value]:
+    return {
+        "module": arguments.nonblank_text("module", module),
+        "invoice": arguments.positive_int("invoice", invoice),
+    }

@@ -158,17 +158,8 @@ def parse_single(document: Document, kind: type[M]) -> M | None:
     return value
 
 
-def parse_boolean(document: Document) -> bool:
-    """Return a single value that is true or false."""
-    return _require(document, bool)
-
-
-def parse_integer(document: Document) -> int:
-    """Return a single whole number."""
-    return _require(document, int)
-
-
-def _require(document: Document, kind: type[M]) -> M:
+def require_single(document: Document, kind: type[M]) -> M:
+    """Return a single value as ``parse_single`` does, and refuse none."""
     value = parse_single(document, kind)
     if value is None:
         raise ResponseError("no value", place="return")
@@ -177,7 +168,7 @@ def _require(document: Document, kind: type[M]) -> M:
 
 def parse_url(document: Document) -> str:
     """Return the URL alone, also out of an HTML anchor."""
-    text = url = _require(document, str).strip()
+    text = url = require_single(document, str).strip()
     anchor = re.match(_ANCHOR, text[:_MAX_URL_CHARACTERS])
     if anchor:
         href = re.sub("^([\"'])(.*)\\1$", r"\2", anchor[2])

@@ -68,7 +68,7 @@ def notify(
     result: AttemptResult,
     secrets: Collection[str],
 ) -> None:
-    """Tell a callable of one exchange; what it raises is logged, and disturbs no call."""
+    """Call a callable with one exchange; what it raises is logged, and disturbs no call."""
     is_login = outgoing.operation == "api_login"
     exchange = ObservedExchange(
         outgoing.operation,

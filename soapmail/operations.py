@@ -10,22 +10,22 @@ _READING = {"api_login", "api_api_auto_zonemta_login"}
 
 
 def takes_session(operation: str) -> bool:
-    """Tell whether an operation's first parameter is the session id."""
+    """Return whether an operation's first parameter is the session id."""
     return operation.startswith("api_") and operation not in _WITHOUT_SESSION
 
 
 def may_change(operation: str) -> bool:
-    """Tell by the name alone whether an operation may change something."""
+    """Return, by the name alone, whether an operation may change something."""
     return not operation.startswith("get_") and "_get_" not in operation
 
 
 def changes(operation: str) -> bool:
-    """Tell whether an operation that has a method of its own changes something."""
+    """Return whether an operation that has a method of its own changes something."""
     return may_change(operation) and operation not in _READING
 
 
 def check_endpoint(endpoint: str) -> bool:
-    """Check where passwords will go, and tell whether that is this very machine."""
+    """Check where passwords will go, and return whether that is this very machine."""
     from ipaddress import ip_address
     from urllib.parse import urlsplit
 

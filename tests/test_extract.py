@@ -19,12 +19,12 @@ from soapmail import (
 )
 from soapmail.deadline import Deadline
 from soapmail.extract import (
-    parse_integer,
     parse_record,
     parse_single,
     parse_status,
     parse_strings,
     parse_url,
+    require_single,
     rows,
 )
 from soapmail.soap.dynamic import parse_by_type
@@ -318,9 +318,9 @@ def test_what_is_no_bool(text: str) -> None:
 
 
 def test_a_required_value() -> None:
-    assert parse_integer(load_document(make_text_response("x", "0", "int"))) == 0
+    assert require_single(load_document(make_text_response("x", "0", "int")), int) == 0
     with pytest.raises(ResponseError, match="^return: no value$"):
-        parse_integer(load_document(make_text_response("x", "", "int")))
+        require_single(load_document(make_text_response("x", "", "int")), int)
 
 
 def test_a_url_alone_or_in_an_anchor() -> None:

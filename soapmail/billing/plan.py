@@ -57,10 +57,8 @@ def make_plan(
         amount = invoice.amount or Decimal(0)
         if reason is None and max_total is not None and (is_full or total + amount > max_total):
             if not planned:
-                problem = (
-                    f"invoice {invoice.invoices_id} alone costs {amount}, more than {max_total}"
-                )
-                raise ValueError(f"{problem} in all; nothing is planned")
+                cost = f"invoice {invoice.invoices_id} alone costs {amount}"
+                raise ValueError(f"{cost}, more than {max_total} in all; nothing is planned")
             is_full, reason = True, f"over {max_total} in all"
         if reason is None:
             planned.append(invoice)

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from ..observe import ObservedExchange
 
 
+_FACTS = ("operation", "attempt", "status", "seconds", "repairs", "problem")
+
+
 class Dump:
     """Writes each exchange into a folder, three files each, for the owner alone."""
 
@@ -26,14 +29,8 @@ class Dump:
 
     def __call__(self, exchange: ObservedExchange) -> None:
         """Write request, response, and what is known of both."""
-        facts = {
-            "operation": exchange.operation,
-            "attempt": exchange.attempt,
-            "status": exchange.status,
-            "seconds": round(exchange.seconds, 3),
-            "repairs": list(exchange.repairs),
-            "problem": exchange.problem,
-        }
+        facts = {name: getattr(exchange, name) for name in _FACTS}
+        facts["seconds"] = round(exchange.seconds, 3)
         with self._lock:
             name = self._next_name(exchange.operation)
             self._write(f"{name}.request.xml", exchange.request)

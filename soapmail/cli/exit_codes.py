@@ -56,17 +56,19 @@ EXPECTED_ERRORS = (
 )
 
 
+# The first that an error is counts: an OutcomeUnknown is a TransportError too.
+_CODES = (
+    ((OutcomeUnknown, OutcomeUncertain), UNKNOWN),
+    (OutputFailed, OUTPUT_FAILED),
+    (TransportError, NETWORK),
+    (AuthenticationError, AUTHENTICATION),
+    ((SoapMailError, Cancelled, NotFound, OSError), REFUSED),
+)
+
+
 def exit_code_of(error: BaseException) -> int:
     """Return the exit code that an error means."""
-    if isinstance(error, (OutcomeUnknown, OutcomeUncertain)):
-        return UNKNOWN
-    if isinstance(error, OutputFailed):
-        return OUTPUT_FAILED
-    if isinstance(error, TransportError):
-        return NETWORK
-    if isinstance(error, AuthenticationError):
-        return AUTHENTICATION
-    return REFUSED if isinstance(error, (SoapMailError, Cancelled, NotFound, OSError)) else USAGE
+    return next((code for kind, code in _CODES if isinstance(error, kind)), USAGE)
 
 
 def error_message(error: BaseException) -> str:

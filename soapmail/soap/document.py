@@ -229,8 +229,7 @@ class _TagLengthGuard:
 def _check_namespace(name: str, depth: int) -> None:
     """Refuse a namespace that makes a look for a prefix take long."""
     if depth > MAX_NESTED_NAMESPACES:
-        problem = f"more than {MAX_NESTED_NAMESPACES} namespaces, one inside another"
-        raise ResponseError(problem)
+        raise ResponseError(f"more than {MAX_NESTED_NAMESPACES} namespaces, one inside another")
     if len(name) > MAX_NAMESPACE_CHARACTERS:
         problem = f"a namespace of more than {MAX_NAMESPACE_CHARACTERS} characters"
         raise ResponseError(problem, value=name)

@@ -70,12 +70,9 @@ _BROKEN = (
 _CUT = f"{_BROKEN}(?=<|]]>)|[\udcc2-\udcde\udce2\udcf0](?=<|]]>)"
 
 
-def is_utf8(data: bytes, start: int = 0, end: int | None = None) -> bool:
+def is_utf8(data: bytes, start: int, end: int) -> bool:
     """Return whether bytes are UTF-8, piece by piece: a decoded copy would double the memory."""
-    if data.isascii():
-        return True
     decoder = codecs.getincrementaldecoder("utf-8")()
-    end = len(data) if end is None else end
     try:
         for at in range(start, end, _PIECE_BYTES):
             stop = min(at + _PIECE_BYTES, end)

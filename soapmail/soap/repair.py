@@ -123,7 +123,7 @@ def _is_utf8(data: bytes) -> bool:
         return True
     from .encoding import is_utf8
 
-    return is_utf8(data)
+    return is_utf8(data, 0, len(data))
 
 
 def _find_envelope_tag(

@@ -29,16 +29,11 @@ _VERSIONS = {9: "HTTP/0.9", 10: "HTTP/1.0"}  # of http.client
 
 
 class Outgoing(NamedTuple):
-    """What is sent: an envelope that calls an operation, or a question for the WSDL."""
+    """What is sent: an envelope that calls an operation; without one, the WSDL is asked for."""
 
     operation: str
     envelope: bytes = b""
     attempt: int = 1
-
-    @property
-    def is_wsdl(self) -> bool:
-        """Whether the server is asked for its own description."""
-        return not self.envelope
 
 
 class Transport:
@@ -116,13 +111,13 @@ class Transport:
 
         session = self._http_session
         headers = {"User-Agent": f"soapmail/{__version__}", "Accept-Encoding": "identity"}
-        if not outgoing.is_wsdl:  # SOAP 1.1 6
+        if outgoing.envelope:  # SOAP 1.1 6
             headers["Content-Type"] = "text/xml; charset=UTF-8"
             headers["SOAPAction"] = f'"urn:myapi#{quote(outgoing.operation)}"'
         request = session.prepare_request(
             requests.Request(
-                "GET" if outgoing.is_wsdl else "POST",
-                f"{self._endpoint}?wsdl" if outgoing.is_wsdl else self._endpoint,
+                "POST" if outgoing.envelope else "GET",
+                self._endpoint if outgoing.envelope else f"{self._endpoint}?wsdl",
                 data=outgoing.envelope,
                 headers=headers,
                 # Any authentication of its own keeps requests 2.32 from looking into a netrc.

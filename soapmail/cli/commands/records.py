@@ -71,21 +71,24 @@ def show_invoice(args: argparse.Namespace, selection: AccountSelection) -> int:
         return [_InvoiceRow(invoice, None if record is None else record.mail_status)]
 
     record_format = _make_invoice_format(_choose_today(args))
-    return _show_single(args, selection, record_format, fetch, f"no invoice {args.id}")
+    return print_records(args, selection, record_format, fetch, single=f"invoice {args.id}")
 
 
-def _show_single(
+def print_records(
     args: argparse.Namespace,
     selection: AccountSelection,
     record_format: RecordFormat,
     fetch: Callable[[Client], Sequence[Any]],
-    missing: str,
+    *,
+    single: str | None = None,
 ) -> int:
-    writer = RecordWriter(args, record_format, is_named=selection.is_named, is_single=True)
+    """Print what is fetched of each account; NotFound: no account has the ``single`` record."""
+    is_named, is_single = selection.is_named, single is not None
+    writer = RecordWriter(args, record_format, is_named=is_named, is_single=is_single)
     for account, records in selection.iter_results(fetch):
         writer.add(account, records)
-    if not writer.count and not selection.failures:
-        raise NotFound(f"there is {missing}")
+    if is_single and not writer.count and not selection.failures:
+        raise NotFound(f"there is no {single}")
     writer.finish()
     return selection.report_failures()
 
@@ -112,7 +115,7 @@ def _is_between(moment: datetime | None, first: date | None, last: date | None) 
 
 def list_services(args: argparse.Namespace, selection: AccountSelection) -> int:
     """List the mail services."""
-    return _list_records(args, selection, _SERVICES, lambda client: client.get_services())
+    return print_records(args, selection, _SERVICES, lambda client: client.get_services())
 
 
 def show_service(args: argparse.Namespace, selection: AccountSelection) -> int:
@@ -122,25 +125,12 @@ def show_service(args: argparse.Namespace, selection: AccountSelection) -> int:
         service = client.get_service(args.id)
         return [] if service is None else [service]
 
-    return _show_single(args, selection, _SERVICES, fetch, f"no mail service {args.id}")
+    return print_records(args, selection, _SERVICES, fetch, single=f"mail service {args.id}")
 
 
 def list_prepays(args: argparse.Namespace, selection: AccountSelection) -> int:
     """List the prepaid balances."""
-    return _list_records(args, selection, _PREPAYS, lambda client: client.get_prepay_list())
-
-
-def _list_records(
-    args: argparse.Namespace,
-    selection: AccountSelection,
-    record_format: RecordFormat,
-    fetch: Callable[[Client], Sequence[Any]],
-) -> int:
-    writer = RecordWriter(args, record_format, is_named=selection.is_named)
-    for account, records in selection.iter_results(fetch):
-        writer.add(account, records)
-    writer.finish()
-    return selection.report_failures()
+    return print_records(args, selection, _PREPAYS, lambda client: client.get_prepay_list())
 
 
 def list_modules(args: argparse.Namespace, selection: AccountSelection) -> int:

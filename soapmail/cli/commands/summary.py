@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..output import Column, RecordFormat, RecordWriter
+from ...billing.due import Sum
+from ..output import Column, RecordFormat
 from ..terminal import format_money
+from .records import print_records
 
 if TYPE_CHECKING:
     import argparse
@@ -18,26 +19,17 @@ if TYPE_CHECKING:
 
 
 class Group(NamedTuple):
-    """What has the same key and currency; amounts that the server left out count as unknown."""
+    """What has the same key and currency: all charges of it, and those that are open."""
 
     key: str | int | None
     currency: str | None
-    charges: int = 0
-    amount: Decimal = Decimal(0)
-    open: int = 0
-    open_amount: Decimal = Decimal(0)
-    unknown: int = 0
+    all: Sum = Sum()
+    open: Sum = Sum()
 
     def add(self, invoice: Invoice) -> Group:
         """Return the group with one more invoice."""
-        amount = invoice.amount or Decimal(0)
-        return self._replace(
-            charges=self.charges + 1,
-            amount=self.amount + amount,
-            open=self.open + invoice.is_open,
-            open_amount=self.open_amount + (amount if invoice.is_open else 0),
-            unknown=self.unknown + (invoice.amount is None),
-        )
+        opened = self.open.add(invoice) if invoice.is_open else self.open
+        return self._replace(all=self.all.add(invoice), open=opened)
 
 
 def classify_invoice(invoice: Invoice) -> str:
@@ -79,33 +71,29 @@ def _sort_key(group: Group) -> tuple[bool, str | int, str]:
 
 def print_summary(args: argparse.Namespace, selection: AccountSelection) -> int:
     """Print the groups."""
-    writer = RecordWriter(args, _make_format(args.by), is_named=selection.is_named)
-    for account, invoices in selection.iter_results(lambda client: client.get_client_invoices()):
-        writer.add(account, group_invoices(invoices, args.by))
-    writer.finish()
-    return selection.report_failures()
+    return print_records(
+        args,
+        selection,
+        _make_format(args.by),
+        lambda client: group_invoices(client.get_client_invoices(), args.by),
+    )
 
 
 def _make_format(by: str) -> RecordFormat:
     key = [] if by == "currency" else [Column(by, attrgetter("key"), is_number=by == "service")]
-    columns = [
-        *key,
-        Column("currency", attrgetter("currency")),
-        Column("count", attrgetter("charges"), is_number=True),
-        Column("amount", attrgetter("amount"), is_number=True),
-        Column("open", attrgetter("open"), is_number=True),
-        Column("open_amount", attrgetter("open_amount"), is_number=True),
-        Column("unknown", attrgetter("unknown"), is_number=True),
-    ]
+    currency = Column("currency", attrgetter("currency"))
+    counts = [("count", "all.invoices"), ("amount", "all.amount"), ("open", "open.invoices")]
+    counts += [("open_amount", "open.amount"), ("unknown", "all.unknown")]
+    numbers = [Column(name, attrgetter(path), is_number=True) for name, path in counts]
     table = [
-        *columns[: len(key) + 2],
+        numbers[0],
         Column("amount", _format_amount, is_number=True),
-        columns[-3],
-        Column("open amount", lambda group: format_money(group.open_amount), is_number=True),
+        numbers[2],
+        Column("open amount", lambda group: format_money(group.open.amount), is_number=True),
     ]
-    return RecordFormat(columns, table)
+    return RecordFormat([*key, currency, *numbers], [*key, currency, *table])
 
 
 def _format_amount(group: Group) -> str:
-    unknown = f" and {group.unknown} unknown" if group.unknown else ""
-    return format_money(group.amount) + unknown
+    unknown = f" and {group.all.unknown} unknown" if group.all.unknown else ""
+    return format_money(group.all.amount) + unknown
