@@ -15,7 +15,7 @@ from soapmail import Client
 from .support import (
     METHODS,
 )
-from .test_client import client
+from .test_client import make_client
 
 if TYPE_CHECKING:
     import responses
@@ -76,7 +76,7 @@ def test_wrong_arguments_are_refused_by_name_before_anything_is_sent(
 ) -> None:
     arguments = {**METHODS[method][1], name: value}
     with pytest.raises(error, match=f"^{name.rstrip('_')}_?: "):
-        getattr(client(), method)(**arguments)
+        getattr(make_client(), method)(**arguments)
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ def test_an_endpoint_is_text() -> None:
 
 
 def test_errors_of_arguments_name_the_type_and_the_parameter() -> None:
-    one: Any = client()
+    one: Any = make_client()
     with pytest.raises(TypeError, match="^automatic_use: bool expected, not str$"):
         one.add_prepay(5, automatic_use="yes")
     with pytest.raises(TypeError, match="^amount: int, float or Decimal expected, not str$"):
@@ -180,8 +180,8 @@ def test_errors_of_arguments_name_the_type_and_the_parameter() -> None:
     with pytest.raises(TypeError, match="^id: int expected, not bool$"):
         one.get_service(True)
     with pytest.raises(TypeError, match="^timeout: a number of seconds expected, not str$"):
-        client(timeout="5")
+        make_client(timeout="5")
     with pytest.raises(ValueError, match="^sid: XML cannot carry the character U\\+0001$"):
-        client(session_id="a\x01").call("api_x")
+        make_client(session_id="a\x01").call("api_x")
     with pytest.raises(ValueError, match="^sid: XML cannot carry the character U\\+0001$"):
-        client(session_id="a\x01").get_services()
+        make_client(session_id="a\x01").get_services()

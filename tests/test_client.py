@@ -66,7 +66,7 @@ DOUBT = read_recording("fault_unserializable_result")
 NO_STRUCT = read_recording("get_service_invalid_session").body
 
 
-def client(**options: Any) -> Client:
+def make_client(**options: Any) -> Client:
     return Client("user@example.com", PASSWORD, **{"retries": 0, **options})
 
 
@@ -184,7 +184,7 @@ def test_a_response_made_from_the_contract_is_one_that_is_understood(
     arguments = dict(METHODS[method][1])
     if "id" in arguments:
         arguments["id"] = 5
-    assert getattr(client(), method)(**arguments) == value
+    assert getattr(make_client(), method)(**arguments) == value
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -195,8 +195,8 @@ def test_a_method_posts_the_contract_and_returns_the_documented_value(
     body, value = ANSWERS[method]
     with_session = "sid" in OPERATIONS[operation]["params"]
     add(http, *([LOGIN] if with_session else []), body)
-    with client() as one:
-        assert getattr(one, method)(**arguments) == value
+    with make_client() as client:
+        assert getattr(client, method)(**arguments) == value
     assert sent(http)[-1] == (operation, expected_values(operation, arguments))
     assert len(http.calls) == 1 + with_session
 
@@ -219,18 +219,18 @@ def test_defaults_of_optional_arguments(http: responses.RequestsMock) -> None:
         read_recording("buy_mail_ok").body,
         make_text_response("api_add_prepay", "5", "int"),
     )
-    one = client()
-    one.buy_mail()
-    assert one.add_prepay(Decimal("2.50")) == 5
+    client = make_client()
+    client.buy_mail()
+    assert client.add_prepay(Decimal("2.50")) == 5
     assert [values for _, values in sent(http)[1:]] == [[SID, ""], [SID, "mail", "2.50", "true"]]
 
 
 def test_recorded_refusals(http: responses.RequestsMock) -> None:
     add(http, LOGIN, read_recording("cancel_service_false"), read_recording("make_payment_error"))
-    one = client()
-    assert one.cancel_service(1) is False
+    client = make_client()
+    assert client.cancel_service(1) is False
     with pytest.raises(OperationFailed) as caught:
-        one.make_payment(1)
+        client.make_payment(1)
     text = "Invalid Invoice Number Passed or missing Module information."
     assert caught.value == OperationFailed("error", text)
     assert SAMPLES["api_make_payment"] == {"status": "error", "status_text": text}
@@ -238,7 +238,7 @@ def test_recorded_refusals(http: responses.RequestsMock) -> None:
 
 def test_an_unknown_service_is_none(http: responses.RequestsMock) -> None:
     add(http, LOGIN, read_recording("get_service_unknown_nil"))
-    assert client().get_service(1) is None
+    assert make_client().get_service(1) is None
 
 
 # --- call --------------------------------------------------------------------------------------
@@ -261,7 +261,7 @@ def test_what_changes_is_told_apart() -> None:
 def test_call_sends_types_and_order_of_the_caller(http: responses.RequestsMock) -> None:
     add(http, LOGIN, make_text_response("api_add_dns_record", "5", "int"))
     parameters: dict[str, Any] = {"domain_id": 1, "name": "é<", "ttl": 1.5, "on": False}
-    assert client().call("api_add_dns_record", **parameters) == 5
+    assert make_client().call("api_add_dns_record", **parameters) == 5
     assert sent(http)[1] == ("api_add_dns_record", [SID, "1", "é<", "1.5", "false"])
     body = http.calls[1].request.body
     assert isinstance(body, bytes)
@@ -282,7 +282,7 @@ def test_call_without_a_session(http: responses.RequestsMock) -> None:
 def test_call_returns_a_status_as_the_dict_it_is(http: responses.RequestsMock) -> None:
     add(http, LOGIN, read_recording("send_mail_error"))
     parameters = {"subject": "s", "body": "b", "to": "t", "from": "f"}
-    assert client().call("api_send_mail", **parameters) == {
+    assert make_client().call("api_send_mail", **parameters) == {
         "status": "error",
         "status_text": "No active mail order",
     }
@@ -307,7 +307,7 @@ def test_call_refuses_before_anything_is_sent(
     http: responses.RequestsMock, operation: Any, parameters: Any, error: type[Exception]
 ) -> None:
     with pytest.raises(error):
-        client().call(operation, **parameters)
+        make_client().call(operation, **parameters)
 
 
 def test_lossy_text_warns_before_anything_is_sent(
@@ -316,17 +316,17 @@ def test_lossy_text_warns_before_anything_is_sent(
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         with pytest.raises(LossyTextWarning, match="^subject: "):
-            client().send_mail("日本", "b", "a@b", "c@d")
+            make_client().send_mail("日本", "b", "a@b", "c@d")
         with pytest.raises(LossyTextWarning, match="^password: "):
             Client("u", "日本").login()
         with pytest.raises(LossyTextWarning, match="^x: "):
-            client().call("api_x", x="日本")
+            make_client().call("api_x", x="日本")
 
 
 def test_lossy_text_names_the_callers_file(http: responses.RequestsMock) -> None:
     add(http, LOGIN, read_recording("send_mail_ok").body)
     with pytest.warns(LossyTextWarning) as caught:
-        client().send_mail("日本", "b", "a@b", "c@d")
+        make_client().send_mail("日本", "b", "a@b", "c@d")
     assert [warning.filename for warning in caught] == [__file__]
 
 
@@ -335,9 +335,9 @@ def test_lossy_text_names_the_callers_file(http: responses.RequestsMock) -> None
 
 def test_without_credentials_what_needs_none_works(http: responses.RequestsMock) -> None:
     add(http, read_recording("get_modules").body)
-    one = Client()
-    assert one.get_modules() == SAMPLES["get_modules"]
-    for method in (one.login, one.get_client_invoices):
+    client = Client()
+    assert client.get_modules() == SAMPLES["get_modules"]
+    for method in (client.login, client.get_client_invoices):
         with pytest.raises(ValueError, match="^username and password, or a session_id, are needed"):
             method()
 
@@ -353,9 +353,9 @@ def test_from_env(monkeypatch: pytest.MonkeyPatch) -> None:
     assert repr(Client.from_env()) == "Client('u', endpoint='https://my.interserver.net/api.php')"
     monkeypatch.setenv("SOAPMAIL_ENDPOINT", "http://127.0.0.1:5/")
     assert repr(Client.from_env()) == "Client('u', endpoint='http://127.0.0.1:5/')"
-    one = Client.from_env(endpoint="https://example.com/", timeout=5)
-    assert repr(one) == "Client('u', endpoint='https://example.com/')"
-    assert one._options["calls"]["timeout"] == 5
+    client = Client.from_env(endpoint="https://example.com/", timeout=5)
+    assert repr(client) == "Client('u', endpoint='https://example.com/')"
+    assert client._options["calls"]["timeout"] == 5
     with pytest.raises(TypeError, match="tiemout"):
         Client.from_env(tiemout=5)  # type: ignore[call-arg]
 
@@ -366,8 +366,8 @@ def test_from_env_logs_in_with_what_it_found(
     monkeypatch.setenv("SOAPMAIL_USERNAME", sandbox.username)
     monkeypatch.setenv("SOAPMAIL_PASSWORD", sandbox.password)
     monkeypatch.setenv("SOAPMAIL_ENDPOINT", sandbox.endpoint)
-    with Client.from_env() as one:
-        assert one.login() == SID
+    with Client.from_env() as client:
+        assert client.login() == SID
 
 
 @pytest.mark.parametrize("response", [read_recording("login_wrong_password").body, make_text_response("api_login", "  "), wrap_in_envelope("api_login", '<return xsi:nil="true"/>')])  # fmt: skip
@@ -375,8 +375,8 @@ def test_a_blank_session_is_an_authentication_error(
     http: responses.RequestsMock, response: bytes
 ) -> None:
     add(http, response, response)
-    one = client()
-    for method in (one.login, one.get_client_invoices):
+    client = make_client()
+    for method in (client.login, client.get_client_invoices):
         with pytest.raises(AuthenticationError, match="^api_login: the server does not accept"):
             method()
 
@@ -385,18 +385,18 @@ def test_a_blank_session_is_an_authentication_error(
 
 
 def test_a_closed_client_says_so() -> None:
-    one = client()
-    one.close()
-    one.close()
+    client = make_client()
+    client.close()
+    client.close()
     for method, (_, arguments) in METHODS.items():
         with pytest.raises(RuntimeError, match="^a closed client cannot be used again$"):
-            getattr(one, method)(**arguments)
+            getattr(client, method)(**arguments)
     with pytest.raises(RuntimeError, match="^a closed client cannot be used again$"):
-        one.call("get_modules")
-    with pytest.raises(RuntimeError, match="^a closed client cannot be used again$"), one:
+        client.call("get_modules")
+    with pytest.raises(RuntimeError, match="^a closed client cannot be used again$"), client:
         pass
     with pytest.raises(RuntimeError, match="^a closed client cannot be used again$"):
-        pickle.loads(pickle.dumps(one)).login()
+        pickle.loads(pickle.dumps(client)).login()
 
 
 class Watched(requests.Session):
@@ -411,8 +411,8 @@ def test_only_its_own_session_is_closed(sandbox: Sandbox, monkeypatch: pytest.Mo
     given = Watched()
     with Client(
         sandbox.username, sandbox.password, endpoint=sandbox.endpoint, session=given
-    ) as one:
-        assert one.get_service(8556) is not None
+    ) as client:
+        assert client.get_service(8556) is not None
     assert given.closed == 0
     made: list[Watched] = []
 
@@ -422,16 +422,16 @@ def test_only_its_own_session_is_closed(sandbox: Sandbox, monkeypatch: pytest.Mo
             made.append(self)
 
     monkeypatch.setattr(requests, "Session", Own)
-    with Client(sandbox.username, sandbox.password, endpoint=sandbox.endpoint) as one:
-        one.login()
+    with Client(sandbox.username, sandbox.password, endpoint=sandbox.endpoint) as client:
+        client.login()
     assert [session.closed for session in made] == [1]
     given.close()
 
 
 def test_a_client_pickles_with_password_and_session_but_no_connection(sandbox: Sandbox) -> None:
-    with Client(sandbox.username, sandbox.password, endpoint=sandbox.endpoint, timeout=7) as one:
-        assert one.login() == SID
-        with pickle.loads(pickle.dumps(one)) as twin:
+    with Client(sandbox.username, sandbox.password, endpoint=sandbox.endpoint, timeout=7) as client:
+        assert client.login() == SID
+        with pickle.loads(pickle.dumps(client)) as twin:
             assert twin.get_service(8556).mail_id == 8556
             assert len(sandbox._sessions) == 1  # of the first login
             sandbox.expire_sessions()
@@ -441,13 +441,13 @@ def test_a_client_pickles_with_password_and_session_but_no_connection(sandbox: S
 
 def test_a_pickled_session_counts_as_handed_in(http: responses.RequestsMock) -> None:
     add(http, LOGIN, EMPTY, second_login(), FULL)
-    one = client()
-    one.login()
-    assert len(pickle.loads(pickle.dumps(one)).get_client_invoices()) == 12
+    client = make_client()
+    client.login()
+    assert len(pickle.loads(pickle.dumps(client)).get_client_invoices()) == 12
 
 
 def test_repr_holds_no_secret() -> None:
-    shown = repr(client(session_id="abc-secret"))
+    shown = repr(make_client(session_id="abc-secret"))
     assert shown == "Client('user@example.com', endpoint='https://my.interserver.net/api.php')"
 
 
@@ -491,7 +491,7 @@ def test_what_a_server_echoes_reads_as_stars(
         add(http, LOGIN)
         http.add(responses.POST, ENDPOINT, body=ECHOES[echo](secret), status=status)
         with pytest.raises(SoapMailError) as caught:
-            getattr(client(), method)(**METHODS[method][1])
+            getattr(make_client(), method)(**METHODS[method][1])
         shown = everything(caught.value)
         assert secret not in shown
         assert secret[:12] not in shown
@@ -501,7 +501,7 @@ def test_what_a_server_echoes_reads_as_stars(
 def test_stars_stand_where_the_secret_stood(http: responses.RequestsMock) -> None:
     add(http, LOGIN, make_fault_response(f"bad {SID} of {PASSWORD}, once more {PASSWORD}"))
     with pytest.raises(SoapFault) as caught:
-        client().get_client_invoices()
+        make_client().get_client_invoices()
     assert caught.value == SoapFault("Client", "bad *** of ***, once more ***")
     assert str(caught.value) == "SOAP fault Client: bad *** of ***, once more ***"
 
@@ -518,28 +518,28 @@ def test_stars_stand_where_the_secret_stood(http: responses.RequestsMock) -> Non
 def test_escaped_secrets_are_known_too(http: responses.RequestsMock, form: str) -> None:
     add(http, LOGIN, make_fault_response(f"[{form}]"))
     with pytest.raises(SoapFault) as caught:
-        client().get_client_invoices()
+        make_client().get_client_invoices()
     assert caught.value.text == "[***]"
 
 
 def test_a_password_among_the_parameters_of_a_call_is_hidden(http: responses.RequestsMock) -> None:
     add(http, LOGIN, make_fault_response("bad rootpass hunter2"))
     with pytest.raises(SoapFault) as caught:
-        client().call("api_api_buy_vps", rootpass="hunter2")
+        make_client().call("api_api_buy_vps", rootpass="hunter2")
     assert caught.value.text == "bad rootpass ***"
 
 
 def test_a_password_of_a_call_without_a_session_is_hidden(http: responses.RequestsMock) -> None:
     add(http, make_fault_response("bad hunter2"))
     with pytest.raises(SoapFault) as caught:
-        client().call("get_x", password="hunter2")
+        make_client().call("get_x", password="hunter2")
     assert caught.value.text == "bad ***"
 
 
 def test_the_response_to_another_operation_is_refused(http: responses.RequestsMock) -> None:
     add(http, LOGIN, read_recording("get_client_unpaid_invoices"))
     with pytest.raises(ResponseError) as caught:
-        client().get_client_invoices()
+        make_client().get_client_invoices()
     assert caught.value == ResponseError(
         "the response to another operation",
         LIST,
@@ -553,7 +553,7 @@ def test_an_unknown_outcome_says_what_was_wrong_with_the_response(
 ) -> None:
     add(http, LOGIN, make_text_response("api_mail_cancel_service", "maybe", "boolean"))
     with pytest.raises(OutcomeUnknown, match="return: not a valid bool: 'maybe'"):
-        client().cancel_service(8556)
+        make_client().cancel_service(8556)
 
 
 def test_old_sessions_stay_secret(http: responses.RequestsMock) -> None:
@@ -565,7 +565,7 @@ def test_old_sessions_stay_secret(http: responses.RequestsMock) -> None:
         make_fault_response(f"old {SID} new s2secret"),
     )
     with pytest.raises(SoapFault) as caught:
-        client().get_client_invoices()
+        make_client().get_client_invoices()
     assert caught.value.text == "old *** new ***"
 
 
@@ -575,7 +575,7 @@ def test_connection_errors_carry_no_request(http: responses.RequestsMock) -> Non
         responses.POST, ENDPOINT, body=requests.ConnectionError(f"x {PASSWORD}", request=request)
     )
     with pytest.raises(TransportError) as caught:
-        client().get_client_invoices()
+        make_client().get_client_invoices()
     assert PASSWORD not in everything(caught.value)
     assert str(caught.value) == "api_login: the connection broke (x ***)"
 
@@ -585,11 +585,11 @@ def test_the_default_module_is_mail(http: responses.RequestsMock) -> None:
     fill = make_text_response("api_get_prepay_paypal_fill_url", "https://x")
     paid = make_status_response("api_make_payment", "ok", "x")
     add(http, url, LOGIN, paid, read_recording("get_prepay_remaining"), fill)
-    one = client()
-    one.get_paypal_url(5)
-    one.make_payment(5)
-    one.get_prepay_remaining()
-    one.get_prepay_paypal_fill_url(7, 0.5)
+    client = make_client()
+    client.get_paypal_url(5)
+    client.make_payment(5)
+    client.get_prepay_remaining()
+    client.get_prepay_paypal_fill_url(7, 0.5)
     assert [values for _, values in sent(http) if values[0] != USERNAME] == [
         ["mail", "5"], [SID, "mail", "5"], [SID, "mail"], [SID, "mail", "7", "0.5"],
     ]  # fmt: skip
@@ -598,7 +598,7 @@ def test_the_default_module_is_mail(http: responses.RequestsMock) -> None:
 @pytest.mark.parametrize("amount", [0.01, Decimal("0.005"), 1, 1e15])
 def test_small_and_large_amounts_pass(http: responses.RequestsMock, amount: Any) -> None:
     add(http, LOGIN, make_text_response("api_add_prepay", "5", "int"))
-    assert client().add_prepay(amount) == 5
+    assert make_client().add_prepay(amount) == 5
     assert Decimal(sent(http)[1][1][2]) == Decimal(str(amount))
 
 
@@ -607,16 +607,16 @@ def test_a_login_that_breaks_is_a_transport_error_not_an_unknown_outcome(
 ) -> None:
     http.add(responses.POST, ENDPOINT, body=requests.ConnectionError("x"))
     with pytest.raises(TransportError) as caught:
-        client().login()
+        make_client().login()
     assert type(caught.value) is TransportError
 
 
 def test_a_client_is_closed_as_often_as_one_likes(http: responses.RequestsMock) -> None:
     add(http, LOGIN)
-    one = client()
-    one.login()
-    one.close()
-    one.close()
+    client = make_client()
+    client.login()
+    client.close()
+    client.close()
 
 
 @pytest.mark.parametrize("password", ["", "s", "Invalid Session"])
@@ -624,24 +624,24 @@ def test_a_short_secret_does_not_hide_what_a_refusal_is_known_by(
     http: responses.RequestsMock, password: str
 ) -> None:
     add(http, REFUSED, second_login(), make_text_response("api_x", "done"))
-    assert client(session_id="old").call("api_x", password=password) == "done"
+    assert make_client(session_id="old").call("api_x", password=password) == "done"
     add(http, REFUSED, second_login(), FULL)
-    one = Client("u", "s", session_id="old", retries=0)
-    assert len(one.get_client_invoices()) == 12
+    client = Client("u", "s", session_id="old", retries=0)
+    assert len(client.get_client_invoices()) == 12
 
 
 def test_a_nested_status_is_no_refusal(http: responses.RequestsMock) -> None:
     xml = "<return><status><a>invalid session</a></status><status_text>x</status_text></return>"
     add(http, LOGIN, wrap_in_envelope("api_get_x", xml))
-    assert client().call("api_get_x")["status"] == {"a": "invalid session"}
+    assert make_client().call("api_get_x")["status"] == {"a": "invalid session"}
     xml = "<return><status>no</status><status_text><a>invalid session</a></status_text></return>"
     add(http, LOGIN, wrap_in_envelope("api_get_x", xml))
-    assert client().call("api_get_x")["status"] == "no"
+    assert make_client().call("api_get_x")["status"] == "no"
 
 
 def test_a_subject_may_be_empty(http: responses.RequestsMock) -> None:
     add(http, LOGIN, read_recording("send_mail_ok"))
-    assert client().send_mail("", "", "a@b", "c@d").status == "ok"
+    assert make_client().send_mail("", "", "a@b", "c@d").status == "ok"
     assert sent(http)[1][1] == [SID, "", "", "a@b", "c@d"]
 
 
@@ -678,7 +678,7 @@ def test_recorded_lists_with_their_own_headers(http: responses.RequestsMock, nam
         headers={key: value for key, value in headers.items() if key != "Content-Type"},
         content_type=headers["Content-Type"],
     )
-    found = client().get_client_invoices()
+    found = make_client().get_client_invoices()
     assert [one.invoices_description for one in found] == RECORDED_LISTS[name]
 
 
@@ -700,5 +700,5 @@ def test_recorded_lists_with_their_own_headers(http: responses.RequestsMock, nam
 def test_recorded_faults(http: responses.RequestsMock, name: str, code: str, text: str) -> None:
     add(http, LOGIN, read_recording(name))
     with pytest.raises(SoapFault) as caught:
-        client().get_client_invoices()
+        make_client().get_client_invoices()
     assert caught.value == SoapFault(code, text)

@@ -63,7 +63,7 @@ PAID = make_status_response("api_make_payment", "ok", "Paid")
 FULL = make_many_rows(12)
 
 
-def client(server: Faulty | str, **options: Any) -> Client:
+def make_client(server: Faulty | str, **options: Any) -> Client:
     endpoint = server if isinstance(server, str) else server.endpoint
     return Client(USERNAME, PASSWORD, **{"endpoint": endpoint, "timeout": 10, **options})
 
@@ -119,19 +119,19 @@ def throw(error: BaseException) -> Any:
 def test_what_the_caller_is_handling_is_no_proof_that_nothing_left() -> None:
     """A payment in an ``except`` block of a refused connection, whose response is lost."""
     with Faulty(lost) as server:
-        one = client(server, session_id="x", retries=5)
+        client = make_client(server, session_id="x", retries=5)
         try:
             requests.post(f"http://127.0.0.1:{closed_port()}/", timeout=5)
         except requests.ConnectionError:
             with pytest.raises(OutcomeUnknown):
-                one.make_payment(5)
+                client.make_payment(5)
     assert server.operations == ["api_make_payment"]
 
 
 def test_a_handler_that_makes_a_call_of_its_own_changes_nothing_of_the_one_it_interrupts() -> None:
     """The inner call ends without a connection, and the outer one with a lost response."""
     inner: list[object] = []
-    refused = client(f"http://127.0.0.1:{closed_port()}/", session_id="x", retries=0)
+    refused = make_client(f"http://127.0.0.1:{closed_port()}/", session_id="x", retries=0)
 
     def handler() -> None:
         try:
@@ -144,7 +144,7 @@ def test_a_handler_that_makes_a_call_of_its_own_changes_nothing_of_the_one_it_in
         raise Hangup
 
     with Faulty(late) as server, alarm(0.2, handler), pytest.raises(OutcomeUnknown):
-        client(server, session_id="x", retries=5).make_payment(5)
+        make_client(server, session_id="x", retries=5).make_payment(5)
     assert server.operations == ["api_make_payment"]
     assert inner == [TransportError]
 
@@ -159,9 +159,9 @@ def test_a_handler_may_use_the_same_client() -> None:
         else:
             service(request)
 
-    with Faulty(respond_after_login(late)) as server, client(server) as one:
-        with alarm(0.2, lambda: found.append(one.get_service(7))):
-            assert one.make_payment(5).status_text == "Paid"
+    with Faulty(respond_after_login(late)) as server, make_client(server) as client:
+        with alarm(0.2, lambda: found.append(client.get_service(7))):
+            assert client.make_payment(5).status_text == "Paid"
     assert [getattr(each, "mail_id", None) for each in found] == [7]
     assert sorted(server.operations) == ["api_login", "api_mail_get_service", "api_make_payment"]
 
@@ -174,9 +174,9 @@ def test_a_handler_may_log_in_while_a_login_is_under_way() -> None:
             request.closing.wait(0.6)
         respond_normally(request)
 
-    with Faulty(late) as server, client(server) as one:
-        with alarm(0.2, lambda: found.append(len(one.get_client_invoices()))):
-            assert len(one.get_client_invoices()) == 12
+    with Faulty(late) as server, make_client(server) as client:
+        with alarm(0.2, lambda: found.append(len(client.get_client_invoices()))):
+            assert len(client.get_client_invoices()) == 12
     assert found == [12]
 
 
@@ -216,7 +216,7 @@ def test_an_adapter_that_retries_sends_a_payment_once(kind: str, trouble: str) -
         retries = adapter.max_retries
         session.mount("http://", adapter)
         with pytest.raises(OutcomeUnknown):
-            client(server, session_id="x", session=session, retries=5).make_payment(5)
+            make_client(server, session_id="x", session=session, retries=5).make_payment(5)
         assert adapter.max_retries is retries
         assert session.get_adapter(server.endpoint) is adapter
     assert server.operations == ["api_make_payment"]
@@ -230,7 +230,7 @@ def test_a_callers_adapter_still_does_what_it_adds() -> None:
 
     with Faulty(respond_normally) as server, requests.Session() as session:
         session.mount("http://", Signing(max_retries=3))
-        assert len(client(server, session=session).get_client_invoices()) == 12
+        assert len(make_client(server, session=session).get_client_invoices()) == 12
     assert [request.headers.get("x-signed") for request in server.requests] == ["yes"] * 2
     assert server.connections == 1
 
@@ -240,10 +240,10 @@ def test_an_adapter_mounted_later_is_used_from_then_on() -> None:
         def add_headers(self, request: Any, **options: Any) -> None:
             request.headers["X-Signed"] = "yes"
 
-    with Faulty(respond_normally) as server, requests.Session() as session, client(server, session=session) as one:  # fmt: skip
-        one.get_client_invoices()
+    with Faulty(respond_normally) as server, requests.Session() as session, make_client(server, session=session) as client:  # fmt: skip
+        client.get_client_invoices()
         session.mount("http://", Signing())
-        one.get_client_invoices()
+        client.get_client_invoices()
     assert [request.headers.get("x-signed") for request in server.requests] == [None, None, "yes"]
 
 
@@ -263,12 +263,12 @@ class Foreign(BaseAdapter):
 def test_an_adapter_of_a_kind_of_its_own_reads_and_does_not_change() -> None:
     with requests.Session() as session:
         session.mount("http://", Foreign())
-        one = client("http://127.0.0.1:9/", session=session)
-        assert len(one.get_client_invoices()) == 12
+        client = make_client("http://127.0.0.1:9/", session=session)
+        assert len(client.get_client_invoices()) == 12
         with pytest.raises(
             ValueError, match=r"^session: its adapter \(Foreign\) has a send of its own"
         ):
-            one.make_payment(5)
+            client.make_payment(5)
 
 
 class Delegating(HTTPAdapter):
@@ -299,11 +299,11 @@ def test_an_adapter_that_may_send_again_by_itself_is_refused_before_anything_is_
 ) -> None:
     with Faulty(respond_normally) as server, requests.Session() as session:
         session.mount("http://", make())
-        one = client(server, session=session)
+        client = make_client(server, session=session)
         with pytest.raises(ValueError, match="might repeat a request that must be sent once"):
-            one.make_payment(5)
+            client.make_payment(5)
         assert server.requests == []
-        assert len(one.get_client_invoices()) == 12
+        assert len(client.get_client_invoices()) == 12
 
 
 def test_an_adapter_that_brings_pools_of_its_own_is_never_believed_to_have_sent_nothing() -> None:
@@ -316,7 +316,7 @@ def test_an_adapter_that_brings_pools_of_its_own_is_never_believed_to_have_sent_
     with requests.Session() as session:
         session.mount("http://", Own())
         with pytest.raises(OutcomeUnknown):
-            client("http://127.0.0.1:9/", session=session, session_id="x").make_payment(5)
+            make_client("http://127.0.0.1:9/", session=session, session_id="x").make_payment(5)
 
 
 def test_threads_send_each_payment_once() -> None:
@@ -325,12 +325,15 @@ def test_threads_send_each_payment_once() -> None:
             raise Hangup
         paid(request)
 
-    with Faulty(respond_after_login(now_and_then)) as server, client(server, retries=5) as one:
+    with (
+        Faulty(respond_after_login(now_and_then)) as server,
+        make_client(server, retries=5) as client,
+    ):
         told: list[str] = []
 
         def pay(invoice: int) -> None:
             try:
-                one.make_payment(invoice)
+                client.make_payment(invoice)
                 told.append("paid")
             except OutcomeUnknown:
                 told.append("unknown")
@@ -358,13 +361,13 @@ def re_invoice(request: Request) -> int:
 def test_any_exception_after_a_byte_left_is_an_unknown_outcome(
     error: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with Faulty(respond_after_login(paid)) as server, client(server) as one:
-        one.login()
+    with Faulty(respond_after_login(paid)) as server, make_client(server) as client:
+        client.login()
         monkeypatch.setattr("soapmail.soap.repair.decode", lambda *args: throw(error)())
         with pytest.raises(OutcomeUnknown, match=f"check before repeating: {type(error).__name__}"):
-            one.make_payment(5)
+            client.make_payment(5)
         with pytest.raises(type(error)):
-            one.get_services()
+            client.get_services()
     assert server.operations.count("api_make_payment") == 1
 
 
@@ -383,7 +386,7 @@ def test_a_content_type_of_any_form_is_no_reason_to_fail() -> None:
         )
         with Faulty(respond_after_login(step)) as server, requests.Session() as session:
             for given in (None, session):
-                assert client(server, session=given).make_payment(5).status == "ok"
+                assert make_client(server, session=given).make_payment(5).status == "ok"
 
 
 def test_a_log_that_fails_after_a_payment_does_not_hide_it() -> None:
@@ -398,7 +401,7 @@ def test_a_log_that_fails_after_a_payment_does_not_hide_it() -> None:
     try:
         with Faulty(respond_after_login(lambda r: r.respond(noted))) as server:
             with pytest.raises(OutcomeUnknown, match="ValueError: the filter"):
-                client(server).make_payment(5)
+                make_client(server).make_payment(5)
     finally:
         log.removeFilter(broken)
 
@@ -413,15 +416,15 @@ def test_what_is_no_exception_passes_with_a_note(
 ) -> None:
     words = f"api_make_payment: it may or may not have happened; check before repeating: {type(error).__name__}"  # fmt: skip
     with Faulty(respond_after_login(lambda r: silent(r) if r.operation == "api_make_payment" else service(r))) as server:  # fmt: skip
-        with client(server) as one:
+        with make_client(server) as client:
             with alarm(0.2, throw(error)), pytest.raises(type(error)) as caught:
-                one.make_payment(5)
+                client.make_payment(5)
             assert caught.value is error
             assert caplog.messages == [words]
             if sys.version_info >= (3, 11):
                 assert error.__notes__ == [words]
             # No lock is taken, and the connection is not used again.
-            assert getattr(one.get_service(7), "mail_id", None) == 7
+            assert getattr(client.get_service(7), "mail_id", None) == 7
     assert server.operations.count("api_make_payment") == 1
     assert [request.number for request in server.requests] == [1, 2, 3]
 
@@ -429,9 +432,9 @@ def test_what_is_no_exception_passes_with_a_note(
 def test_what_interrupts_a_call_before_its_request_left_says_nothing(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    with Faulty(silent) as server, client(server) as one:
+    with Faulty(silent) as server, make_client(server) as client:
         with alarm(0.2, throw(KeyboardInterrupt())), pytest.raises(KeyboardInterrupt) as caught:
-            one.make_payment(5)
+            client.make_payment(5)
         assert not hasattr(caught.value, "__notes__")
     assert server.operations == ["api_login"]
     assert caplog.messages == []
@@ -441,11 +444,13 @@ def test_an_interrupted_login_leaves_no_lock_taken() -> None:
     with Faulty(
         lambda r: silent(r) if len(server.requests) == 1 else respond_normally(r)
     ) as server:
-        with client(server) as one:
+        with make_client(server) as client:
             with alarm(0.2, throw(KeyboardInterrupt())), pytest.raises(KeyboardInterrupt):
-                one.get_client_invoices()
+                client.get_client_invoices()
             found: list[int] = []
-            thread = threading.Thread(target=lambda: found.append(len(one.get_client_invoices())))
+            thread = threading.Thread(
+                target=lambda: found.append(len(client.get_client_invoices()))
+            )
             thread.start()
             thread.join()
             assert found == [12]
@@ -461,9 +466,9 @@ def test_a_timeout_of_the_callers_own_ends_a_reading_call_as_it_is(where: str) -
         "body": respond_after_login(half),
     }
     started = time.monotonic()
-    with Faulty(steps[where]) as server, client(server, retries=5) as one:
+    with Faulty(steps[where]) as server, make_client(server, retries=5) as client:
         with alarm(0.3, throw(error)), pytest.raises(TimeoutError) as caught:
-            one.get_client_invoices()
+            client.get_client_invoices()
     assert caught.value is error
     assert time.monotonic() - started < 4
     assert len(server.requests) == (1 if where == "login" else 2)
@@ -473,9 +478,9 @@ def test_a_timeout_of_the_callers_own_ends_a_reading_call_as_it_is(where: str) -
 def test_a_timeout_of_the_callers_own_is_the_cause_of_an_unknown_outcome(own: bool) -> None:
     error = TimeoutError("mine")
     with Faulty(respond_after_login(silent)) as server, requests.Session() as session:
-        one = client(server, session=None if own else session)
+        client = make_client(server, session=None if own else session)
         with alarm(0.3, throw(error)), pytest.raises(OutcomeUnknown) as caught:
-            one.make_payment(5)
+            client.make_payment(5)
     assert caught.value.__cause__ is error
     assert "TimeoutError: mine" in str(caught.value)
 
@@ -492,7 +497,7 @@ def test_a_timeout_of_the_callers_own_while_connecting_is_his() -> None:
         endpoint = f"http://127.0.0.1:{listener.getsockname()[1]}/"
         for do in (Client.get_client_invoices, lambda c: c.make_payment(5)):
             with alarm(0.3, throw(error)), pytest.raises(TimeoutError) as caught:
-                do(client(endpoint, session_id="x"))
+                do(make_client(endpoint, session_id="x"))
             assert caught.value is error
         for one in full:
             one.close()
@@ -501,19 +506,19 @@ def test_a_timeout_of_the_callers_own_while_connecting_is_his() -> None:
 def test_closing_in_a_handler_takes_no_lock() -> None:
     """Whatever the interrupted call was doing: the handler runs at each line of it."""
     with Faulty(respond_after_login(service)) as server:
-        one = client(server)
-        one.login()
-        with alarm(0.0005, one.close):
+        client = make_client(server)
+        client.login()
+        with alarm(0.0005, client.close):
             for n in range(1, 2000):
                 try:
-                    one.get_service(n)
+                    client.get_service(n)
                 except RuntimeError as error:
                     assert str(error) == "a closed client cannot be used again"
                     break
                 except TransportError:  # its connection was closed under it
                     continue
         with pytest.raises(RuntimeError, match="closed"):
-            one.get_service(1)
+            client.get_service(1)
 
 
 # --- forks ---------------------------------------------------------------------------------------
@@ -527,16 +532,16 @@ def test_after_a_fork_each_process_has_connections_of_its_own(
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(DATA / "tls" / "ca.pem"))
     with Faulty(respond_after_login(service), make_tls_context() if tls else None) as server:
         session = requests.Session()
-        one = client(server, session=None if own else session)
-        assert getattr(one.get_service(1), "mail_id", None) == 1
+        client = make_client(server, session=None if own else session)
+        assert getattr(client.get_service(1), "mail_id", None) == 1
 
         def work() -> list[int | None]:
-            return [getattr(one.get_service(n), "mail_id", None) for n in range(2, 12)]
+            return [getattr(client.get_service(n), "mail_id", None) for n in range(2, 12)]
 
         found: list[object] = []
         thread = threading.Thread(target=lambda: found.append(run_in_child(work)))
         thread.start()
-        mine = [getattr(one.get_service(n), "mail_id", None) for n in range(12, 22)]
+        mine = [getattr(client.get_service(n), "mail_id", None) for n in range(12, 22)]
         thread.join()
         assert mine == list(range(12, 22))
         assert found == [list(range(2, 12))]
@@ -579,11 +584,11 @@ def test_a_fork_while_another_thread_logs_in_leaves_the_child_no_lock() -> None:
             request.closing.wait(1)
         respond_normally(request)
 
-    with Faulty(slow_login) as server, client(server) as one:
-        thread = threading.Thread(target=one.get_client_invoices)
+    with Faulty(slow_login) as server, make_client(server) as client:
+        thread = threading.Thread(target=client.get_client_invoices)
         thread.start()
         assert first.wait(10)
-        assert run_in_child(lambda: len(one.get_client_invoices())) == 12
+        assert run_in_child(lambda: len(client.get_client_invoices())) == 12
         thread.join()
 
 
@@ -595,9 +600,9 @@ def test_a_fork_in_the_middle_of_a_payment_pays_once() -> None:
         request.closing.wait(0.5)
         paid(request)
 
-    with Faulty(respond_after_login(late)) as server, client(server) as one:
+    with Faulty(respond_after_login(late)) as server, make_client(server) as client:
         told: list[object] = []
-        thread = threading.Thread(target=lambda: told.append(one.make_payment(5).status))
+        thread = threading.Thread(target=lambda: told.append(client.make_payment(5).status))
         thread.start()
         assert arrived.wait(10)
         assert run_in_child(lambda: "the child goes its own way") == "the child goes its own way"
@@ -610,7 +615,7 @@ def test_the_record_that_came_is_the_one_that_was_asked_for() -> None:
     other = wrap_in_envelope("api_mail_get_service", "<return><mail_id>1</mail_id></return>")
     with Faulty(respond_after_login(lambda r: r.respond(other))) as server:
         with pytest.raises(ResponseError) as caught:
-            client(server).get_service(2)
+            make_client(server).get_service(2)
     assert caught.value == ResponseError(
         "the record of another id, not 2", "api_mail_get_service", "mail_id", "1"
     )
@@ -648,11 +653,11 @@ def test_the_age_of_a_session_goes_by_both_clocks(
     clocks = Clocks(monkeypatch)
     empty = read_recording("get_client_invoices_empty").body
     with Faulty(lambda r: r.respond(LOGIN if r.operation == "api_login" else empty)) as server:
-        one = client(server)
-        one.login()
+        client = make_client(server)
+        client.login()
         clocks.awake += awake
         clocks.wall += wall
-        assert one.get_client_invoices() == []
+        assert client.get_client_invoices() == []
     assert server.operations.count("api_login") == (1 if fresh else 2)
 
 
@@ -663,14 +668,14 @@ def test_a_missing_service_does_not_cost_a_login_for_each_call(
     doubt = read_recording("fault_unserializable_result")
     step = lambda r: r.respond(LOGIN) if r.operation == "api_login" else r.respond(doubt.body, 500)  # noqa: E731
     with Faulty(step) as server:
-        one = client(server)
+        client = make_client(server)
         for n in range(10):
             with pytest.raises(SoapFault, match="unable to serialize result"):
-                one.get_service(n + 1)
+                client.get_service(n + 1)
         assert server.operations.count("api_login") == 2  # the second one checked the first fault
         clocks.awake += 600
         with pytest.raises(SoapFault):
-            one.get_service(1)
+            client.get_service(1)
         assert server.operations.count("api_login") == 3
     step = lambda r: r.respond(LOGIN) if r.operation == "api_login" else service(r)  # noqa: E731
 
@@ -686,16 +691,16 @@ def wide(operation: str, count: int) -> bytes:
 def test_the_time_limit_bounds_the_work_on_what_came_too() -> None:
     bodies = {name: wide(name, 100_000) for name in ("api_get_x", "api_x")}
     with Faulty(respond_after_login(lambda r: r.respond(bodies[r.operation]))) as server:
-        one = client(server, timeout=60, session_id="given")
+        client = make_client(server, timeout=60, session_id="given")
         started = time.monotonic()
-        one.call("api_get_x")
+        client.call("api_get_x")
         takes = time.monotonic() - started
         for method in ("api_get_x", "api_x"):
-            one = client(server, timeout=takes / 3, session_id="given", retries=0)
+            client = make_client(server, timeout=takes / 3, session_id="given", retries=0)
             started = time.monotonic()
             error = OutcomeUnknown if method == "api_x" else TransportError
             with pytest.raises(error, match="timed out$"):
-                one.call(method)
+                client.call(method)
             assert time.monotonic() - started < takes
 
 
@@ -716,7 +721,7 @@ def test_time_that_is_up_while_reading_is_told(
         Faulty(lambda r: r.respond(read_recording("get_client_invoices").body, status)) as server,
         pytest.raises(TransportError, match=problem),
     ):
-        client(server, session_id="given", retries=0).get_client_invoices()
+        make_client(server, session_id="given", retries=0).get_client_invoices()
     assert len(server.requests) == 1
 
 
@@ -726,7 +731,7 @@ def test_handshake_and_connection_share_one_time() -> None:
         endpoint = f"https://127.0.0.1:{listener.getsockname()[1]}/"
         started = time.monotonic()
         with pytest.raises(TransportError, match="timed out$") as caught:
-            client(endpoint, timeout=0.6, session_id="x").make_payment(5)
+            make_client(endpoint, timeout=0.6, session_id="x").make_payment(5)
         assert 0.5 < time.monotonic() - started < 6
         assert type(caught.value) is TransportError
 
@@ -747,10 +752,12 @@ def test_sending_is_bounded_too() -> None:
 
         thread = threading.Thread(target=sip)
         thread.start()
-        one = client(f"http://127.0.0.1:{listener.getsockname()[1]}/", timeout=1, session_id="x")
+        client = make_client(
+            f"http://127.0.0.1:{listener.getsockname()[1]}/", timeout=1, session_id="x"
+        )
         started = time.monotonic()
         with pytest.raises(OutcomeUnknown, match="timed out$"):
-            one.send_mail("s", "x" * 20_000_000, "a@b", "c@d")
+            client.send_mail("s", "x" * 20_000_000, "a@b", "c@d")
         assert time.monotonic() - started < 5
         stop.set()
         thread.join()
@@ -763,7 +770,7 @@ def test_no_body_belongs_to_some_statuses(status: int) -> None:
     with Faulty(step) as server:
         error = TransportError if status == 304 else ResponseError
         with pytest.raises(error):
-            client(server, session_id="x", retries=0).get_client_invoices()
+            make_client(server, session_id="x", retries=0).get_client_invoices()
     assert time.monotonic() - started < 5
 
 
@@ -787,9 +794,9 @@ def test_a_connection_that_holds_a_byte_too_many_is_not_used_again(
         request.raw(head + (counted if form == "counted" else chunked) + surplus)
 
     with Faulty(step, make_tls_context() if tls else None) as server:
-        one = client(server, session_id="x")
+        client = make_client(server, session_id="x")
         for n in range(1, 6):
-            assert getattr(one.get_service(n), "mail_id", None) == n
+            assert getattr(client.get_service(n), "mail_id", None) == n
     assert server.connections == 5
 
 
@@ -801,7 +808,7 @@ def test_nothing_behind_a_counted_page_is_read_as_a_response() -> None:
 
     with Faulty(respond_after_login(step)) as server:
         with pytest.raises(OutcomeUnknown, match="no SOAP envelope"):
-            client(server).make_payment(5)
+            make_client(server).make_payment(5)
 
 
 # --- secrets -------------------------------------------------------------------------------------
@@ -836,16 +843,16 @@ def causes() -> dict[str, tuple[Callable[[Client], object], type[BaseException]]
     return {
         "interrupt": (interrupted, KeyboardInterrupt),
         "warning": (lossy, LossyTextWarning),
-        "value": (lambda one: one.call("api_x", rootpass="hunter2\x00"), ValueError),
-        "type": (lambda one: one.call("api_x", rootpass="hunter2", x=None), TypeError),  # type: ignore[arg-type]
+        "value": (lambda client: client.call("api_x", rootpass="hunter2\x00"), ValueError),
+        "type": (lambda client: client.call("api_x", rootpass="hunter2", x=None), TypeError),
     }
 
 
 @pytest.mark.parametrize("cause", causes())
 def test_frames_with_secrets_are_cut_whatever_leaves(cause: str) -> None:
     work, kind = causes()[cause]
-    with Faulty(silent) as server, client(server) as one, pytest.raises(kind) as caught:
-        work(one)
+    with Faulty(silent) as server, make_client(server) as client, pytest.raises(kind) as caught:
+        work(client)
     text = shown(caught.value)
     assert PASSWORD not in text
     assert "hunter2" not in text
@@ -886,7 +893,7 @@ def test_what_happened_at_the_caller_is_not_cut() -> None:
             raise KeyError("the caller's")
         except KeyError as outer:
             with pytest.raises(OutcomeUnknown) as caught:
-                client(server, session_id="x").make_payment(5)
+                make_client(server, session_id="x").make_payment(5)
             assert caught.value.__context__ is outer
             assert outer.__traceback__ is not None
 
@@ -895,10 +902,10 @@ def test_the_place_of_an_error_is_searched_too() -> None:
     body = wrap_in_envelope("api_x", f"<return><{SID}x><b><c/></b>x</{SID}x></return>")
     with Faulty(respond_after_login(lambda r: r.respond(body))) as server:
         with pytest.raises(OutcomeUnknown) as caught:
-            client(server).call("api_x")
+            make_client(server).call("api_x")
         assert SID not in shown(caught.value)
         with pytest.raises(SoapMailError) as wrong:
-            client(server).call("api_get_x")
+            make_client(server).call("api_get_x")
         assert SID not in shown(wrong.value)
 
 
@@ -907,7 +914,7 @@ def test_http_client_prints_nothing_of_a_request(
 ) -> None:
     monkeypatch.setattr("http.client.HTTPConnection.debuglevel", 1)
     with Faulty(respond_normally) as server:
-        assert len(client(server).get_client_invoices()) == 12
+        assert len(make_client(server).get_client_invoices()) == 12
     out, err = capfd.readouterr()
     assert "ss&lt;w" not in out + err
     assert out == ""
@@ -938,9 +945,9 @@ def test_a_password_of_a_proxy_is_in_no_error_however_broken_the_url(
 ) -> None:
     caplog.set_level(logging.DEBUG, "soapmail")
     monkeypatch.setenv("HTTPS_PROXY", proxy.format(password))
-    one = client("https://soapmail.invalid/", session_id="x", retries=0, timeout=5)
+    client = make_client("https://soapmail.invalid/", session_id="x", retries=0, timeout=5)
     with pytest.raises(TransportError) as caught:
-        one.make_payment(5)
+        client.make_payment(5)
     assert type(caught.value) is TransportError  # nothing can have left
     seen = shown(caught.value) + caplog.text
     for piece in ("hunter2x", "ter2x", "hun@", "hun#"):
@@ -956,21 +963,21 @@ def test_old_session_ids_are_forgotten() -> None:
         else:
             request.respond(make_fault_response("x" * 1000), 500)
 
-    def takes(one: Client) -> float:
+    def takes(client: Client) -> float:
         best = []
         for _ in range(20):
             started = time.process_time()
             with pytest.raises(SoapFault):
-                one.get_services()
+                client.get_services()
             best.append(time.process_time() - started)
         return min(best)
 
-    with Faulty(step) as server, client(server) as one:
-        one.login()
-        first = takes(one)
+    with Faulty(step) as server, make_client(server) as client:
+        client.login()
+        first = takes(client)
         for _ in range(1000):
-            one.login()
-        assert takes(one) < 3 * first
+            client.login()
+        assert takes(client) < 3 * first
 
 
 # --- what else there is ----------------------------------------------------------------------------
@@ -978,9 +985,9 @@ def test_old_session_ids_are_forgotten() -> None:
 
 def test_a_missing_ca_file_is_no_broken_connection(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere/ca.pem")
-    one = client("https://127.0.0.1:9/", session_id="x", retries=5)
+    client = make_client("https://127.0.0.1:9/", session_id="x", retries=5)
     with pytest.raises(TransportError) as caught:
-        one.make_payment(5)
+        client.make_payment(5)
     assert type(caught.value) is TransportError
     assert str(caught.value) == (
         "api_make_payment: the request could not be sent (Could not find a suitable TLS CA "
@@ -1002,7 +1009,7 @@ def test_connections_that_were_dropped_are_closed() -> None:
 
     with Faulty(respond_after_login(silent)) as server:
         port = urlsplit(server.endpoint).port or 0
-        with client(server) as one:
+        with make_client(server) as one:
             one.login()
             assert connected(port) == 1
             for _ in range(3):
@@ -1017,7 +1024,7 @@ def test_tls_that_breaks_after_the_request_left_is_a_broken_connection(
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(DATA / "tls" / "ca.pem"))
     left = [lambda r: r.reset(), lambda r: r.respond(FULL)]
     with Faulty(lambda r: left.pop(0)(r), make_tls_context()) as server:
-        assert len(client(server, session_id="x").get_client_invoices()) == 12
+        assert len(make_client(server, session_id="x").get_client_invoices()) == 12
     assert server.operations == [LIST, LIST]
 
 
@@ -1037,19 +1044,19 @@ def test_an_error_that_is_interrupted_on_its_way_out_is_judged_anew(
 
     monkeypatch.setattr(Call, "_classify", interrupted)
     with Faulty(lost) as server, pytest.raises(KeyboardInterrupt) as caught:
-        client(server, session_id="x").make_payment(5)
+        make_client(server, session_id="x").make_payment(5)
     if sys.version_info >= (3, 11):
         assert "may or may not have happened" in caught.value.__notes__[0]
 
 
 def test_what_a_parent_left_is_dropped_in_a_child() -> None:
-    with Faulty(respond_normally) as server, client(server) as one:
-        sid = one.login()
-        mine = one._states.pop(os.getpid())
-        one._states[0] = mine  # as after a fork
-        assert len(one.get_client_invoices()) == 12
-        assert list(one._states) == [os.getpid()]
-        assert one._states[os.getpid()].sessions.current == mine.sessions.current
+    with Faulty(respond_normally) as server, make_client(server) as client:
+        sid = client.login()
+        mine = client._states.pop(os.getpid())
+        client._states[0] = mine  # as after a fork
+        assert len(client.get_client_invoices()) == 12
+        assert list(client._states) == [os.getpid()]
+        assert client._states[os.getpid()].sessions.current == mine.sessions.current
         assert sid == SID
         mine.transport.close()
     assert server.connections == 2
@@ -1058,9 +1065,9 @@ def test_what_a_parent_left_is_dropped_in_a_child() -> None:
 def test_a_session_without_an_adapter_sends_nothing_and_says_so() -> None:
     with requests.Session() as session:
         session.adapters.clear()
-        for do in (Client.get_services, lambda one: one.make_payment(5)):
+        for do in (Client.get_services, lambda client: client.make_payment(5)):
             with pytest.raises(TransportError, match="the request could not be sent") as caught:
-                do(client("http://127.0.0.1:9/", session=session, session_id="x"))
+                do(make_client("http://127.0.0.1:9/", session=session, session_id="x"))
             assert type(caught.value) is TransportError
 
 
@@ -1078,16 +1085,16 @@ def test_a_signal_while_the_error_is_made_is_judged_too(monkeypatch: pytest.Monk
 
     monkeypatch.setattr(Call, "to_public_error", interrupted)
     with Faulty(lost) as server, pytest.raises(OutcomeUnknown) as caught:
-        client(server, session_id="x").make_payment(5)
+        make_client(server, session_id="x").make_payment(5)
     assert isinstance(caught.value.__cause__, TimeoutError)
 
 
 def test_a_stubborn_adapter_reads_with_one_request_for_each_attempt() -> None:
     with Faulty(lost) as server, requests.Session() as session:
         session.mount("http://", Stubborn())
-        one = client(server, session=session, session_id="x", retries=1, timeout=5)
+        client = make_client(server, session=session, session_id="x", retries=1, timeout=5)
         with pytest.raises(TransportError):
-            one.get_services()
+            client.get_services()
     assert server.operations == ["api_mail_get_services"] * 2
 
 
@@ -1099,7 +1106,7 @@ def test_what_an_adapter_of_the_callers_own_raises_passes() -> None:
     with requests.Session() as session:
         session.mount("http://", Wrong())
         with pytest.raises(LookupError, match="of the adapter"):
-            client("http://127.0.0.1:9/", session=session, session_id="x").get_services()
+            make_client("http://127.0.0.1:9/", session=session, session_id="x").get_services()
 
 
 def test_a_timeout_of_the_callers_own_between_two_waits_is_his_too(
@@ -1109,8 +1116,8 @@ def test_a_timeout_of_the_callers_own_between_two_waits_is_his_too(
     error = TimeoutError("mine")
     monkeypatch.setattr(HTTPAdapter, "request_url", lambda *args: throw(error)())
     with Faulty(respond_normally) as server:
-        for do in (Client.get_services, lambda one: one.make_payment(5)):
+        for do in (Client.get_services, lambda client: client.make_payment(5)):
             with pytest.raises(TimeoutError) as caught:
-                do(client(server, session_id="x"))
+                do(make_client(server, session_id="x"))
             assert caught.value is error
     assert server.requests == []

@@ -49,7 +49,7 @@ from .test_client import (
     NO_STRUCT,
     REFUSED,
     add,
-    client,
+    make_client,
     second_login,
     sent,
 )
@@ -57,11 +57,11 @@ from .test_client import (
 
 def test_one_login_serves_all_calls(http: responses.RequestsMock) -> None:
     add(http, LOGIN, FULL, FULL, second_login(), FULL)
-    one = client()
-    one.get_client_invoices()
-    one.get_client_invoices()
-    assert one.login() == "second"
-    one.get_client_invoices()
+    client = make_client()
+    client.get_client_invoices()
+    client.get_client_invoices()
+    assert client.login() == "second"
+    client.get_client_invoices()
     assert [values[:1] for _, values in sent(http)] == [
         ["user@example.com"], [SID], [SID], ["user@example.com"], ["second"],
     ]  # fmt: skip
@@ -69,9 +69,9 @@ def test_one_login_serves_all_calls(http: responses.RequestsMock) -> None:
 
 def test_a_session_id_is_used_until_it_is_refused(http: responses.RequestsMock) -> None:
     add(http, FULL, REFUSED, second_login(), FULL, FULL)
-    one = client(session_id="handed")
+    client = make_client(session_id="handed")
     for _ in range(3):
-        assert len(one.get_client_invoices()) == 12
+        assert len(client.get_client_invoices()) == 12
     assert [values[0] for _, values in sent(http)] == [
         "handed", "handed", "user@example.com", "second", "second",
     ]  # fmt: skip
@@ -100,7 +100,7 @@ def test_a_session_refused_in_words_leads_to_one_login_and_one_repeat(
     _, arguments = METHODS[method]
     body, value = ANSWERS[method]
     add(http, LOGIN, response, second_login(), body)
-    assert getattr(client(), method)(**arguments) == value
+    assert getattr(make_client(), method)(**arguments) == value
     assert [values[0] for _, values in sent(http)] == [
         "user@example.com", SID, "user@example.com", "second",
     ]  # fmt: skip
@@ -112,17 +112,17 @@ def test_refused_again_right_after_a_login_is_an_authentication_error(
 ) -> None:
     add(http, LOGIN, REFUSED, second_login(), REFUSED)
     with pytest.raises(AuthenticationError) as caught:
-        client().get_client_invoices()
+        make_client().get_client_invoices()
     assert str(caught.value) == f"{LIST}: the session was refused right after a login"
 
 
 def test_a_refused_session_id_without_a_password(http: responses.RequestsMock) -> None:
     add(http, REFUSED, read_recording("send_mail_invalid_session"))
-    one = Client(session_id="handed")
+    client = Client(session_id="handed")
     with pytest.raises(AuthenticationError, match="there is no password to log in with$"):
-        one.get_client_invoices()
+        client.get_client_invoices()
     with pytest.raises(AuthenticationError, match="there is no password to log in with$"):
-        one.send_mail("s", "b", "a@b", "c@d")
+        client.send_mail("s", "b", "a@b", "c@d")
 
 
 def test_ok_with_those_words_is_no_refusal(http: responses.RequestsMock) -> None:
@@ -133,9 +133,9 @@ def test_ok_with_those_words_is_no_refusal(http: responses.RequestsMock) -> None
         make_status_response("api_send_mail", "ok", text),
         make_status_response("api_send_mail", "ok", text),
     )
-    one = client()
-    assert one.send_mail("s", "b", "a@b", "c@d") == Status("ok", text)
-    assert one.call("api_send_mail", s="s") == {"status": "ok", "status_text": text}
+    client = make_client()
+    assert client.send_mail("s", "b", "a@b", "c@d") == Status("ok", text)
+    assert client.call("api_send_mail", s="s") == {"status": "ok", "status_text": text}
 
 
 def test_call_knows_a_refusal_in_a_status(http: responses.RequestsMock) -> None:
@@ -146,7 +146,7 @@ def test_call_knows_a_refusal_in_a_status(http: responses.RequestsMock) -> None:
         second_login(),
         read_recording("send_mail_ok"),
     )
-    assert client().call("api_send_mail", s="s")["status"] == "ok"
+    assert make_client().call("api_send_mail", s="s")["status"] == "ok"
 
 
 AMBIGUOUS: list[tuple[str, Any, Any]] = [
@@ -168,10 +168,10 @@ def test_an_ambiguous_sign_leads_to_one_login_and_one_repeat(
     _, arguments = METHODS[method]
     body, value = ANSWERS[method]
     add(http, LOGIN, response, second_login(), body)
-    assert getattr(client(), method)(**arguments) == value
+    assert getattr(make_client(), method)(**arguments) == value
     add(http, LOGIN, response, second_login(), response)
     with pytest.raises(error) as caught:
-        getattr(client(), method)(**arguments)
+        getattr(make_client(), method)(**arguments)
     if error is SoapFault:
         assert caught.value == SoapFault("SOAP-ENV:Server", "unable to serialize result")
     else:
@@ -179,7 +179,7 @@ def test_an_ambiguous_sign_leads_to_one_login_and_one_repeat(
         assert caught.value.problem == "a struct without fields"
     add(http, LOGIN, response, second_login(), REFUSED)
     with pytest.raises(AuthenticationError):
-        getattr(client(), method)(**arguments)
+        getattr(make_client(), method)(**arguments)
     add(http, response)
     with pytest.raises(error):
         getattr(Client(session_id="handed"), method)(**arguments)
@@ -187,9 +187,9 @@ def test_an_ambiguous_sign_leads_to_one_login_and_one_repeat(
 
 def test_an_empty_list_is_believed_from_a_fresh_session(http: responses.RequestsMock) -> None:
     add(http, LOGIN, EMPTY, EMPTY)
-    one = client()
-    assert one.get_client_invoices() == []
-    assert one.get_client_invoices() == []
+    client = make_client()
+    assert client.get_client_invoices() == []
+    assert client.get_client_invoices() == []
 
 
 def test_an_empty_list_from_an_old_session_is_checked_with_a_new_one(
@@ -200,22 +200,22 @@ def test_an_empty_list_from_an_old_session_is_checked_with_a_new_one(
     monkeypatch.setattr("soapmail.session.time.monotonic", lambda: clock[0])
     monkeypatch.setattr("soapmail.session.time.time", lambda: clock[0] + 1e9)
     add(http, LOGIN, EMPTY)
-    one = client(timeout=10_000)
-    assert one.get_client_invoices() == []
+    client = make_client(timeout=10_000)
+    assert client.get_client_invoices() == []
     clock[0] = now + 599.9
     add(http, EMPTY)
-    assert one.get_client_invoices() == []
+    assert client.get_client_invoices() == []
     clock[0] = now + 600
     add(http, EMPTY, second_login(), FULL)
-    assert len(one.get_client_invoices()) == 12
+    assert len(client.get_client_invoices()) == 12
     clock[0] = now + 1200
     add(http, EMPTY, second_login("third"), EMPTY)
-    assert one.get_client_invoices() == []
+    assert client.get_client_invoices() == []
 
 
 def test_an_empty_list_from_a_handed_session_is_checked_too(http: responses.RequestsMock) -> None:
     add(http, EMPTY, second_login(), FULL)
-    assert len(client(session_id="handed").get_client_invoices()) == 12
+    assert len(make_client(session_id="handed").get_client_invoices()) == 12
 
 
 def test_an_empty_list_that_cannot_be_checked_is_believed_with_a_warning(
@@ -234,7 +234,7 @@ def test_an_empty_list_that_cannot_be_checked_is_believed_with_a_warning(
 
 def test_call_knows_ambiguous_signs(http: responses.RequestsMock) -> None:
     add(http, LOGIN, NO_STRUCT, second_login(), read_recording("get_service"))
-    assert client().call("api_mail_get_service", id=8556)["mail_id"] == 8556
+    assert make_client().call("api_mail_get_service", id=8556)["mail_id"] == 8556
     add(http, read_recording("get_modules").body.replace(b"[10]", b"[]"))
     assert len(Client().call("get_modules")) == 10
 
@@ -254,18 +254,18 @@ def test_an_ambiguous_sign_at_a_changing_operation_is_an_unknown_outcome(
     with pytest.raises(
         OutcomeUnknown, match=f"^{operation}: it may or may not have (happened|been sent); check"
     ):
-        getattr(client(), method)(**arguments)
+        getattr(make_client(), method)(**arguments)
     add(http, LOGIN, all_responses[sign])
     with pytest.raises(
         OutcomeUnknown, match=f"^{operation}: it may or may not have (happened|been sent); check"
     ):
-        client().call(operation)
+        make_client().call(operation)
 
 
 def test_a_fault_at_a_changing_operation_is_a_response(http: responses.RequestsMock) -> None:
     add(http, LOGIN, make_fault_response("no such service", "Server"))
     with pytest.raises(SoapFault) as caught:
-        client().cancel_service(5)
+        make_client().cancel_service(5)
     assert caught.value == SoapFault("Server", "no such service")
 
 
@@ -282,7 +282,7 @@ def test_an_unclear_response_to_a_changing_operation_is_an_unknown_outcome(
 ) -> None:
     add(http, LOGIN, response)
     with pytest.raises(OutcomeUnknown) as caught:
-        client(retries=5).cancel_service(5)
+        make_client(retries=5).cancel_service(5)
     assert caught.value.status == 200
     assert len(http.calls) == 2
 
@@ -292,17 +292,17 @@ def test_a_login_that_fails_inside_a_changing_call_is_its_own_error(
 ) -> None:
     http.add(responses.POST, ENDPOINT, status=500, body="oops")
     with pytest.raises(TransportError) as caught:
-        client().cancel_service(5)
+        make_client().cancel_service(5)
     assert type(caught.value) is TransportError
     assert str(caught.value) == (
         "api_login: HTTP status 500 (Internal Server Error) without a SOAP response"
     )
     add(http, read_recording("login_wrong_password"))
     with pytest.raises(AuthenticationError):
-        client().cancel_service(5)
+        make_client().cancel_service(5)
     add(http, LOGIN, REFUSED, read_recording("login_wrong_password"))
     with pytest.raises(AuthenticationError):
-        client().cancel_service(5)
+        make_client().cancel_service(5)
 
 
 def test_threads_that_meet_a_refused_session_log_in_once(sandbox: Sandbox) -> None:
@@ -320,10 +320,10 @@ def test_threads_that_meet_a_refused_session_log_in_once(sandbox: Sandbox) -> No
     sandbox.answer = counted  # type: ignore[method-assign]
     with Client(
         sandbox.username, sandbox.password, endpoint=sandbox.endpoint, session_id="first"
-    ) as one:
+    ) as client:
         found: list[list[Invoice]] = []
         threads = [
-            threading.Thread(target=lambda: found.append(one.get_client_invoices()))
+            threading.Thread(target=lambda: found.append(client.get_client_invoices()))
             for _ in range(8)
         ]
         for thread in threads:

@@ -309,10 +309,10 @@ def test_an_interrupt_after_a_byte_left_is_an_unknown_outcome(
     try:
         with (
             Faulty(interrupted) as server,
-            Client(USERNAME, PASSWORD, endpoint=server.endpoint) as one,
+            Client(USERNAME, PASSWORD, endpoint=server.endpoint) as client,
         ):
             with pytest.raises(KeyboardInterrupt):
-                list(pay_open(one, make_plan(sandbox.invoices[:2]), Journal(path)))
+                list(pay_open(client, make_plan(sandbox.invoices[:2]), Journal(path)))
     finally:
         signal.signal(signal.SIGUSR1, before)
     assert brief(path) == [(ID, "intent", None), (ID, "outcome", "unknown")]
@@ -878,10 +878,10 @@ def test_a_killed_run_never_pays_twice_and_loses_nothing() -> None:
 
 
 def test_the_judge_sees_a_second_payment() -> None:
-    with kill.Judge() as judge, Client(USERNAME, PASSWORD, endpoint=judge.endpoint) as one:
-        one.make_payment(ID)
+    with kill.Judge() as judge, Client(USERNAME, PASSWORD, endpoint=judge.endpoint) as client:
+        client.make_payment(ID)
         with pytest.raises(Exception, match="Invalid Invoice Number"):
-            one.make_payment(ID)
+            client.make_payment(ID)
     assert judge.twice == [ID]
     assert judge.done == {ID: 1}
 
@@ -946,7 +946,7 @@ def test_a_client_that_is_closed_in_the_middle_of_a_payment_leaves_it_unknown(
     sandbox: Sandbox, path: str, where: str
 ) -> None:
     def close() -> None:
-        one.close()
+        client.close()
         raise SystemExit(1)
 
     def handler(request: Request) -> None:
@@ -963,9 +963,9 @@ def test_a_client_that_is_closed_in_the_middle_of_a_payment_leaves_it_unknown(
     before = signal.signal(signal.SIGUSR1, lambda number, frame: close())
     try:
         with Faulty(handler) as server:
-            one = Client(USERNAME, PASSWORD, endpoint=server.endpoint, on_exchange=observe)
+            client = Client(USERNAME, PASSWORD, endpoint=server.endpoint, on_exchange=observe)
             with pytest.raises(SystemExit):
-                list(payments.pay_invoice(one, Invoice(invoices_id=ID), Journal(path)))
+                list(payments.pay_invoice(client, Invoice(invoices_id=ID), Journal(path)))
     finally:
         signal.signal(signal.SIGUSR1, before)
     assert sandbox.invoices[0].is_paid

@@ -51,8 +51,8 @@ def seen() -> list[ObservedExchange]:
 def test_each_attempt_is_told_as_it_was_on_the_wire(
     sandbox: Sandbox, seen: list[ObservedExchange]
 ) -> None:
-    with Client(USERNAME, PASSWORD, endpoint=sandbox.endpoint, on_exchange=seen.append) as one:
-        one.get_client_invoices()
+    with Client(USERNAME, PASSWORD, endpoint=sandbox.endpoint, on_exchange=seen.append) as client:
+        client.get_client_invoices()
     login, listing = seen
     assert (login.operation, login.attempt, login.status, login.reason) == (
         "api_login",
@@ -95,8 +95,8 @@ def test_failed_attempts_are_told_too(seen: list[ObservedExchange]) -> None:
 
 def test_what_was_repaired_is_told(seen: list[ObservedExchange]) -> None:
     with Faulty(lambda r: r.respond(make_text_response("get_x", "a\x01"))) as server:
-        with Client(endpoint=server.endpoint, on_exchange=seen.append) as one:
-            assert one.call("get_x") == "a\ufffd"
+        with Client(endpoint=server.endpoint, on_exchange=seen.append) as client:
+            assert client.call("get_x") == "a\ufffd"
     assert seen[0].repairs == ["characters that XML forbids, replaced by U+FFFD: 1"]
     assert b"a\x01" in seen[0].response
 
@@ -107,8 +107,8 @@ def test_an_exception_of_the_callable_is_logged_and_disturbs_nothing(
     def fail(exchange: ObservedExchange) -> None:
         raise KeyError(PASSWORD)
 
-    with Client(USERNAME, PASSWORD, endpoint=sandbox.endpoint, on_exchange=fail) as one:
-        assert one.make_payment(7514880).status == "ok"
+    with Client(USERNAME, PASSWORD, endpoint=sandbox.endpoint, on_exchange=fail) as client:
+        assert client.make_payment(7514880).status == "ok"
     texts = [record.getMessage() for record in caplog.records]
     assert texts == [
         "api_login: on_exchange failed: KeyError: '***'",
@@ -121,9 +121,9 @@ def test_an_interrupt_in_the_callable_passes(sandbox: Sandbox) -> None:
         if exchange.operation == "api_make_payment":
             raise KeyboardInterrupt
 
-    with Client(USERNAME, PASSWORD, endpoint=sandbox.endpoint, on_exchange=stop) as one:
+    with Client(USERNAME, PASSWORD, endpoint=sandbox.endpoint, on_exchange=stop) as client:
         with pytest.raises(KeyboardInterrupt):
-            one.make_payment(7514880)
+            client.make_payment(7514880)
 
 
 def test_only_what_can_be_called_is_taken() -> None:
@@ -143,9 +143,9 @@ def test_a_secret_is_found_in_any_form_and_anywhere(
     with Faulty(lambda r: r.respond(LOGIN if r.operation == "api_login" else page)) as server:
         with Client(
             USERNAME, PASSWORD, endpoint=server.endpoint, on_exchange=seen.append, retries=0
-        ) as one:
+        ) as client:
             with pytest.raises(ResponseError):
-                one.get_services()
+                client.get_services()
     assert seen[-1].response == page.replace(written.encode(), b"***")
 
 
@@ -155,9 +155,9 @@ def test_a_secret_outside_ascii_is_found_in_both_encodings(seen: list[ObservedEx
     with Faulty(lambda r: r.respond(page)) as server:
         with Client(
             "u", secret, endpoint=server.endpoint, on_exchange=seen.append, retries=0
-        ) as one:
+        ) as client:
             with pytest.warns(LossyTextWarning), pytest.raises(ResponseError):
-                one.login()
+                client.login()
     assert seen[0].response == "é *** é".encode() + b" *** "
     assert b'<password xsi:type="xsd:string">***</password>' in seen[0].request
 
@@ -167,25 +167,29 @@ def test_a_session_id_that_cannot_be_read_is_not_told(seen: list[ObservedExchang
     with Faulty(
         lambda r: r.respond(body.replace(b"<x/>", b"e720445786c7735aa64392f987db2fad<x/>"))
     ) as server:
-        with Client("u", "p", endpoint=server.endpoint, on_exchange=seen.append, retries=0) as one:
+        with Client(
+            "u", "p", endpoint=server.endpoint, on_exchange=seen.append, retries=0
+        ) as client:
             with pytest.raises(ResponseError):
-                one.login()
+                client.login()
     assert SESSION_ID.encode() not in seen[0].response
 
 
 def test_cookies_and_login_urls_are_secrets_too(
     sandbox: Sandbox, seen: list[ObservedExchange]
 ) -> None:
-    with Client(USERNAME, PASSWORD, endpoint=sandbox.endpoint, on_exchange=seen.append) as one:
-        url = one.auto_zonemta_login(8556).url
+    with Client(USERNAME, PASSWORD, endpoint=sandbox.endpoint, on_exchange=seen.append) as client:
+        url = client.auto_zonemta_login(8556).url
         with pytest.raises(Exception, match="Invalid Service"):
-            one.auto_zonemta_login(1)
+            client.auto_zonemta_login(1)
     assert url
     assert b"mail.example.com" not in seen[1].response
     headers = {"Set-Cookie": "PHPSESSID=abc", "X-Other": f"is {PASSWORD}"}
     with Faulty(lambda r: r.respond(LOGIN, headers=headers)) as server:
-        with Client(USERNAME, PASSWORD, endpoint=server.endpoint, on_exchange=seen.append) as one:
-            one.login()
+        with Client(
+            USERNAME, PASSWORD, endpoint=server.endpoint, on_exchange=seen.append
+        ) as client:
+            client.login()
     assert {("Set-Cookie", "***"), ("X-Other", "is ***")} <= set(seen[-1].headers)
 
 
@@ -194,8 +198,8 @@ def test_a_foreign_adapter_is_told_of_as_far_as_it_is_known(seen: list[ObservedE
 
     with responses.RequestsMock() as mock:
         mock.post("https://example.com/", body=make_text_response("get_x", "a"), headers={"A": "b"})
-        with Client(endpoint="https://example.com/", on_exchange=seen.append) as one:
-            assert one.call("get_x") == "a"
+        with Client(endpoint="https://example.com/", on_exchange=seen.append) as client:
+            assert client.call("get_x") == "a"
     assert (seen[0].version, seen[0].status) == ("HTTP/1.1", 200)
     assert ("A", "b") in seen[0].headers
 
@@ -363,11 +367,13 @@ def test_recorded_responses_are_replayed_in_their_order(
         (DATA / "wire" / "fault_unparsable_request.http").read_bytes()
     )
     with replayed(tmp_path) as environment:
-        with Client(USERNAME, PASSWORD, endpoint=environment["SOAPMAIL_ENDPOINT"]) as one:
-            assert len(one.get_client_invoices()) == 1
-            texts = {invoice.invoices_description for invoice in one.get_client_invoices()}
+        with Client(USERNAME, PASSWORD, endpoint=environment["SOAPMAIL_ENDPOINT"]) as client:
+            assert len(client.get_client_invoices()) == 1
+            texts = {invoice.invoices_description for invoice in client.get_client_invoices()}
             assert any("é" in str(text) for text in texts)
-            assert {invoice.invoices_description for invoice in one.get_client_invoices()} == texts
+            assert {
+                invoice.invoices_description for invoice in client.get_client_invoices()
+            } == texts
 
 
 def test_a_folder_without_responses_is_refused(run: Callable[..., Result], tmp_path: Path) -> None:
@@ -383,17 +389,19 @@ def test_a_folder_without_responses_is_refused(run: Callable[..., Result], tmp_p
 def test_a_large_response_is_told_in_time(seen: list[ObservedExchange]) -> None:
     data = make_many_rows(2000)
     with Faulty(lambda r: r.respond(LOGIN if r.operation == "api_login" else data)) as server:
-        with Client(USERNAME, PASSWORD, endpoint=server.endpoint, on_exchange=seen.append) as one:
-            assert len(one.get_client_invoices()) == 2000
+        with Client(
+            USERNAME, PASSWORD, endpoint=server.endpoint, on_exchange=seen.append
+        ) as client:
+            assert len(client.get_client_invoices()) == 2000
     assert seen[1].response == data
 
 
 def test_an_unknown_outcome_is_told(sandbox: Sandbox, seen: list[ObservedExchange]) -> None:
-    with Client(USERNAME, PASSWORD, endpoint=sandbox.endpoint, on_exchange=seen.append) as one:
-        one.login()
+    with Client(USERNAME, PASSWORD, endpoint=sandbox.endpoint, on_exchange=seen.append) as client:
+        client.login()
         sandbox.break_next(after=True)
         with pytest.raises(OutcomeUnknown):
-            one.make_payment(7514880)
+            client.make_payment(7514880)
         with pytest.raises((TransportError, OutcomeUnknown)):
             Client(
                 session_id="x", endpoint="http://127.0.0.1:9/", retries=0, on_exchange=seen.append
@@ -409,9 +417,9 @@ def told(response: Callable[[Request], None], do: Callable[[Client], object]) ->
     """Give what an observer is told of a call that may fail."""
     seen: list[Any] = []
     with Faulty(response) as server:
-        one = Client(USERNAME, PASSWORD, endpoint=server.endpoint, on_exchange=seen.append, retries=0)  # fmt: skip
-        with one, suppress(Exception):
-            do(one)
+        client = Client(USERNAME, PASSWORD, endpoint=server.endpoint, on_exchange=seen.append, retries=0)  # fmt: skip
+        with client, suppress(Exception):
+            do(client)
     return seen
 
 
@@ -428,9 +436,9 @@ def test_a_session_id_in_a_broken_login_is_in_nothing_that_is_told(
     body = wrap_in_envelope("api_login", f'<return xsi:type="xsd:string">{value}</return>')
     problems: list[Exception] = []
 
-    def log_in(one: Client) -> None:
+    def log_in(client: Client) -> None:
         try:
-            one.login()
+            client.login()
         except Exception as error:
             problems.append(error)
 

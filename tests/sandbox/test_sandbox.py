@@ -194,59 +194,59 @@ def test_numbers_that_are_none_count_as_nothing(sandbox: Sandbox, sid: str) -> N
 
 
 def test_state_is_where_a_caller_can_see_it(sandbox: Sandbox) -> None:
-    with Client(sandbox.username, sandbox.password, endpoint=sandbox.endpoint) as one:
-        assert one.cancel_service(8626) is True
-        service = one.get_service(8626)
+    with Client(sandbox.username, sandbox.password, endpoint=sandbox.endpoint) as client:
+        assert client.cancel_service(8626) is True
+        service = client.get_service(8626)
         assert service is not None
         assert service.mail_status == "canceled"
-        assert one.cancel_service(8626) is False
+        assert client.cancel_service(8626) is False
 
-        assert one.make_payment(7529153).status == "ok"
-        (paid,) = [row for row in one.get_client_invoices() if row.is_paid]
+        assert client.make_payment(7529153).status == "ok"
+        (paid,) = [row for row in client.get_client_invoices() if row.is_paid]
         assert paid.invoices_id == 7529153
-        assert paid not in one.get_client_unpaid_invoices()
-        assert len(one.get_client_unpaid_invoices()) == 11
+        assert paid not in client.get_client_unpaid_invoices()
+        assert len(client.get_client_unpaid_invoices()) == 11
         with pytest.raises(OperationFailed):
-            one.make_payment(7529153)
+            client.make_payment(7529153)
 
-        (bought,) = one.buy_mail().invoice_ids
-        invoice = one.get_client_invoices()[-1]
+        (bought,) = client.buy_mail().invoice_ids
+        invoice = client.get_client_invoices()[-1]
         assert invoice.invoices_id == bought
-        bought_service = one.get_services()[-1]
+        bought_service = client.get_services()[-1]
         assert bought_service.mail_id == invoice.invoices_service
         assert bought_service.mail_status == "pending"
 
-        added = one.add_prepay(2.5, automatic_use=False)
-        prepay = one.get_prepay_list()[-1]
+        added = client.add_prepay(2.5, automatic_use=False)
+        prepay = client.get_prepay_list()[-1]
         assert (prepay.prepay_id, prepay.prepay_amount) == (added, 2.5)
         assert (prepay.prepay_module, prepay.prepay_automatic_use) == ("mail", 0)
-        assert one.get_prepay_remaining().status_text == "2.50"
-        url = one.get_prepay_paypal_fill_url(added, 2.5)
+        assert client.get_prepay_remaining().status_text == "2.50"
+        url = client.get_prepay_paypal_fill_url(added, 2.5)
         assert url.endswith(f"PREPAY{added}&amount=2.5")
 
-        one.send_mail("s & é", "b\r\n", "a@b", "c@d")
+        client.send_mail("s & é", "b\r\n", "a@b", "c@d")
         assert sandbox.sent == [{"subject": "s & é", "body": "b\r\n", "to": "a@b", "from": "c@d"}]
         with pytest.raises(OperationFailed):
-            one.auto_zonemta_login(1)
+            client.auto_zonemta_login(1)
 
 
 def test_expired_sessions_are_refused(sandbox: Sandbox, sid: str) -> None:
-    with Client(session_id=sid, endpoint=sandbox.endpoint) as one:
-        assert len(one.call(LIST)) == 12
+    with Client(session_id=sid, endpoint=sandbox.endpoint) as client:
+        assert len(client.call(LIST)) == 12
         sandbox.expire_sessions()
         with pytest.raises(Exception, match="no password to log in with"):
-            one.get_client_invoices()
+            client.get_client_invoices()
 
 
 def test_more_rows_go_on_with_ids_of_their_own() -> None:
     with (
         Sandbox(rows=40) as sandbox,
-        Client(USERNAME, PASSWORD, endpoint=sandbox.endpoint) as one,
+        Client(USERNAME, PASSWORD, endpoint=sandbox.endpoint) as client,
     ):
-        invoices = one.get_client_invoices()
+        invoices = client.get_client_invoices()
         assert invoices[:12] == make_sample_invoices(SAMPLES[LIST])
         assert len({row.invoices_id for row in invoices}) == 40
-        services = {row.mail_id for row in one.get_services()}
+        services = {row.mail_id for row in client.get_services()}
         assert {row.invoices_service for row in invoices} == services
         assert len(services) == 40
         assert invoices[-1].date is not None
@@ -268,10 +268,10 @@ def test_a_fixed_port_is_taken() -> None:
 
 def test_unknown_operation_through_the_client(sandbox: Sandbox) -> None:
     with (
-        Client(USERNAME, PASSWORD, endpoint=sandbox.endpoint) as one,
+        Client(USERNAME, PASSWORD, endpoint=sandbox.endpoint) as client,
         pytest.raises(SoapFault, match="is not defined in the WSDL"),
     ):
-        one.call("api_nope")
+        client.call("api_nope")
 
 
 # --- what a sandbox survives -----------------------------------------------------------------------

@@ -172,12 +172,12 @@ def test_the_next_address_is_tried_where_one_refuses(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("soapmail.transport.connection.socket.getaddrinfo", two)
     with Faulty(respond_normally) as server:
         endpoint = f"http://localhost:{server.port}/"
-        with Client("u", "p", endpoint=endpoint, retries=0) as one:
-            assert len(one.get_client_invoices()) == 12
+        with Client("u", "p", endpoint=endpoint, retries=0) as client:
+            assert len(client.get_client_invoices()) == 12
         hosts.pop()
-        with Client("u", "p", endpoint=endpoint, retries=0) as one:
+        with Client("u", "p", endpoint=endpoint, retries=0) as client:
             with pytest.raises(TransportError, match="could not connect to localhost:"):
-                one.get_client_invoices()
+                client.get_client_invoices()
     assert server.operations == ["api_login", "api_mail_get_client_invoices"]
 
 
@@ -201,8 +201,8 @@ def test_an_address_that_times_out_by_itself_is_not_the_last(
     )
     monkeypatch.setattr("soapmail.transport.connection.create_connection", first_times_out)
     with Faulty(respond_normally) as server:
-        with Client("u", "p", endpoint=server.endpoint, retries=0) as one:
-            assert len(one.get_client_invoices()) == 12
+        with Client("u", "p", endpoint=server.endpoint, retries=0) as client:
+            assert len(client.get_client_invoices()) == 12
     assert len(tried) == 2
 
 
@@ -252,7 +252,7 @@ def test_what_cannot_be_parsed_of_the_headers_is_not_logged(
         request.raw(b"HTTP/1.1 200 OK\r\nA: 1\r\nthe password is hunter2\r\nB: 2\r\n\r\n")
         raise Hangup
 
-    with Faulty(handler) as server, Client("u", "hunter2", endpoint=server.endpoint, retries=0) as one:  # fmt: skip
+    with Faulty(handler) as server, Client("u", "hunter2", endpoint=server.endpoint, retries=0) as client:  # fmt: skip
         with pytest.raises(ResponseError):
-            one.login()
+            client.login()
     assert "hunter2" not in caplog.text

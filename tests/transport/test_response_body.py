@@ -19,7 +19,7 @@ from soapmail.extract import rows
 
 from ..faulty import Faulty, Hangup, Request, respond_after_login, respond_normally
 from ..support import LIST, make_many_rows, read_recording
-from .test_transport import ENDPOINT, FULL, client, good, page, send
+from .test_transport import ENDPOINT, FULL, good, make_client, page, send
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,9 +38,9 @@ def test_bytes_behind_the_count_belong_to_the_response(close: bool, own: bool) -
     short = len(ACCENTS.decode())
     assert short == len(ACCENTS) - 800
     with Faulty(counted(ACCENTS, short, close=close)) as server, requests.Session() as session:
-        one = client(server, session=None if own else session)
+        client = make_client(server, session=None if own else session)
         for _ in range(3):
-            assert one.get_client_invoices() == rows(ACCENTS, Invoice)
+            assert client.get_client_invoices() == rows(ACCENTS, Invoice)
     assert server.connections == 3  # the login shares the first one
 
 
@@ -53,7 +53,7 @@ def test_bytes_behind_the_count_may_come_later() -> None:
             request.raw(ACCENTS[start : start + 200])
 
     with Faulty(respond_after_login(late)) as server:
-        assert len(client(server).get_client_invoices()) == 40
+        assert len(make_client(server).get_client_invoices()) == 40
 
 
 @pytest.mark.parametrize("close", [True, False])
@@ -64,14 +64,14 @@ def test_bytes_that_are_really_gone_are_an_error(
     cut = len(ACCENTS) - 800
     handler = counted(ACCENTS[:cut], cut, close=close)
     with Faulty(handler) as server, pytest.raises(ResponseError, match="cut off|mismatch|not well"):
-        client(server).get_client_invoices()
+        make_client(server).get_client_invoices()
     assert server.operations == ["api_login", LIST]
 
 
 def test_closing_tags_that_are_gone_are_added(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("soapmail.transport.response_body.AFTER_COUNT_SECONDS", 0.1)
     with Faulty(counted(FULL[:-20], len(FULL) - 20)) as server:
-        assert len(client(server).get_client_invoices()) == 12
+        assert len(make_client(server).get_client_invoices()) == 12
 
 
 @pytest.mark.parametrize("close", [True, False])
@@ -80,8 +80,8 @@ def test_a_count_that_is_too_large_is_the_whole_response(
 ) -> None:
     monkeypatch.setattr("soapmail.transport.response_body.AFTER_END_SECONDS", 0.1)
     with Faulty(counted(FULL, len(FULL) + 50, close=close)) as server:
-        one = client(server)
-        assert len(one.get_client_invoices()) == len(one.get_client_invoices()) == 12
+        client = make_client(server)
+        assert len(client.get_client_invoices()) == len(client.get_client_invoices()) == 12
     assert server.connections == 2
 
 
@@ -94,7 +94,7 @@ def test_what_is_wrong_in_a_whole_response_is_no_broken_connection(
     words = "row 1, invoices_id: not a valid int: '12a'"
     handler = counted(wrong, len(wrong) + 50, close=close)
     with Faulty(handler) as server, pytest.raises(ResponseError, match=words):
-        client(server).get_client_invoices()
+        make_client(server).get_client_invoices()
     assert server.operations == ["api_login", LIST]
 
 
@@ -114,13 +114,13 @@ def test_no_count_and_no_end_is_the_whole_response_once_the_envelope_is(
         raise Hangup
 
     with Faulty(respond_after_login(handler)) as server:
-        assert len(client(server).get_client_invoices()) == 12
+        assert len(make_client(server).get_client_invoices()) == 12
 
 
 @pytest.mark.parametrize("written", ["x", "-5", "", "1e3", "9" * 30, "5, 5"])
 def test_a_count_that_is_none_is_no_count(written: str) -> None:
     with Faulty(respond_after_login(lambda request: request.respond(FULL, count=written, close=True))) as server:  # fmt: skip
-        assert len(client(server).get_client_invoices()) == 12
+        assert len(make_client(server).get_client_invoices()) == 12
 
 
 def test_text_behind_a_counted_response_does_not_reach_the_next_one() -> None:
@@ -128,9 +128,9 @@ def test_text_behind_a_counted_response_does_not_reach_the_next_one() -> None:
         request.respond(FULL + b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", count=len(FULL))
 
     with Faulty(respond_after_login(handler)) as server:
-        one = client(server)
+        client = make_client(server)
         for _ in range(3):
-            assert len(one.get_client_invoices()) == 12
+            assert len(client.get_client_invoices()) == 12
     assert server.connections == 3
 
 
@@ -145,7 +145,7 @@ def patience(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_page_with_a_right_count_is_not_waited_behind() -> None:
     started = time.monotonic()
     with Faulty(page(404)) as server, pytest.raises(TransportError):
-        client(server, session_id="x").get_client_invoices()
+        make_client(server, session_id="x").get_client_invoices()
     assert time.monotonic() - started < 10
 
 
@@ -153,7 +153,7 @@ def test_a_page_with_a_right_count_is_not_waited_behind() -> None:
 def test_a_long_tail_behind_the_envelope_is_known_to_be_whole() -> None:
     started = time.monotonic()
     with Faulty(respond_after_login(lambda request: request.respond(FULL + b" " * 5000))) as server:
-        assert len(client(server).get_client_invoices()) == 12
+        assert len(make_client(server).get_client_invoices()) == 12
     assert time.monotonic() - started < 10
 
 
@@ -165,17 +165,17 @@ def chunked(request: Request) -> None:
 
 def test_chunks_are_joined_and_their_connection_kept() -> None:
     with Faulty(respond_after_login(chunked)) as server:
-        one = client(server)
+        client = make_client(server)
         for _ in range(3):
-            assert len(one.get_client_invoices()) == 12
+            assert len(client.get_client_invoices()) == 12
     assert server.connections == 1
 
 
 def test_a_right_count_keeps_the_connection() -> None:
     with Faulty(respond_normally) as server:
-        one = client(server)
+        client = make_client(server)
         for _ in range(3):
-            assert len(one.get_client_invoices()) == 12
+            assert len(client.get_client_invoices()) == 12
     assert server.connections == 1
     assert server.operations == ["api_login", *[LIST] * 3]
 
@@ -189,11 +189,11 @@ def test_a_connection_that_the_server_closed_in_between_is_made_anew() -> None:
         raise Hangup
 
     with Faulty(handler) as server:
-        one = client(server, session_id="x")
-        assert send(one).status == "ok"
+        client = make_client(server, session_id="x")
+        assert send(client).status == "ok"
         done.wait(5)
         time.sleep(0.05)  # until the end has come over the loopback device
-        assert send(one).status == "ok"
+        assert send(client).status == "ok"
     assert server.operations == ["api_send_mail"] * 2
     assert server.connections == 2
 
@@ -212,8 +212,8 @@ def compressed(data: bytes, name: str = "gzip", count: int | str | None = "") ->
 )  # fmt: skip
 def test_a_compressed_response_is_read_though_not_asked_for(name: str, pack: Any) -> None:
     with Faulty(compressed(pack(FULL), name)) as server:
-        one = client(server)
-        assert len(one.get_client_invoices()) == len(one.get_client_invoices()) == 12
+        client = make_client(server)
+        assert len(client.get_client_invoices()) == len(client.get_client_invoices()) == 12
     assert server.requests[0].headers["accept-encoding"] == "identity"
     assert server.connections == 1
 
@@ -221,31 +221,31 @@ def test_a_compressed_response_is_read_though_not_asked_for(name: str, pack: Any
 def test_a_compressed_response_with_a_wrong_count_is_read_too() -> None:
     packed = gzip.compress(FULL)
     with Faulty(compressed(packed, count=len(packed) - 30)) as server:
-        assert len(client(server).get_client_invoices()) == 12
+        assert len(make_client(server).get_client_invoices()) == 12
 
 
 @pytest.mark.parametrize("data", [gzip.compress(FULL)[:-300], b"no gzip", b"\x1f\x8b\x08\x00xxxxxxxxxxx"])  # fmt: skip
 def test_a_broken_compressed_response_is_an_error(data: bytes) -> None:
     with Faulty(compressed(data, count=None)) as server, pytest.raises(SoapMailError):
-        client(server, retries=0).get_client_invoices()
+        make_client(server, retries=0).get_client_invoices()
 
 
 @pytest.mark.parametrize("extra", [0, 1])
 def test_the_size_limit_is_exact(extra: int) -> None:
     for handler in (compressed(gzip.compress(FULL)), respond_after_login(good)):
         with Faulty(handler) as server:
-            one = client(server, max_response_bytes=len(FULL) - extra)
+            client = make_client(server, max_response_bytes=len(FULL) - extra)
             if not extra:
-                assert len(one.get_client_invoices()) == 12
+                assert len(client.get_client_invoices()) == 12
                 continue
             with pytest.raises(ResponseError) as caught:
-                one.get_client_invoices()
+                client.get_client_invoices()
             limit = len(FULL) - 1
             assert caught.value == ResponseError(
                 f"a response over {limit} bytes (max_response_bytes)", LIST
             )
             with pytest.raises(OutcomeUnknown, match="max_response_bytes"):
-                client(server, max_response_bytes=600).call("api_x")
+                make_client(server, max_response_bytes=600).call("api_x")
 
 
 BOMB_CLIENT = """
@@ -286,7 +286,7 @@ def test_a_bomb_ends_in_an_error_with_little_memory() -> None:
 @pytest.mark.parametrize("do", [Client.get_client_invoices, send])
 def test_a_broken_compressed_response_is_no_broken_connection(do: Any) -> None:
     with Faulty(compressed(b"no gzip")) as server, pytest.raises(SoapMailError) as caught:
-        do(client(server))
+        do(make_client(server))
     assert len(server.requests) == 2
     assert "a broken compressed response (Error -3" in str(caught.value)
     assert type(caught.value) is (OutcomeUnknown if do is send else ResponseError)
@@ -297,10 +297,10 @@ def test_a_broken_compressed_response_is_no_broken_connection(do: Any) -> None:
 def test_a_response_over_the_limit_keeps_its_status() -> None:
     with Faulty(lambda request: request.respond(FULL, 500)) as server:
         with pytest.raises(OutcomeUnknown) as caught:
-            send(client(server, session_id="x", max_response_bytes=100))
+            send(make_client(server, session_id="x", max_response_bytes=100))
         assert caught.value.status == 500
         with pytest.raises(ResponseError):
-            client(server, session_id="x", max_response_bytes=100).get_client_invoices()
+            make_client(server, session_id="x", max_response_bytes=100).get_client_invoices()
 
 
 def test_an_envelope_that_begins_late_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -314,7 +314,7 @@ def test_an_envelope_that_begins_late_is_waited_for(monkeypatch: pytest.MonkeyPa
         request.raw(body[2000:])
 
     with Faulty(respond_after_login(late)) as server:
-        assert len(client(server).get_client_invoices()) == 12
+        assert len(make_client(server).get_client_invoices()) == 12
 
 
 def test_a_limit_that_is_reached_in_one_piece_stops_what_comes_next() -> None:
@@ -324,9 +324,9 @@ def test_a_limit_that_is_reached_in_one_piece_stops_what_comes_next() -> None:
         request.raw(b" ")
 
     with Faulty(late) as server:
-        one = client(server, session_id="x", max_response_bytes=len(FULL))
+        client = make_client(server, session_id="x", max_response_bytes=len(FULL))
         with pytest.raises(ResponseError, match=f"a response over {len(FULL)} bytes"):
-            one.get_client_invoices()
+            client.get_client_invoices()
 
 
 def test_how_long_is_waited_goes_by_whether_the_envelope_is_whole(
@@ -341,14 +341,14 @@ def test_how_long_is_waited_goes_by_whether_the_envelope_is_whole(
 
     started = time.monotonic()
     with Faulty(handler) as server:
-        one = client(server, session_id="given", retries=0)
+        client = make_client(server, session_id="given", retries=0)
         monkeypatch.setattr("soapmail.transport.response_body.AFTER_END_SECONDS", 0.1)
         monkeypatch.setattr("soapmail.transport.response_body.AFTER_COUNT_SECONDS", 30)
-        assert len(one.get_services()) == 12
+        assert len(client.get_services()) == 12
         monkeypatch.setattr("soapmail.transport.response_body.AFTER_END_SECONDS", 30)
         monkeypatch.setattr("soapmail.transport.response_body.AFTER_COUNT_SECONDS", 0.1)
         with pytest.raises(ResponseError, match="not well-formed"):
-            one.get_client_invoices()
+            client.get_client_invoices()
     assert time.monotonic() - started < 5
 
 
@@ -377,7 +377,7 @@ class Replayed(requests.adapters.BaseAdapter):
 def replayed(body: bytes, **headers: str) -> Client:
     session = requests.Session()
     session.mount(ENDPOINT, Replayed(body, **headers))
-    return client(ENDPOINT, session=session, session_id="x", retries=0)
+    return make_client(ENDPOINT, session=session, session_id="x", retries=0)
 
 
 def test_an_adapter_that_responses_with_a_plain_file_works() -> None:
@@ -409,7 +409,7 @@ def test_a_slow_file_is_read_no_longer_than_the_call_may_take() -> None:
     session = requests.Session()
     session.mount(ENDPOINT, Own(FULL))
     started = time.monotonic()
-    one = client(ENDPOINT, session=session, session_id="x", retries=0, timeout=0.5)
+    client = make_client(ENDPOINT, session=session, session_id="x", retries=0, timeout=0.5)
     with pytest.raises(TransportError, match="timed out$"):
-        one.get_client_invoices()
+        client.get_client_invoices()
     assert time.monotonic() - started < 5

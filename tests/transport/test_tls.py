@@ -27,22 +27,22 @@ INVOICES = rows(make_many_rows(12), Invoice)
 ELSEWHERE = "https://mail.example.test/api.php"
 
 
-def client(endpoint: str, **options: Any) -> Client:
+def make_client(endpoint: str, **options: Any) -> Client:
     return Client(USERNAME, PASSWORD, endpoint=endpoint, timeout=10, retries=0, **options)
 
 
-def read(one: Client) -> object:
-    return one.get_client_invoices()
+def read(client: Client) -> object:
+    return client.get_client_invoices()
 
 
-def change(one: Client) -> object:
-    return one.send_mail("s", "b", "a@b", "c@d")
+def change(client: Client) -> object:
+    return client.send_mail("s", "b", "a@b", "c@d")
 
 
-def refuses(do: Callable[[Client], object], one: Client, match: str) -> None:
+def refuses(do: Callable[[Client], object], client: Client, match: str) -> None:
     """Check that an error says what it should, no less and no secrets, of changing calls too."""
     with pytest.raises(TransportError, match=match) as caught:
-        do(one)
+        do(client)
     assert type(caught.value) is TransportError
     assert "hunter2" not in repr(caught.value)
 
@@ -72,9 +72,9 @@ def test_a_private_ca_is_trusted_when_it_is_given(
     trust: Callable[..., dict[str, Any]], host: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with Faulty(respond_normally, make_tls_context()) as server, requests.Session() as session:
-        one = client(f"https://{host}:{server.port}/", **trust(monkeypatch, session))
-        assert one.get_client_invoices() == INVOICES
-        one.close()
+        client = make_client(f"https://{host}:{server.port}/", **trust(monkeypatch, session))
+        assert client.get_client_invoices() == INVOICES
+        client.close()
     assert server.operations == ["api_login", "api_mail_get_client_invoices"]
     assert server.connections == 1
 
@@ -83,9 +83,9 @@ def test_the_ca_of_a_session_goes_before_the_environment(monkeypatch: pytest.Mon
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", requests.utils.DEFAULT_CA_BUNDLE_PATH)
     with Faulty(respond_normally, make_tls_context()) as server, requests.Session() as session:
         session.verify = CA
-        assert client(server.endpoint, session=session).get_client_invoices() == INVOICES
+        assert make_client(server.endpoint, session=session).get_client_invoices() == INVOICES
         with pytest.raises(TransportError, match="no trusted TLS connection"):
-            client(server.endpoint).get_client_invoices()
+            make_client(server.endpoint).get_client_invoices()
 
 
 @pytest.mark.parametrize("do", [read, change])
@@ -94,8 +94,8 @@ def test_without_trust_nothing_is_sent_and_the_error_says_why(
     do: Callable[[Client], object], own: bool
 ) -> None:
     with Faulty(respond_normally, make_tls_context()) as server, requests.Session() as session:
-        one = client(server.endpoint, session=None if own else session, session_id="given")
-        refuses(do, one, "no trusted TLS connection.*certificate")
+        client = make_client(server.endpoint, session=None if own else session, session_id="given")
+        refuses(do, client, "no trusted TLS connection.*certificate")
     assert server.requests == []
 
 
@@ -111,7 +111,7 @@ def test_a_port_that_speaks_http_is_told_from_one_without_trust() -> None:
         thread.start()
         endpoint = f"https://127.0.0.1:{listener.getsockname()[1]}/"
         with pytest.raises(TransportError, match="the server does not speak TLS on this port"):
-            client(endpoint).login()
+            make_client(endpoint).login()
         thread.join()
 
 
@@ -126,8 +126,8 @@ def test_a_certificate_of_another_name_is_refused(
         Faulty(respond_normally, make_tls_context("other")) as server,
         requests.Session() as session,
     ):
-        one = client(server.endpoint, session_id="given", **trust(monkeypatch, session))
-        refuses(do, one, "no trusted TLS connection.*127.0.0.1")
+        client = make_client(server.endpoint, session_id="given", **trust(monkeypatch, session))
+        refuses(do, client, "no trusted TLS connection.*127.0.0.1")
     assert server.requests == []
 
 
@@ -142,9 +142,9 @@ def test_miscounted_responses_are_whole_over_tls_too(
         request.respond(body, count=count)
 
     with Faulty(miscounted, make_tls_context()) as server, requests.Session() as session:
-        one = client(server.endpoint, session_id="given", **trust(monkeypatch, session))
-        assert one.get_client_invoices() == rows(body, Invoice)
-        one.close()
+        client = make_client(server.endpoint, session_id="given", **trust(monkeypatch, session))
+        assert client.get_client_invoices() == rows(body, Invoice)
+        client.close()
 
 
 # --- through a forward proxy -----------------------------------------------------------------------
@@ -205,8 +205,8 @@ def test_an_https_endpoint_is_reached_through_a_proxy(
 ) -> None:
     with requests.Session() as session:
         address = f"http://127.0.0.1:{proxy.port}"
-        with client(ELSEWHERE, **by(address, monkeypatch, session)) as one:
-            assert one.get_client_invoices() == INVOICES
+        with make_client(ELSEWHERE, **by(address, monkeypatch, session)) as client:
+            assert client.get_client_invoices() == INVOICES
     (request,) = proxy.requests
     assert request.line.startswith("CONNECT mail.example.test:443 HTTP/1.")
     assert far.operations == ["api_login", "api_mail_get_client_invoices"]
@@ -224,8 +224,8 @@ def test_a_dead_proxy_is_a_clear_error(
         port = listener.getsockname()[1]
     with requests.Session() as session:
         options = by(f"http://who:hunter2@127.0.0.1:{port}", monkeypatch, session)
-        one = client(ELSEWHERE, session_id="given", **options)
-        refuses(do, one, r"could not connect to mail.example.test through the proxy \(.*refused")
+        client = make_client(ELSEWHERE, session_id="given", **options)
+        refuses(do, client, r"could not connect to mail.example.test through the proxy \(.*refused")
 
 
 @PROXIES
@@ -240,8 +240,8 @@ def test_a_proxy_that_refuses_is_a_clear_error(
 
     with Faulty(refuse) as server, requests.Session() as session:
         options = by(f"http://who:hunter2@127.0.0.1:{server.port}", monkeypatch, session)
-        one = client(ELSEWHERE, session_id="given", **options)
-        refuses(do, one, r"could not connect to mail.example.test through the proxy \(.*407")
+        client = make_client(ELSEWHERE, session_id="given", **options)
+        refuses(do, client, r"could not connect to mail.example.test through the proxy \(.*407")
 
 
 @pytest.mark.parametrize("do", [read, change])
@@ -251,7 +251,9 @@ def test_a_proxy_that_hangs_up_is_a_clear_error(
     with Faulty(Request.reset) as server:
         monkeypatch.setenv("HTTPS_PROXY", f"http://who:hunter2@127.0.0.1:{server.port}")
         refuses(
-            do, client(ELSEWHERE, session_id="given"), r"could not connect to mail.example.test"
+            do,
+            make_client(ELSEWHERE, session_id="given"),
+            r"could not connect to mail.example.test",
         )
 
 
@@ -268,8 +270,8 @@ def test_trust_is_demanded_through_a_proxy_too(
         options = by(f"http://127.0.0.1:{proxy.port}", monkeypatch, session)
         monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
         session.verify = True
-        one = client(ELSEWHERE, session_id="given", **options)
-        refuses(do, one, "no trusted TLS connection")
+        client = make_client(ELSEWHERE, session_id="given", **options)
+        refuses(do, client, "no trusted TLS connection")
     assert far.requests == []
 
 
@@ -321,8 +323,8 @@ def test_a_socks_proxy_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", CA)
     with Faulty(respond_normally, make_tls_context("other")) as server, Socks(server) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", proxy.url)
-        with client(ELSEWHERE) as one:
-            assert one.get_client_invoices() == INVOICES
+        with make_client(ELSEWHERE) as client:
+            assert client.get_client_invoices() == INVOICES
     assert proxy.names == ["mail.example.test"]
     assert server.connections == 1
 
@@ -330,8 +332,8 @@ def test_a_socks_proxy_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_socks_proxy_that_refuses_is_no_unknown_outcome(monkeypatch: pytest.MonkeyPatch) -> None:
     with Socks(None) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", proxy.url)
-        one = client(ELSEWHERE, session_id="given")
-        refuses(change, one, "could not connect to mail.example.test through the proxy")
+        client = make_client(ELSEWHERE, session_id="given")
+        refuses(change, client, "could not connect to mail.example.test through the proxy")
 
 
 def test_a_request_that_is_lost_behind_a_socks_proxy_is_an_unknown_outcome(
@@ -345,7 +347,7 @@ def test_a_request_that_is_lost_behind_a_socks_proxy_is_an_unknown_outcome(
     with Faulty(lost, make_tls_context("other")) as server, Socks(server) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", proxy.url)
         with pytest.raises(OutcomeUnknown):
-            change(client(ELSEWHERE, session_id="given"))
+            change(make_client(ELSEWHERE, session_id="given"))
     assert server.operations == ["api_send_mail"]
 
 
@@ -358,7 +360,7 @@ def test_without_pysocks_one_sentence_says_what_is_missing(
     monkeypatch.setattr("requests.adapters.SOCKSProxyManager", missing)
     monkeypatch.setenv("HTTPS_PROXY", "socks5://user:hunter2@127.0.0.1:9")
     words = r"a SOCKS proxy needs PySocks; install it with: pip install 'requests\[socks\]'"
-    refuses(change, client(ELSEWHERE, session_id="given"), words)
+    refuses(change, make_client(ELSEWHERE, session_id="given"), words)
 
 
 def test_what_a_proxy_took_of_the_time_is_gone_for_the_handshake(
@@ -379,10 +381,10 @@ def test_what_a_proxy_took_of_the_time_is_gone_for_the_handshake(
         thread = threading.Thread(target=serve)
         thread.start()
         monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{listener.getsockname()[1]}")
-        one = Client(USERNAME, PASSWORD, endpoint=ELSEWHERE, timeout=2, retries=0)
+        client = Client(USERNAME, PASSWORD, endpoint=ELSEWHERE, timeout=2, retries=0)
         started = time.monotonic()
         with pytest.raises(TransportError, match="timed out$"):
-            one.login()
+            client.login()
         assert time.monotonic() - started < 8
         stop.set()
         thread.join()

@@ -58,13 +58,13 @@ FULL = make_many_rows(12)
 SENT = read_recording("send_mail_ok").body
 
 
-def client(server: Faulty | str, **options: Any) -> Client:
+def make_client(server: Faulty | str, **options: Any) -> Client:
     endpoint = server if isinstance(server, str) else server.endpoint
     return Client(USERNAME, PASSWORD, **{"endpoint": endpoint, "timeout": 10, **options})
 
 
-def send(one: Client) -> Status:
-    return one.send_mail("s", "b", "a@b", "c@d")
+def send(client: Client) -> Status:
+    return client.send_mail("s", "b", "a@b", "c@d")
 
 
 def script(*steps: Callable[[Request], None]) -> Callable[[Request], None]:
@@ -133,14 +133,14 @@ BREAKS: dict[str, Callable[[Request], None]] = {
 @pytest.mark.parametrize("broken", BREAKS)
 def test_reading_is_repeated_after_a_break(broken: str) -> None:
     with Faulty(script(BREAKS[broken], BREAKS[broken], good)) as server:
-        assert len(client(server).get_client_invoices()) == 12
+        assert len(make_client(server).get_client_invoices()) == 12
     assert server.operations == ["api_login", LIST, LIST, LIST]
 
 
 @pytest.mark.parametrize("broken", BREAKS)
 def test_reading_is_repeated_as_often_as_asked_and_no_more(broken: str) -> None:
     with Faulty(script(BREAKS[broken])) as server, pytest.raises(SoapMailError) as caught:
-        client(server, retries=3).get_client_invoices()
+        make_client(server, retries=3).get_client_invoices()
     assert server.operations == ["api_login", *[LIST] * 4]
     # Python's http.client takes headers that end early for all headers there are.
     empty = broken in ("nothing", "half of the headers")
@@ -151,7 +151,7 @@ def test_reading_is_repeated_as_often_as_asked_and_no_more(broken: str) -> None:
         assert caught.value.status == int(broken)
         assert broken in str(caught.value)
     with Faulty(script(BREAKS[broken])) as server, pytest.raises(expected):
-        client(server, retries=0).get_client_invoices()
+        make_client(server, retries=0).get_client_invoices()
     assert server.operations == ["api_login", LIST]
 
 
@@ -159,7 +159,7 @@ def test_reading_is_repeated_as_often_as_asked_and_no_more(broken: str) -> None:
 def test_a_login_is_repeated_too(broken: str) -> None:
     left = [BREAKS[broken], respond_normally]
     with Faulty(lambda request: left.pop(0)(request)) as server:
-        assert client(server).login() == SID
+        assert make_client(server).login() == SID
     assert server.operations == ["api_login"] * 2
 
 
@@ -168,7 +168,7 @@ def test_a_login_is_repeated_too(broken: str) -> None:
 def test_a_changing_operation_is_sent_once(broken: str, method: str) -> None:
     operation, arguments = METHODS[method]
     with Faulty(script(BREAKS[broken])) as server, pytest.raises(OutcomeUnknown) as caught:
-        getattr(client(server, retries=5), method)(**arguments)
+        getattr(make_client(server, retries=5), method)(**arguments)
     assert server.operations == ["api_login", operation]
     done = "been sent" if method == "send_mail" else "happened"
     assert str(caught.value).startswith(
@@ -184,11 +184,11 @@ def test_a_changing_operation_is_sent_once(broken: str, method: str) -> None:
 def test_a_changing_operation_has_a_connection_of_its_own(broken: str) -> None:
     """A kept one may be dead, or hold what the server sent too late; it is closed before."""
     with Faulty(script(good, good, BREAKS[broken])) as server:
-        one = client(server)
-        assert len(one.get_client_invoices()) == 12
-        assert send(one).status == "ok"
+        client = make_client(server)
+        assert len(client.get_client_invoices()) == 12
+        assert send(client).status == "ok"
         with pytest.raises(OutcomeUnknown):
-            send(one)
+            send(client)
     assert server.operations == ["api_login", LIST, "api_send_mail", "api_send_mail"]
     assert [request.number for request in server.requests] == [1, 1, 2, 3]
 
@@ -203,21 +203,21 @@ def test_what_comes_late_is_not_the_response_to_a_payment() -> None:
             late.set()
 
     with Faulty(twice) as server:
-        one = client(server, session_id="x")
-        one.get_client_invoices()
+        client = make_client(server, session_id="x")
+        client.get_client_invoices()
         assert late.wait(5)
-        assert send(one) == Status("ok", "Mail queued")
+        assert send(client) == Status("ok", "Mail queued")
 
 
 @pytest.mark.parametrize("status", [400, 403, 404, 408, 500, 501, 505, 599])
 def test_other_statuses_are_not_repeated(status: int) -> None:
     with Faulty(script(page(status))) as server, pytest.raises(TransportError) as caught:
-        client(server).get_client_invoices()
+        make_client(server).get_client_invoices()
     assert server.operations == ["api_login", LIST]
     assert caught.value.status == status
     assert f"HTTP status {status}" in str(caught.value)
     with Faulty(script(page(status))) as server, pytest.raises(OutcomeUnknown) as caught:
-        send(client(server))
+        send(make_client(server))
     assert caught.value.status == status
 
 
@@ -227,10 +227,10 @@ def test_other_statuses_are_not_repeated(status: int) -> None:
 def test_wrong_responses_are_not_repeated(body: bytes) -> None:
     with Faulty(script(lambda request: request.respond(body))) as server:
         with pytest.raises(ResponseError):
-            client(server).get_client_invoices()
+            make_client(server).get_client_invoices()
         assert server.operations == ["api_login", LIST]
         with pytest.raises(OutcomeUnknown):
-            send(client(server))
+            send(make_client(server))
 
 
 def test_a_fault_is_a_response_in_any_status() -> None:
@@ -238,7 +238,7 @@ def test_a_fault_is_a_response_in_any_status() -> None:
         with Faulty(script(lambda r, s=status: r.respond(make_fault_response("no"), s))) as server:  # type: ignore[misc]
             for do in (Client.get_client_invoices, send):
                 with pytest.raises(SoapFault) as caught:
-                    do(client(server))
+                    do(make_client(server))
                 assert caught.value == SoapFault("Client", "no")
             assert server.operations == ["api_login", LIST, "api_login", "api_send_mail"]
 
@@ -248,21 +248,21 @@ def test_a_fault_in_a_busy_status_is_repeated_where_that_is_safe() -> None:
     with Faulty(script(lambda request: request.respond(fault, 503))) as server:
         for do in (Client.get_client_invoices, send):
             with pytest.raises(SoapFault) as caught:
-                do(client(server))
+                do(make_client(server))
             assert caught.value == SoapFault("Client", "busy")
     assert server.operations == ["api_login", *[LIST] * 3, "api_login", "api_send_mail"]
 
 
 def test_a_whole_response_in_a_busy_status_is_a_response() -> None:
     with Faulty(script(lambda request: request.respond(FULL, 503))) as server:
-        assert len(client(server).get_client_invoices()) == 12
+        assert len(make_client(server).get_client_invoices()) == 12
     assert server.operations == ["api_login", LIST]
 
 
 def test_unknown_status_and_redirect_are_named() -> None:
     for status, text in ((599, "HTTP status 599 without"), (302, "302 (a redirect, not followed)")):
         with Faulty(page(status)) as server, pytest.raises(TransportError) as caught:
-            client(server).login()
+            make_client(server).login()
         assert text in str(caught.value)
 
 
@@ -276,7 +276,7 @@ def test_what_was_never_connected_is_never_unknown_and_repeated() -> None:
     endpoint = f"http://127.0.0.1:{closed_port()}/"
     for do in (Client.get_client_invoices, send):
         with pytest.raises(TransportError) as caught:
-            do(client(endpoint, session_id="x"))
+            do(make_client(endpoint, session_id="x"))
         assert type(caught.value) is TransportError
         host = endpoint.split("/")[2]
         assert str(caught.value).endswith(f": could not connect to {host} (Connection refused)")
@@ -297,7 +297,7 @@ def test_a_changing_operation_is_repeated_when_the_connection_was_never_made(
                 server.listen(port)
 
         monkeypatch.setattr("soapmail.call.time.sleep", listen_at_the_second_pause)
-        assert send(client(endpoint, session_id="x")).status == "ok"
+        assert send(make_client(endpoint, session_id="x")).status == "ok"
         assert server.operations == ["api_send_mail"]
         assert len(slept) == 2
 
@@ -321,14 +321,14 @@ def test_pauses_grow_and_vary(slept: list[float], monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr("soapmail.call.uniform", uniform)
     with Faulty(script(page(503))) as server, pytest.raises(TransportError):
-        client(server, retries=5).get_client_invoices()
+        make_client(server, retries=5).get_client_invoices()
     assert slept == [0.5, 1.0, 2.0, 2.0, 2.0]
     assert asked == [(0.5, 1.5)] * 5
 
 
 def test_retry_after_counts_in_seconds(slept: list[float]) -> None:
     with Faulty(script(page(503, Retry_After="3"), page(429, Retry_After=" 0 "), good)) as server:
-        assert len(client(server).get_client_invoices()) == 12
+        assert len(make_client(server).get_client_invoices()) == 12
     assert slept == [3.0, 0.0]
 
 
@@ -337,7 +337,7 @@ def test_retry_after_counts_as_a_date(slept: list[float]) -> None:
     past = datetime.now(timezone.utc) - timedelta(seconds=500)
     steps = [page(503, Retry_After=format_datetime(when, usegmt=True)) for when in (soon, past)]
     with Faulty(script(*steps, good)) as server:
-        assert len(client(server).get_client_invoices()) == 12
+        assert len(make_client(server).get_client_invoices()) == 12
     assert 3 < slept[0] <= 5
     assert slept[1] == 0
 
@@ -346,13 +346,13 @@ def test_retry_after_counts_as_a_date(slept: list[float]) -> None:
 def test_retry_after_that_says_nothing_is_ignored(slept: list[float], written: str) -> None:
     steps = (page(503, Retry_After=written.encode().decode("latin-1")), good)
     with Faulty(script(*steps)) as server:
-        assert len(client(server).get_client_invoices()) == 12
+        assert len(make_client(server).get_client_invoices()) == 12
     assert slept == [0.0005]
 
 
 def test_a_pause_that_would_pass_the_limit_is_not_begun(slept: list[float]) -> None:
     with Faulty(script(page(503, Retry_After="11"))) as server, pytest.raises(TransportError):
-        client(server).get_client_invoices()
+        make_client(server).get_client_invoices()
     assert slept == []
     assert server.operations == ["api_login", LIST]
 
@@ -361,7 +361,7 @@ def test_retry_after_of_a_fault_counts_too(slept: list[float]) -> None:
     busy = make_fault_response("busy")
     step = lambda request: request.respond(busy, 503, headers={"Retry-After": "2"})  # noqa: E731
     with Faulty(script(step, good)) as server:
-        assert len(client(server).get_client_invoices()) == 12
+        assert len(make_client(server).get_client_invoices()) == 12
     assert slept == [2.0]
 
 
@@ -409,10 +409,10 @@ SLOW: dict[str, Callable[[Request], None]] = {
 def test_the_time_limit_bounds_the_whole_call(slow: str) -> None:
     with Faulty(script(SLOW[slow])) as server:
         for do, error in ((Client.get_client_invoices, TransportError), (send, OutcomeUnknown)):
-            one = client(server, timeout=0.4, retries=5, session_id="x")
+            client = make_client(server, timeout=0.4, retries=5, session_id="x")
             started = time.monotonic()
             with pytest.raises(TransportError, match=r"timed out$") as caught:
-                do(one)
+                do(client)
             assert type(caught.value) is error
             assert 0.35 < time.monotonic() - started < 6
     assert len(server.requests) == 2
@@ -424,7 +424,7 @@ def test_a_flood_of_interim_responses_ends() -> None:
         for do, error in ((Client.get_client_invoices, TransportError), (send, OutcomeUnknown)):
             started = time.monotonic()
             with pytest.raises(TransportError, match=r"timed out$|interim responses\)$") as caught:
-                do(client(server, timeout=0.4, retries=0, session_id="x"))
+                do(make_client(server, timeout=0.4, retries=0, session_id="x"))
             assert type(caught.value) is error
             assert time.monotonic() - started < 6
     assert len(server.requests) == 2
@@ -434,7 +434,7 @@ def test_busy_for_ever_ends_with_the_time_limit(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("soapmail.call.uniform", lambda low, high: 0.1)
     started = time.monotonic()
     with Faulty(page(503)) as server, pytest.raises(TransportError, match="503"):
-        client(server, timeout=0.5, retries=10**9, session_id="x").get_client_invoices()
+        make_client(server, timeout=0.5, retries=10**9, session_id="x").get_client_invoices()
     assert time.monotonic() - started < 6
     assert 2 < len(server.requests) < 10
 
@@ -446,17 +446,17 @@ def test_login_and_call_share_the_limit() -> None:
 
     started = time.monotonic()
     with Faulty(slow_login) as server, pytest.raises(TransportError, match="timed out"):
-        client(server, timeout=1.5).get_client_invoices()
+        make_client(server, timeout=1.5).get_client_invoices()
     assert time.monotonic() - started < 10
     assert server.operations == ["api_login", LIST]
 
 
 def test_no_time_left_sends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     with Faulty(respond_normally) as server:
-        one = client(server, timeout=1e-9)
+        client = make_client(server, timeout=1e-9)
         for do in (Client.get_client_invoices, Client.login, send):
             with pytest.raises(TransportError, match="timed out$") as caught:
-                do(one)
+                do(client)
             assert type(caught.value) is TransportError
     assert server.requests == []
 
@@ -466,7 +466,9 @@ def test_with_a_callers_session_each_read_is_bounded_and_the_body_as_a_whole() -
         with Faulty(script(SLOW[slow])) as server, requests.Session() as session:
             started = time.monotonic()
             with pytest.raises(TransportError, match="timed out$"):
-                client(server, timeout=0.4, session=session, session_id="x").get_client_invoices()
+                make_client(
+                    server, timeout=0.4, session=session, session_id="x"
+                ).get_client_invoices()
             assert time.monotonic() - started < 6
 
 
@@ -485,9 +487,9 @@ def canary() -> Any:
 def test_no_redirect_is_followed(canary: Faulty, status: int, own: bool) -> None:
     with Faulty(page(status, Location=f"{canary.endpoint}?{PASSWORD}")) as server:
         session = requests.Session()
-        one = client(server, session=None if own else session)
+        client = make_client(server, session=None if own else session)
         with pytest.raises(TransportError, match="a redirect, not followed") as caught:
-            one.login()
+            client.login()
         session.close()
     assert caught.value.status == status
     assert PASSWORD not in str(caught.value)
@@ -502,8 +504,8 @@ def test_loopback_is_not_reached_through_a_proxy(
         monkeypatch.setenv(name, f"http://127.0.0.1:{canary.port}")
     with Faulty(respond_normally) as server, requests.Session() as session:
         session.proxies = {"http": f"http://127.0.0.1:{canary.port}"}
-        one = client(server, session=None if own else session)
-        assert one.login() == SID
+        client = make_client(server, session=None if own else session)
+        assert client.login() == SID
 
 
 def test_other_hosts_follow_the_proxy_variables(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -512,12 +514,12 @@ def test_other_hosts_follow_the_proxy_variables(monkeypatch: pytest.MonkeyPatch)
 
     with Faulty(refuse) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
-        one = client("https://my.interserver.net/api.php", session_id="given", retries=1)
+        client = make_client("https://my.interserver.net/api.php", session_id="given", retries=1)
         for do in (Client.get_client_invoices, send):
             with pytest.raises(
                 TransportError, match=r"could not connect to \S+ through the proxy \(.*403"
             ) as caught:
-                do(one)
+                do(client)
             assert (
                 type(caught.value) is TransportError
             )  # what the proxy was told is not the request
@@ -541,9 +543,9 @@ def test_no_netrc_is_read_and_no_cookie_kept(
         request.respond(body, headers={"Set-Cookie": "PHPSESSID=abc; Path=/"})
 
     with Faulty(handler) as server, requests.Session() as session:
-        one = client(server, session=None if own else session)
-        one.get_client_invoices()
-        one.get_client_invoices()
+        client = make_client(server, session=None if own else session)
+        client.get_client_invoices()
+        client.get_client_invoices()
         assert list(session.cookies) == []
     for request in server.requests:
         assert "cookie" not in request.headers
@@ -554,7 +556,7 @@ def test_a_callers_session_keeps_its_own_headers_and_authentication() -> None:
     with Faulty(respond_normally) as server, requests.Session() as session:
         session.headers["X-Gateway"] = "yes"
         session.auth = ("a", "b")
-        client(server, session=session).login()
+        make_client(server, session=session).login()
     headers = server.requests[0].headers
     assert headers["x-gateway"] == "yes"
     assert headers["authorization"].startswith("Basic ")
@@ -567,7 +569,7 @@ def test_the_time_limit_holds_over_tls(slow: str, monkeypatch: pytest.MonkeyPatc
     with Faulty(script(SLOW[slow]), make_tls_context()) as server:
         started = time.monotonic()
         with pytest.raises(TransportError, match="timed out$"):
-            client(server, timeout=0.4, session_id="x").get_client_invoices()
+            make_client(server, timeout=0.4, session_id="x").get_client_invoices()
         assert time.monotonic() - started < 6
 
 
@@ -575,7 +577,7 @@ def test_a_handshake_that_never_ends_is_bounded_and_not_unknown() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         endpoint = f"https://127.0.0.1:{listener.getsockname()[1]}/"
         with pytest.raises(TransportError, match="timed out$") as caught:
-            send(client(endpoint, timeout=0.3, session_id="x"))
+            send(make_client(endpoint, timeout=0.3, session_id="x"))
     assert type(caught.value) is TransportError
 
 
@@ -591,7 +593,7 @@ def test_plain_text_where_tls_belongs_is_not_unknown() -> None:
         threading.Thread(target=response, daemon=True).start()
         endpoint = f"https://127.0.0.1:{listener.getsockname()[1]}/"
         with pytest.raises(TransportError, match="TLS") as caught:
-            send(client(endpoint, session_id="x", retries=0))
+            send(make_client(endpoint, session_id="x", retries=0))
     assert type(caught.value) is TransportError
 
 
@@ -636,15 +638,15 @@ def test_every_lower_level_error_becomes_a_transport_error(
 
     monkeypatch.setattr(requests.adapters.HTTPAdapter, "send", fail)
     with requests.Session() as session:
-        one = client(ENDPOINT, session=None if own else session, session_id="x")
+        client = make_client(ENDPOINT, session=None if own else session, session_id="x")
         with pytest.raises(TransportError) as caught:
-            one.get_client_invoices()
+            client.get_client_invoices()
         assert type(caught.value) is TransportError
         assert caught.value.__context__ is None
         assert caught.value.__cause__ is None
         assert pickle.loads(pickle.dumps(caught.value)) == caught.value
         with pytest.raises(TransportError) as changing:
-            send(one)
+            send(client)
     # No connection of soapmail's own was asked, so nothing is known of what was sent.
     assert type(changing.value) is OutcomeUnknown
 
@@ -661,7 +663,7 @@ def test_what_others_raise_is_never_taken_for_proof_that_nothing_left() -> None:
     with responses.RequestsMock() as mock:
         mock.add(responses.POST, ENDPOINT, body=outer)
         with pytest.raises(OutcomeUnknown):
-            send(client(ENDPOINT, session_id="x", retries=5))
+            send(make_client(ENDPOINT, session_id="x", retries=5))
         assert len(mock.calls) == 1
 
 
@@ -671,7 +673,7 @@ def test_what_others_raise_is_never_taken_for_proof_that_nothing_left() -> None:
 def test_each_exchange_is_one_record_at_debug(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, "soapmail")
     with Faulty(script(reset, good)) as server:
-        client(server).get_client_invoices()
+        make_client(server).get_client_invoices()
     messages = [record.message for record in caplog.records if record.name == "soapmail"]
     assert [message.rpartition(", ")[0] for message in messages] == [
         f"api_login: HTTP 200, {len(LOGIN)} bytes",
@@ -693,18 +695,18 @@ def test_the_header_says_the_encoding_where_the_declaration_does_not() -> None:
     ):
         with responses.RequestsMock() as mock:
             mock.add(responses.POST, ENDPOINT, body=body, content_type=header)
-            assert client(ENDPOINT).call("get_hostname") == text
+            assert make_client(ENDPOINT).call("get_hostname") == text
 
 
 def test_status_structs_of_changing_operations_pass() -> None:
     with Faulty(respond_after_login(lambda r: r.respond(make_status_response("api_send_mail", "ok", "x")))) as server:  # fmt: skip
-        assert send(client(server)) == Status("ok", "x")
+        assert send(make_client(server)) == Status("ok", "x")
 
 
 @pytest.mark.parametrize("status", [300, 399, 400])
 def test_which_statuses_are_redirects(status: int) -> None:
     with Faulty(page(status)) as server, pytest.raises(TransportError) as caught:
-        client(server).login()
+        make_client(server).login()
     assert ("a redirect, not followed" in str(caught.value)) == (status < 400)
 
 
@@ -713,7 +715,7 @@ def test_errno_timeouts_are_timeouts() -> None:
         for error in (TimeoutError("x"), requests.ReadTimeout("x"), ConnectionResetError(104, "gone")):  # fmt: skip
             mock.add(responses.POST, ENDPOINT, body=error)
             with pytest.raises(TransportError) as caught:
-                client(ENDPOINT, retries=0, session_id="x").get_client_invoices()
+                make_client(ENDPOINT, retries=0, session_id="x").get_client_invoices()
             shown = "the connection broke (gone)" if "gone" in str(error) else "timed out"
             assert str(caught.value) == f"{LIST}: {shown}"
 
@@ -723,15 +725,15 @@ def test_errno_timeouts_are_timeouts() -> None:
 def test_a_break_on_a_new_connection_is_no_missing_connection(broken: str, own: bool) -> None:
     """The very first request of a connection left, so it may have been carried out."""
     with Faulty(BREAKS[broken]) as server, requests.Session() as session:
-        one = client(server, session=None if own else session, session_id="x", retries=5)
+        client = make_client(server, session=None if own else session, session_id="x", retries=5)
         with pytest.raises(OutcomeUnknown):
-            send(one)
+            send(client)
     assert server.operations == ["api_send_mail"]
 
 
 def test_a_short_limit_suffices_for_what_is_quick() -> None:
     with Faulty(respond_normally) as server:
-        assert len(client(server, timeout=0.9).get_client_invoices()) == 12
+        assert len(make_client(server, timeout=0.9).get_client_invoices()) == 12
 
 
 def test_with_little_time_left_errors_say_what_happened() -> None:
@@ -740,11 +742,11 @@ def test_with_little_time_left_errors_say_what_happened() -> None:
         raise Hangup
 
     with Faulty(half) as server:
-        one = client(server, timeout=0.9, retries=0, session_id="x")
+        client = make_client(server, timeout=0.9, retries=0, session_id="x")
         with pytest.raises(TransportError, match=f"closed after 2000 of {len(FULL)} bytes"):
-            one.get_client_invoices()
+            client.get_client_invoices()
     with pytest.raises(TransportError, match=r"could not connect to \S+ \(.*refused\)"):
-        one.get_client_invoices()
+        client.get_client_invoices()
 
     def reset_at_half(request: Request) -> None:
         request.respond(FULL[:2000], count=len(FULL))
@@ -752,9 +754,9 @@ def test_with_little_time_left_errors_say_what_happened() -> None:
         request.reset()
 
     with Faulty(reset_at_half) as server:
-        one = client(server, timeout=0.9, retries=0, session_id="x")
+        client = make_client(server, timeout=0.9, retries=0, session_id="x")
         with pytest.raises(TransportError, match="broke after 2000 bytes .*reset"):
-            one.get_client_invoices()
+            client.get_client_invoices()
 
 
 @pytest.mark.parametrize("error", [requests.ConnectTimeout("x"), requests.ReadTimeout("x")])
@@ -762,7 +764,7 @@ def test_what_times_out_early_is_repeated(error: Exception) -> None:
     with responses.RequestsMock(registry=responses.registries.OrderedRegistry) as mock:
         mock.add(responses.POST, ENDPOINT, body=error)
         mock.add(responses.POST, ENDPOINT, body=FULL)
-        assert len(client(ENDPOINT, retries=1, session_id="x").get_client_invoices()) == 12
+        assert len(make_client(ENDPOINT, retries=1, session_id="x").get_client_invoices()) == 12
 
 
 def test_the_deepest_of_many_errors_gives_the_reason() -> None:
@@ -783,7 +785,7 @@ def test_the_deepest_of_many_errors_gives_the_reason() -> None:
         with responses.RequestsMock() as mock:
             mock.add(responses.POST, ENDPOINT, body=error)
             with pytest.raises(TransportError) as caught:
-                client(ENDPOINT, retries=0, session_id="given").get_client_invoices()
+                make_client(ENDPOINT, retries=0, session_id="given").get_client_invoices()
         assert str(caught.value) == f"{LIST}: the connection broke ({reason})"
 
 
@@ -796,7 +798,7 @@ def test_a_server_cannot_say_that_no_tunnel_was_made(own: bool) -> None:
         raise Hangup
 
     with Faulty(handler) as server, requests.Session() as session:
-        one = client(server, session=None if own else session, session_id="given")
+        client = make_client(server, session=None if own else session, session_id="given")
         with pytest.raises(OutcomeUnknown):
-            send(one)
+            send(client)
     assert server.operations == ["api_send_mail"]
