@@ -30,8 +30,8 @@ class Request:
 
     @property
     def operation(self) -> str:
-        found = re.search(r"#([^\"]+)", self.headers.get("soapaction", ""))
-        return found[1] if found else ""
+        match = re.search(r"#([^\"]+)", self.headers.get("soapaction", ""))
+        return match[1] if match else ""
 
     def raw(self, data: bytes) -> None:
         self.connection.sendall(data)

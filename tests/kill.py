@@ -135,7 +135,7 @@ def run_trial(point: Point, chance: random.Random, tally: Tally) -> None:
             elif code != -signal.SIGKILL:
                 tally.problems.append(f"{point}: code {code}: {said}")
                 return
-        open_ = [one.invoices_id for one in judge.invoices if one.is_open]
+        open_ = [invoice.invoices_id for invoice in judge.invoices if invoice.is_open]
         wrong = {id: count for id, count in judge.done.items() if count != 1}
         if judge.twice or wrong or open_ or len(judge.done) != ROWS:
             tally.problems.append(f"{point}: twice {judge.twice}, done {judge.done}, open {open_}")
@@ -154,7 +154,7 @@ def _settle(judge: Judge, folder: str, said: str, tally: Tally) -> None:
     if named is None:
         tally.problems.append(f"nothing is named: {said}")
         return
-    paid = {str(one.invoices_id) for one in judge.invoices if one.is_paid}
+    paid = {str(invoice.invoices_id) for invoice in judge.invoices if invoice.is_paid}
     for id in named[1].split(", "):
         result = "paid" if id in paid else "unpaid"
         process = command(judge, folder, "journal", "settle", id, result)

@@ -64,9 +64,9 @@ def envelope(data: bytes) -> tuple[str, bool]:
 def encodings(data: bytes) -> list[str]:
     """Give the encoding that a response declares."""
     head = re.sub(rb"(?s)<!--.*?-->", b"", data[:1024])
-    found = re.search(rb"<\?xml\s[^>]*\bencoding\s*=\s*[\"']([\w.:-]+)[\"']", head)
+    match = re.search(rb"<\?xml\s[^>]*\bencoding\s*=\s*[\"']([\w.:-]+)[\"']", head)
     try:
-        return [codecs.lookup(found[1].decode()).name] if found else []
+        return [codecs.lookup(match[1].decode()).name] if match else []
     except (LookupError, UnicodeError):
         return []
 

@@ -102,7 +102,7 @@ def test_wrong_options_are_refused(options: Any, error: type[Exception]) -> None
 
 def test_the_documented_defaults() -> None:
     parameters = inspect.signature(Client).parameters
-    assert {name: one.default for name, one in parameters.items()} == {
+    assert {name: parameter.default for name, parameter in parameters.items()} == {
         "username": None,
         "password": None,
         "endpoint": "https://my.interserver.net/api.php",
@@ -113,9 +113,9 @@ def test_the_documented_defaults() -> None:
         "max_response_bytes": 64 * 2**20,
         "on_exchange": None,
     }
-    assert {name for name, one in parameters.items() if one.kind is one.KEYWORD_ONLY} == set(
-        list(parameters)[2:]
-    )
+    assert {
+        name for name, parameter in parameters.items() if parameter.kind is parameter.KEYWORD_ONLY
+    } == set(list(parameters)[2:])
     Client(max_response_bytes=1, retries=0)
 
 

@@ -447,8 +447,8 @@ def test_a_pickled_session_counts_as_handed_in(http: responses.RequestsMock) -> 
 
 
 def test_repr_holds_no_secret() -> None:
-    shown = repr(make_client(session_id="abc-secret"))
-    assert shown == "Client('user@example.com', endpoint='https://my.interserver.net/api.php')"
+    text = repr(make_client(session_id="abc-secret"))
+    assert text == "Client('user@example.com', endpoint='https://my.interserver.net/api.php')"
 
 
 # --- secrets in errors ---------------------------------------------------------------------------
@@ -457,9 +457,9 @@ def test_repr_holds_no_secret() -> None:
 def everything(error: BaseException) -> str:
     """Write all that an error holds: text, attributes, pickle, traceback, what hangs on it."""
     parts = [str(error), repr(error), repr(vars(error)), repr(pickle.dumps(error))]
-    shown = traceback.TracebackException.from_exception(error, capture_locals=True)
+    trace = traceback.TracebackException.from_exception(error, capture_locals=True)
     package = str(Path(soapmail.__file__).parent)
-    ours = [frame for frame in shown.stack if frame.filename.startswith(package)]
+    ours = [frame for frame in trace.stack if frame.filename.startswith(package)]
     assert ours
     parts += ["".join(map(str, (frame.locals or {}).values())) for frame in ours]
     for inner in (error.__cause__, error.__context__):
@@ -492,10 +492,10 @@ def test_what_a_server_echoes_reads_as_stars(
         http.add(responses.POST, ENDPOINT, body=ECHOES[echo](secret), status=status)
         with pytest.raises(SoapMailError) as caught:
             getattr(make_client(), method)(**METHODS[method][1])
-        shown = everything(caught.value)
-        assert secret not in shown
-        assert secret[:12] not in shown
-        assert "p&amp;ss" not in shown
+        texts = everything(caught.value)
+        assert secret not in texts
+        assert secret[:12] not in texts
+        assert "p&amp;ss" not in texts
 
 
 def test_stars_stand_where_the_secret_stood(http: responses.RequestsMock) -> None:
@@ -678,8 +678,8 @@ def test_recorded_lists_with_their_own_headers(http: responses.RequestsMock, nam
         headers={key: value for key, value in headers.items() if key != "Content-Type"},
         content_type=headers["Content-Type"],
     )
-    found = make_client().get_client_invoices()
-    assert [one.invoices_description for one in found] == RECORDED_LISTS[name]
+    records = make_client().get_client_invoices()
+    assert [one.invoices_description for one in records] == RECORDED_LISTS[name]
 
 
 @pytest.mark.parametrize(

@@ -98,16 +98,16 @@ def test_a_decimal_keeps_all_digits(kind: Any, written: str) -> None:
     model = dataclasses.make_dataclass(
         "Model", [("cost", kind)], namespace={"__module__": __name__}
     )
-    one: Any
-    (one,) = rows(
+    record: Any
+    (record,) = rows(
         wrap_in_envelope("x", f"<return><item><cost>{written}</cost></item></return>"), model
     )
-    assert str(one.cost) == str(Decimal(written))
+    assert str(record.cost) == str(Decimal(written))
     for bad in ("x", "1.2.3", "NaN", "INF", "1e99999"):
         with pytest.raises(ResponseError, match="cost: not a valid Decimal"):
             rows(wrap_in_envelope("x", f"<return><item><cost>{bad}</cost></item></return>"), model)
-    (one,) = rows(wrap_in_envelope("x", "<return><item><cost/></item></return>"), model)
-    assert one.cost is None
+    (record,) = rows(wrap_in_envelope("x", "<return><item><cost/></item></return>"), model)
+    assert record.cost is None
 
 
 @pytest.mark.parametrize(
@@ -123,9 +123,9 @@ def test_digits_that_a_float_loses_are_an_error(written: str, *, kept: bool) -> 
     data = make_invoices_response([{"invoices_id": 1, "invoices_amount": written}])
     typed_ = wrap_in_envelope("x", typed("xsd:double", written))
     if kept:
-        (one,) = rows(data, Invoice)
-        assert one.invoices_amount == parse_by_type(load_document(typed_)) == float(written)
-        assert Decimal(repr(one.invoices_amount)) == Decimal(written)
+        (record,) = rows(data, Invoice)
+        assert record.invoices_amount == parse_by_type(load_document(typed_)) == float(written)
+        assert Decimal(repr(record.invoices_amount)) == Decimal(written)
     else:
         assert wrong(data) == ("row 1, invoices_amount", "more digits than a float keeps", written)
         with pytest.raises(ResponseError, match="more digits than a float keeps"):
@@ -155,8 +155,8 @@ def test_rows_of_different_fields_are_read_each_by_its_own() -> None:
         {"invoices_amount": 1, "invoices_id": 3},
         PLAIN,
     ]
-    found = rows(make_invoices_response(different), Invoice)
-    assert [(one.invoices_id, one.invoices_amount) for one in found] == [
+    records = rows(make_invoices_response(different), Invoice)
+    assert [(one.invoices_id, one.invoices_amount) for one in records] == [
         (1, 2.5),
         (2, None),
         (3, 1.0),
@@ -227,27 +227,27 @@ def test_a_long_value_is_shortened() -> None:
 
 def test_many_rows_in_chunks_equal_the_same_rows_one_by_one() -> None:
     data = make_many_rows(500, "Café €")
-    found = rows(data, Invoice)
-    (one,) = rows(
+    records = rows(data, Invoice)
+    (record,) = rows(
         make_invoices_response([dict.fromkeys(["invoices_description"], "Café €")]), Invoice
     )
-    assert len(found) == 500
-    assert {row.invoices_description for row in found} == {one.invoices_description}
-    assert found[12:24] == found[:12] == found[-20:-8]
+    assert len(records) == 500
+    assert {row.invoices_description for row in records} == {record.invoices_description}
+    assert records[12:24] == records[:12] == records[-20:-8]
 
 
 @pytest.mark.parametrize("size", [1, 31, 32, 33])
 def test_int_and_float_at_the_edge_of_the_fast_way(size: int) -> None:
     row = {"invoices_id": "1" * size, "invoices_amount": "1" + "0" * (size - 1)}
-    (one,) = rows(make_invoices_response([row]), Invoice)
-    assert (one.invoices_id, one.invoices_amount) == (int("1" * size), 10.0 ** (size - 1))
+    (record,) = rows(make_invoices_response([row]), Invoice)
+    assert (record.invoices_id, record.invoices_amount) == (int("1" * size), 10.0 ** (size - 1))
 
 
 def test_zeros_and_fractions() -> None:
     data = make_invoices_response(
         {"invoices_id": n, "invoices_amount": n} for n in ("0", "00", "007")
     )
-    assert [(one.invoices_id, one.invoices_amount) for one in rows(data, Invoice)] == [
+    assert [(record.invoices_id, record.invoices_amount) for record in rows(data, Invoice)] == [
         (0, 0.0),
         (0, 0.0),
         (7, 7.0),
@@ -255,17 +255,17 @@ def test_zeros_and_fractions() -> None:
     data = make_invoices_response(
         {"invoices_amount": n} for n in (".5", "5.", "-0.5", "+1", "1E2", "1e-2")
     )
-    found = [one.invoices_amount for one in rows(data, Invoice)]
-    assert found == [0.5, 5.0, -0.5, 1.0, 100.0, 0.01]
+    amounts = [record.invoices_amount for record in rows(data, Invoice)]
+    assert amounts == [0.5, 5.0, -0.5, 1.0, 100.0, 0.01]
 
 
 # --- single values -----------------------------------------------------------------------------
 
 
 def test_a_struct() -> None:
-    found = parse_record(load_document(read_recording("get_service").body), MailService)
-    assert found is not None
-    assert (found.mail_id, found.mail_comment, found.mail_extra) == (8556, "", "[]")
+    record = parse_record(load_document(read_recording("get_service").body), MailService)
+    assert record is not None
+    assert (record.mail_id, record.mail_comment, record.mail_extra) == (8556, "", "[]")
     assert (
         parse_record(load_document(read_recording("get_service_unknown_nil").body), MailService)
         is None
@@ -382,8 +382,8 @@ def test_a_status() -> None:
     assert parse_status(load_document(read_recording("send_mail_ok").body), Status) == Status(
         "ok", "Mail queued"
     )
-    found = parse_status(load_document(make_status_response("x", " OK ", "fine")), Status)
-    assert found == Status(" OK ", "fine")
+    record = parse_status(load_document(make_status_response("x", " OK ", "fine")), Status)
+    assert record == Status(" OK ", "fine")
     with pytest.raises(OperationFailed) as caught:
         parse_status(load_document(read_recording("send_mail_error").body), Status)
     assert caught.value == OperationFailed("error", "No active mail order")
@@ -472,10 +472,10 @@ def test_by_type(xml: str, value: Any) -> None:
 
 
 def test_by_type_reads_the_recorded_responses() -> None:
-    found = parse_by_type(load_document(read_recording("get_client_invoices").body))
-    assert len(found) == 12
-    assert found[0]["invoices_id"] == 7514880
-    assert found[0]["invoices_amount"] == 1.0
+    records = parse_by_type(load_document(read_recording("get_client_invoices").body))
+    assert len(records) == 12
+    assert records[0]["invoices_id"] == 7514880
+    assert records[0]["invoices_amount"] == 1.0
     assert parse_by_type(load_document(read_recording("get_service_invalid_session").body)) == {}
     assert parse_by_type(load_document(read_recording("get_client_invoices_empty").body)) == []
     assert parse_by_type(load_document(read_recording("send_mail_ok").body)) == {
@@ -703,8 +703,8 @@ def test_places_of_references_and_values() -> None:
 def test_rows_of_equal_width_but_other_fields_keep_their_own() -> None:
     one = {"invoices_id": 1, "invoices_amount": 2}
     other = {"invoices_custid": 3, "invoices_amount": 4}
-    found = rows(make_invoices_response([one, other]), Invoice)
-    assert [(r.invoices_id, r.invoices_custid, r.invoices_amount) for r in found] == [
+    records = rows(make_invoices_response([one, other]), Invoice)
+    assert [(r.invoices_id, r.invoices_custid, r.invoices_amount) for r in records] == [
         (1, None, 2.0),
         (None, 3, 4.0),
     ]
@@ -749,8 +749,8 @@ def test_nil_and_not(written: str, value: str | None) -> None:
     data = make_invoices_response([{"invoices_description": None}]).replace(
         b'"true"', f'"{written}"'.encode()
     )
-    (one,) = rows(data, Invoice)
-    assert one.invoices_description == value
+    (record,) = rows(data, Invoice)
+    assert record.invoices_description == value
 
 
 @pytest.mark.parametrize("written", ["", "tr#e", "TRUE", "yes"])
@@ -798,10 +798,10 @@ def test_text_in_base64_is_read(written: str, text: str, kind: str) -> None:
         LIST, write_array([f"<item>{cell}</item>", f"<item>{plain}</item>"] * 30)
     )
     assert [row.invoices_description for row in rows(data, Invoice)] == [text, "Y2Fmw6k="] * 30
-    found = load_document(
+    document = load_document(
         wrap_in_envelope("api_x", f'<return xsi:type="{kind}">{written}</return>')
     )
-    assert parse_single(found, str) == parse_by_type(found) == text
+    assert parse_single(document, str) == parse_by_type(document) == text
 
 
 @pytest.mark.parametrize("written", ["Y2Fm*w6k=", "Y2Fmw6k", "6Q==", "é"])
@@ -838,8 +838,8 @@ def test_rows_with_the_same_fields_are_mapped_a_column_at_a_time(
 
 @pytest.mark.parametrize("written", ["", "tr#e"])
 def test_a_struct_that_is_neither_nil_nor_not(written: str) -> None:
-    found = load_document(wrap_in_envelope("x", f'<return xsi:nil="{written}"/>'), operation="x")
-    for read in (lambda: parse_record(found, Invoice), lambda: parse_by_type(found)):
+    document = load_document(wrap_in_envelope("x", f'<return xsi:nil="{written}"/>'), operation="x")
+    for read in (lambda: parse_record(document, Invoice), lambda: parse_by_type(document)):
         with pytest.raises(ResponseError) as caught:
             read()
         assert caught.value == ResponseError("invalid xsi:nil value", None, "return", written)

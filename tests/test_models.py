@@ -74,13 +74,13 @@ def test_dates(text: str | None, moment: datetime | None) -> None:
 
 @pytest.mark.parametrize("text", ["2021-02-30 00:00:00", "2021-02-24", "x", "2021-00-00 00:00:00"])
 def test_a_bad_date_is_an_error_that_names_it(text: str) -> None:
-    for one, name, field in (
+    for invoice, name, field in (
         (Invoice(invoices_date=text), "date", "invoices_date"),
         (Invoice(invoices_due_date=text), "due_date", "invoices_due_date"),
         (MailService(mail_order_date=text), "order_date", "mail_order_date"),
     ):
         with pytest.raises(ResponseError) as caught:
-            getattr(one, name)
+            getattr(invoice, name)
         assert (caught.value.place, caught.value.value) == (field, text)
         assert caught.value.__context__ is None
 
@@ -104,8 +104,8 @@ def test_flags(
     is_paid: bool,
     is_open: bool,
 ) -> None:
-    one = Invoice(invoices_type=kind, invoices_paid=paid, invoices_deleted=deleted)
-    assert (one.is_charge, one.is_paid, one.is_open) == (charge, is_paid, is_open)
+    invoice = Invoice(invoices_type=kind, invoices_paid=paid, invoices_deleted=deleted)
+    assert (invoice.is_charge, invoice.is_paid, invoice.is_open) == (charge, is_paid, is_open)
 
 
 def test_all_documented_invoices_are_open() -> None:

@@ -84,7 +84,7 @@ def test_two_builds_are_equal_to_the_byte(tmp_path: Path) -> None:
         found.append(wheel.read_bytes())
     assert found[0] == found[1]
     with zipfile.ZipFile(wheel) as archive:
-        assert {one.date_time[:3] for one in archive.infolist()} == {(2020, 9, 13)}
+        assert {member.date_time[:3] for member in archive.infolist()} == {(2020, 9, 13)}
 
 
 def test_the_wheel_holds_the_package_the_templates_and_nothing_else(wheel: Path) -> None:
@@ -360,9 +360,9 @@ def test_two_copies_under_different_names_keep_apart(wheel: Path, tmp_path: Path
 def test_it_runs_out_of_a_zip(wheel: Path, tmp_path: Path, beside: bool) -> None:
     archive = tmp_path / f"{ODD}.zip"
     if beside:
-        with zipfile.ZipFile(archive, "w") as made:
+        with zipfile.ZipFile(archive, "w") as target:
             for path in (*(ROOT / "soapmail").rglob("*.py"), *(ROOT / "templates").glob("*.xml")):
-                made.write(path, str(path.relative_to(ROOT)))
+                target.write(path, str(path.relative_to(ROOT)))
     else:
         shutil.copy(wheel, archive)
     assert runs("soapmail", tmp_path, str(archive)).is_relative_to(archive)

@@ -821,12 +821,12 @@ def shown(error: BaseException) -> str:
     whole = traceback.TracebackException.from_exception(error, capture_locals=True)
     waiting: list[Any] = [whole]
     while waiting:
-        one = waiting.pop()
-        if one is None:
+        trace = waiting.pop()
+        if trace is None:
             continue
-        parts += ["".join(map(str, (f.locals or {}).values())) for f in one.stack if f.filename.startswith(package)]  # fmt: skip
-        parts += [str(one), *one.format_exception_only()]
-        waiting += [one.__cause__, one.__context__]
+        parts += ["".join(map(str, (f.locals or {}).values())) for f in trace.stack if f.filename.startswith(package)]  # fmt: skip
+        parts += [str(trace), *trace.format_exception_only()]
+        waiting += [trace.__cause__, trace.__context__]
     return "\n".join(parts)
 
 
@@ -880,10 +880,10 @@ def test_frames_of_from_env_hold_no_secret(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_a_client_whose_constructor_failed_can_be_shown() -> None:
-    made = Client.__new__(Client)
+    client = Client.__new__(Client)
     with contextlib.suppress(ValueError):
-        made.__init__("u", "p", timeout=0)  # type: ignore[misc]
-    assert repr(made) == "Client('u', endpoint='https://my.interserver.net/api.php')"
+        client.__init__("u", "p", timeout=0)  # type: ignore[misc]
+    assert repr(client) == "Client('u', endpoint='https://my.interserver.net/api.php')"
     assert repr(Client.__new__(Client)).startswith("Client(None, ")
 
 
@@ -1022,8 +1022,8 @@ def test_tls_that_breaks_after_the_request_left_is_a_broken_connection(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(DATA / "tls" / "ca.pem"))
-    left = [lambda r: r.reset(), lambda r: r.respond(FULL)]
-    with Faulty(lambda r: left.pop(0)(r), make_tls_context()) as server:
+    steps = [lambda r: r.reset(), lambda r: r.respond(FULL)]
+    with Faulty(lambda r: steps.pop(0)(r), make_tls_context()) as server:
         assert len(make_client(server, session_id="x").get_client_invoices()) == 12
     assert server.operations == [LIST, LIST]
 
@@ -1034,13 +1034,13 @@ def test_an_error_that_is_interrupted_on_its_way_out_is_judged_anew(
     from soapmail.call import Call
 
     classify = Call._classify
-    left: list[BaseException] = [KeyboardInterrupt()]
+    steps: list[BaseException] = [KeyboardInterrupt()]
 
     def interrupted(self: Call[object], error: BaseException) -> BaseException:
-        found = classify(self, error)
-        if left:
-            raise left.pop()
-        return found
+        classified = classify(self, error)
+        if steps:
+            raise steps.pop()
+        return classified
 
     monkeypatch.setattr(Call, "_classify", interrupted)
     with Faulty(lost) as server, pytest.raises(KeyboardInterrupt) as caught:
@@ -1076,11 +1076,11 @@ def test_a_signal_while_the_error_is_made_is_judged_too(monkeypatch: pytest.Monk
     from soapmail.call import Call
 
     to_public_error = Call.to_public_error
-    left: list[BaseException] = [TimeoutError("mine")]
+    steps: list[BaseException] = [TimeoutError("mine")]
 
     def interrupted(self: Call[object], error: BaseException) -> BaseException:
-        if left:
-            raise left.pop()
+        if steps:
+            raise steps.pop()
         return to_public_error(self, error)
 
     monkeypatch.setattr(Call, "to_public_error", interrupted)

@@ -182,7 +182,7 @@ def test_paying_by_a_plan(capsys: pytest.CaptureFixture[str], sandbox: Sandbox) 
     assert lines[0] == "7514880 outcome paid Payment made"
     assert len(lines) == 12
     assert Path("payments.jsonl").stat().st_mode & 0o777 == 0o600
-    assert not any(one.is_open for one in sandbox.invoices)
+    assert not any(invoice.is_open for invoice in sandbox.invoices)
 
 
 # As far as Dask goes; elsewhere the rest of the page is tested.
@@ -324,19 +324,19 @@ def test_every_link_leads_somewhere() -> None:
 
 def test_the_comparison_has_the_numbers_of_the_benchmark() -> None:
     row = next(line for line in BENCHMARK.splitlines() if line.startswith("| CPU for 12 rows"))
-    shown = [re.findall(r"\d+\.\d+", cell) for cell in row.split("|")[2:6]]
+    numbers = [re.findall(r"\d+\.\d+", cell) for cell in row.split("|")[2:6]]
     for n, client in enumerate(("soapmail", "zeep", "suds", "PHP SoapClient")):
         measured = re.findall(
             rf"^\| {client} \|.* \| ([\d.]+) \([^|]+\) \|", BENCHMARK, re.MULTILINE
         )
-        assert shown[n] == measured
+        assert numbers[n] == measured
         assert len(measured) == 2
 
 
 def marked(name: str) -> str:
-    found = re.findall(rf"^<!-- {name} -->\n```\w*\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
-    assert len(found) == 1
-    return str(found[0])
+    matches = re.findall(rf"^<!-- {name} -->\n```\w*\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
+    assert len(matches) == 1
+    return str(matches[0])
 
 
 @pytest.fixture
@@ -359,15 +359,15 @@ def shell(tmp_path: Path) -> Callable[..., list[str]]:
 
 
 def test_the_commands_with_the_sandbox(shell: Callable[..., list[str]]) -> None:
-    shown = [shell(line) for line in marked("sandbox").splitlines()]
-    assert len(shown) == 6
-    assert shown[0][0].startswith("usage: soapmail")
-    assert shown[1][0].startswith("\ufeffinvoices_id,")
-    assert len(shown[1]) == 3  # a head, and what is documented from March on
-    assert shown[2][0].split() == ["mail_id", "8556"]
-    assert shown[3][0].startswith("MAIL INVOICES WARNING: 1 due soon")
-    assert shown[4][-1] == "12 invoices, 12.00 USD"
-    assert shown[5][1].startswith("ok     api_login: ")
+    lines = [shell(line) for line in marked("sandbox").splitlines()]
+    assert len(lines) == 6
+    assert lines[0][0].startswith("usage: soapmail")
+    assert lines[1][0].startswith("\ufeffinvoices_id,")
+    assert len(lines[1]) == 3  # a head, and what is documented from March on
+    assert lines[2][0].split() == ["mail_id", "8556"]
+    assert lines[3][0].startswith("MAIL INVOICES WARNING: 1 due soon")
+    assert lines[4][-1] == "12 invoices, 12.00 USD"
+    assert lines[5][1].startswith("ok     api_login: ")
 
 
 def test_the_commands_with_an_account(shell: Callable[..., list[str]], sandbox: Sandbox) -> None:
@@ -406,9 +406,9 @@ def test_the_table_of_commands_is_what_the_command_knows(shell: Callable[..., li
         words = [word for word in text.split() if re.fullmatch("[a-z-]+", word)]
         words = words[: 2 if words[0] == "prepay" else 1]
         names.add(words[0])
-        shown = " ".join(shell(f".venv/bin/soapmail {' '.join(words)} --help"))
+        result = " ".join(shell(f".venv/bin/soapmail {' '.join(words)} --help"))
         for option in re.findall(r"--[a-z-]+", text):
-            assert option in shown, (words, option)
+            assert option in result, (words, option)
     known = re.findall(
         r"^    ([a-z-]+) ", "\n".join(shell(".venv/bin/soapmail --help")), re.MULTILINE
     )

@@ -78,7 +78,7 @@ def test_hiding_takes_no_long_time() -> None:
 
 def php_forms(secret: str) -> dict[str, str]:
     """Write a secret as PHP's own functions do; the rules are those of its manual."""
-    kept = "".join(one if one <= "\xff" else "?" for one in secret)
+    kept = "".join(letter if letter <= "\xff" else "?" for letter in secret)
     entities = {
         "&": "&amp;",
         "<": "&lt;",
@@ -89,16 +89,16 @@ def php_forms(secret: str) -> dict[str, str]:
     }
     return {
         "utf8_decode": kept,
-        "addslashes": "".join(f"\\{one}" if one in "'\"\\" else one for one in secret),
+        "addslashes": "".join(f"\\{letter}" if letter in "'\"\\" else letter for letter in secret),
         "json_encode": json.dumps(secret)[1:-1].replace("/", "\\/"),
-        "htmlentities": "".join(entities.get(one, one) for one in secret),
+        "htmlentities": "".join(entities.get(letter, letter) for letter in secret),
         "htmlspecialchars": escape(secret, quote=False)
         .replace('"', "&quot;")
         .replace("'", "&#039;"),
         "urlencode": quote_plus(secret),
         "rawurlencode": quote(secret, safe=""),
         "var_export": secret.replace("\\", "\\\\").replace("'", "\\'"),
-        "json of htmlentities": "".join(entities.get(one, one) for one in secret).replace(
+        "json of htmlentities": "".join(entities.get(letter, letter) for letter in secret).replace(
             "/", "\\/"
         ),
         "addslashes of what is kept": "".join(f"\\{o}" if o in "'\"\\" else o for o in kept),
@@ -120,20 +120,20 @@ def test_forms_in_which_php_echoes_a_secret(secret: str, function: str, length: 
 def test_of_a_long_value_enough_is_searched_to_show_none_of_a_secret() -> None:
     secret = "0123456789abcdef" * 1000
     error = ResponseError("x", "api_x", "a" + secret, "b" * 50 + secret)
-    shown = sanitize_error(error, [secret])
-    assert (shown.place, shown.value) == ("a***", "b" * 50 + "***")
+    sanitized = sanitize_error(error, [secret])
+    assert (sanitized.place, sanitized.value) == ("a***", "b" * 50 + "***")
     tail = ResponseError("x", None, None, "…" + secret + "c" * 50)
     assert sanitize_error(tail, [secret]).value == "…***" + "c" * 50
 
 
 def test_an_error_keeps_its_cause_and_nothing_else_that_hangs_on_it() -> None:
-    made = OutcomeUnknown("x secret")
-    made.__cause__ = TimeoutError("mine")
-    made.__context__ = ValueError("secret")
-    shown = drop_frames(sanitize_error(made, ["secret"]))
-    assert str(shown) == "x ***"
-    assert shown.__cause__ is made.__cause__
-    assert shown.__context__ is None
+    error = OutcomeUnknown("x secret")
+    error.__cause__ = TimeoutError("mine")
+    error.__context__ = ValueError("secret")
+    sanitized = drop_frames(sanitize_error(error, ["secret"]))
+    assert str(sanitized) == "x ***"
+    assert sanitized.__cause__ is error.__cause__
+    assert sanitized.__context__ is None
 
 
 @pytest.mark.parametrize(

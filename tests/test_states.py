@@ -188,9 +188,9 @@ class Calls(RuleBasedStateMachine):
     def a_service(self) -> None:
         number = next(self.numbers)
         with contextlib.suppress(SoapMailError):
-            found = self.client.get_service(number)
-            assert found is not None
-            assert found.mail_id == number
+            record = self.client.get_service(number)
+            assert record is not None
+            assert record.mail_id == number
 
     @rule(after=AFTER, kind=st.sampled_from([Interrupted, TimeoutError]))
     def a_list_is_interrupted(self, after: float, kind: type[BaseException]) -> None:
@@ -217,8 +217,8 @@ class Calls(RuleBasedStateMachine):
             try:
                 told: Any = self.pay(self.client, other)
                 with contextlib.suppress(SoapMailError):
-                    found = self.client.get_service(service)
-                    told = told if found and found.mail_id == service else f"wrong: {found}"
+                    record = self.client.get_service(service)
+                    told = told if record and record.mail_id == service else f"wrong: {record}"
             except BaseException as error:
                 told = repr(error)
             os.write(writing, pickle.dumps(told))

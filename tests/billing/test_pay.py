@@ -132,13 +132,15 @@ def test_limits_leave_out_and_never_exceed() -> None:
     listed = [charge(n, amount) for n, amount in enumerate([0.1, 0.2, 5.0, 0.1], 1)]
     assert ids(make_plan(listed, max_each=Decimal("0.2"))) == ([1, 2, 4], [(3, "over 0.2")])
     # What is due later is not paid before what did not fit.
-    found = ids(make_plan(listed, max_total=Decimal("0.3")))
-    assert found == ([1, 2], [(3, "over 0.3 in all"), (4, "over 0.3 in all")])
+    entries = ids(make_plan(listed, max_total=Decimal("0.3")))
+    assert entries == ([1, 2], [(3, "over 0.3 in all"), (4, "over 0.3 in all")])
     assert make_plan(listed, max_total=Decimal("0.3")).totals == {"USD": Decimal("0.3")}
     with pytest.raises(ValueError, match="^invoice 1 alone costs 0.1, more than 0.05 in all"):
         make_plan(listed, max_total=Decimal("0.05"))
-    found = ids(make_plan([charge(1, None), charge(2, 0.0), replace(charge(3), invoices_id=None)]))
-    assert found == ([], [(None, "no id"), (1, "no amount"), (2, "no amount")])
+    entries = ids(
+        make_plan([charge(1, None), charge(2, 0.0), replace(charge(3), invoices_id=None)])
+    )
+    assert entries == ([], [(None, "no id"), (1, "no amount"), (2, "no amount")])
 
 
 # --- the journal's lines ------------------------------------------------------------------------------
@@ -166,8 +168,8 @@ def test_an_intent_is_on_the_disk_before_the_request_leaves(
     monkeypatch.setattr(os, "fsync", fsync)
     monkeypatch.setattr(sandbox, "answer", watched)
     plan = make_plan(sandbox.invoices[:2])
-    found = [(one.invoice, one.result) for one in pay_open(signed_in, plan, Journal(path))]
-    assert found == [(ID, "paid"), (OTHER, "paid")]
+    entries = [(one.invoice, one.result) for one in pay_open(signed_in, plan, Journal(path))]
+    assert entries == [(ID, "paid"), (OTHER, "paid")]
     assert seen == [
         ((ID, "intent", None), ["file", "folder"]),
         ((OTHER, "intent", None), ["file", "folder", "file", "file"]),
@@ -187,8 +189,8 @@ def test_a_refused_payment_is_written_down_and_the_next_one_is_made(
 ) -> None:
     planned = make_plan(sandbox.invoices[:2])
     sandbox.invoices[0] = replace(sandbox.invoices[0], invoices_module="vps")
-    found = [(one.invoice, one.result) for one in pay_open(signed_in, planned, Journal(path))]
-    assert found == [(ID, "refused"), (OTHER, "paid")]
+    entries = [(one.invoice, one.result) for one in pay_open(signed_in, planned, Journal(path))]
+    assert entries == [(ID, "refused"), (OTHER, "paid")]
     assert "Invalid Invoice Number" in lines(path)[1]["text"]
 
 
@@ -251,14 +253,14 @@ def test_a_plan_that_is_not_true_any_more_pays_nothing(
     sandbox: Sandbox, signed_in: Client, path: str, change: str
 ) -> None:
     plan = make_plan(sandbox.invoices[:2])
-    one = sandbox.invoices[1]
+    invoice = sandbox.invoices[1]
     if change == "gone":
         del sandbox.invoices[1]
     else:
         fields: dict[str, Any] = (
             {"invoices_paid": 1} if change == "paid" else {"invoices_amount": 2.0}
         )
-        sandbox.invoices[1] = replace(one, **fields)
+        sandbox.invoices[1] = replace(invoice, **fields)
     problem = (
         rf"there is no invoice {OTHER}"
         if change == "gone"
@@ -360,10 +362,10 @@ def test_a_cut_line_of_an_invoice_that_is_paid_is_settled(
     Path(path).write_bytes(whole[:-20])
     signed_in.make_payment(ID)
     plan = make_plan(sandbox.invoices[:2])
-    found = [
+    entries = [
         (one.invoice, one.event, one.result) for one in pay_open(signed_in, plan, Journal(path))
     ]
-    assert found == [(ID, "settled", "paid"), (OTHER, "outcome", "paid")]
+    assert entries == [(ID, "settled", "paid"), (OTHER, "outcome", "paid")]
     assert brief(path)[:2] == [(ID, "intent", None), (ID, "settled", "paid")]
 
 
@@ -434,10 +436,10 @@ def test_a_full_disk_behind_a_payment_is_said(
         del sandbox.respond
     assert brief(path) == [(ID, "intent", None)]
     plan = make_plan(sandbox.invoices[:2])
-    found = [
+    entries = [
         (one.invoice, one.event, one.result) for one in pay_open(signed_in, plan, Journal(path))
     ]
-    assert found == [(ID, "settled", "paid"), (OTHER, "outcome", "paid")]
+    assert entries == [(ID, "settled", "paid"), (OTHER, "outcome", "paid")]
 
 
 def test_a_disk_that_cannot_be_trusted_keeps_the_line_away(
@@ -551,8 +553,8 @@ def test_two_at_once_pay_each_invoice_once(sandbox: Sandbox, path: str) -> None:
         subprocess.Popen(line, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
         for _ in range(3)
     ]
-    outs = [one.communicate()[0].decode() for one in runs]
-    assert [one.returncode for one in runs] == [0, 0, 0]
+    outs = [process.communicate()[0].decode() for process in runs]
+    assert [process.returncode for process in runs] == [0, 0, 0]
     assert len(count) == 12
     assert sum(out.count("Payment made") for out in outs) == 12
 
@@ -582,7 +584,7 @@ def test_without_yes_the_plan_is_all_that_is_shown(
         assert out.splitlines()[-1] == "12 invoices, 12.00 USD"
     code, out, _ = run("pay", str(ID), "--dry-run")
     assert (code, out.splitlines()[-1]) == (0, "1 invoice, 1.00 USD")
-    assert not any(one.is_paid for one in sandbox.invoices)
+    assert not any(invoice.is_paid for invoice in sandbox.invoices)
 
 
 @pytest.mark.parametrize(
@@ -600,7 +602,7 @@ def test_what_cannot_be_planned(
     run: Callable[..., Result], sandbox: Sandbox, arguments: list[str], code: int, problem: str
 ) -> None:
     assert run("pay", *arguments) == (code, "", f"soapmail: {problem}\n")
-    assert not any(one.is_paid for one in sandbox.invoices)
+    assert not any(invoice.is_paid for invoice in sandbox.invoices)
 
 
 def test_two_currencies_are_asked_for(run: Callable[..., Result], sandbox: Sandbox) -> None:
@@ -620,9 +622,9 @@ def test_two_currencies_are_asked_for(run: Callable[..., Result], sandbox: Sandb
         "pay 1 invoice, 7.00 EUR from the account's funds? [y/N] "
     )
     terminal.type("y\n")
-    code, rest = terminal.end()
+    code, output = terminal.end()
     assert code == 0
-    assert "invoice 99: Payment made" in rest
+    assert "invoice 99: Payment made" in output
     assert sandbox.invoices[-1].is_paid
     assert not sandbox.invoices[0].is_paid
 
@@ -636,7 +638,7 @@ def test_a_no_on_a_terminal_pays_nothing(sandbox: Sandbox) -> None:
     assert "Currency" not in terminal.until(question)
     terminal.type("n\n")
     assert terminal.end()[0] == 1
-    assert not any(one.is_paid for one in sandbox.invoices)
+    assert not any(invoice.is_paid for invoice in sandbox.invoices)
 
 
 def test_filters_of_what_is_paid(
@@ -733,8 +735,8 @@ def test_on_a_terminal_one_invoice_that_is_not_open_is_not_sent(sandbox: Sandbox
     sandbox.invoices[0] = replace(sandbox.invoices[0], invoices_paid=1)
     sandbox.invoices[1] = replace(sandbox.invoices[1], invoices_deleted=1)
     for id, state in ((ID, "paid already"), (OTHER, "not open")):
-        found = Terminal("pay", str(id), environment=environment).end()
-        assert found == (1, f"soapmail: invoice {id} is {state}; nothing was sent\n")
+        result = Terminal("pay", str(id), environment=environment).end()
+        assert result == (1, f"soapmail: invoice {id} is {state}; nothing was sent\n")
 
 
 def test_refused_ones_set_the_exit_code(run: Callable[..., Result], sandbox: Sandbox) -> None:
@@ -1076,8 +1078,8 @@ def test_one_journal_object_belongs_to_one_thread_and_process(
     thread.join()
     assert problems == [f"{path}: in use by another thread or process"]
     # Another run in this thread pays the rest, and the first one sees that.
-    found = list(payments.pay_invoice(signed_in, sandbox.invoices[1], journal))
-    assert [one.result for one in found] == ["paid"]
+    entries = list(payments.pay_invoice(signed_in, sandbox.invoices[1], journal))
+    assert [one.result for one in entries] == ["paid"]
     with pytest.raises(PlanOutdated, match=f"^invoice {OTHER} is paid already"):
         next(suspended)
     assert count == [ID, OTHER]
@@ -1099,7 +1101,7 @@ def test_a_fork_in_the_middle_of_a_run_pays_in_one_process(
 
     assert run_in_child(goes_on) == f"{path}: not entered by this thread and process"
     assert len(list(entries)) == 2
-    assert sorted(count) == sorted(one.invoices_id or 0 for one in sandbox.invoices[:3])
+    assert sorted(count) == sorted(invoice.invoices_id or 0 for invoice in sandbox.invoices[:3])
 
 
 def test_what_was_paid_elsewhere_meanwhile_is_not_sent(
@@ -1178,11 +1180,11 @@ def test_an_unknown_outcome_of_a_plan_names_the_invoice_and_the_rest(
 def test_an_id_that_is_none_leaves_the_journal_as_it_is(
     signed_in: Client, path: str, id: Any
 ) -> None:
-    one = Invoice(invoices_id=id)
+    invoice = Invoice(invoices_id=id)
     with pytest.raises((TypeError, ValueError), match="^invoices_id: "):
-        list(payments.pay_invoice(signed_in, one, Journal(path)))
+        list(payments.pay_invoice(signed_in, invoice, Journal(path)))
     with pytest.raises((TypeError, ValueError), match="^invoices_id: "):
-        list(pay_open(signed_in, Plan([one]), Journal(path)))
+        list(pay_open(signed_in, Plan([invoice]), Journal(path)))
     assert not Path(path).exists() or brief(path) == []
 
 

@@ -44,12 +44,12 @@ def names(result: Result) -> list[str]:
 def test_rows_come_in_the_order_of_the_file_under_an_account_column(
     run: Callable[..., Result], accounts: Accounts, jobs: str
 ) -> None:
-    found = run("invoices", "--all-accounts", "--jobs", jobs, "--format", "jsonl")
-    assert names(found) == ["first", "second", "second", "third", "third", "third"]
-    assert list(json.loads(found.out.splitlines()[0])) == ["account", *FIELDS]
-    assert found.err == ""
-    found = run("--account", "third", "invoices", "--format", "jsonl", "--account", "first")
-    assert names(found) == ["first", "third", "third", "third"]
+    result = run("invoices", "--all-accounts", "--jobs", jobs, "--format", "jsonl")
+    assert names(result) == ["first", "second", "second", "third", "third", "third"]
+    assert list(json.loads(result.out.splitlines()[0])) == ["account", *FIELDS]
+    assert result.err == ""
+    result = run("--account", "third", "invoices", "--format", "jsonl", "--account", "first")
+    assert names(result) == ["first", "third", "third", "third"]
 
 
 @pytest.mark.parametrize(
@@ -67,11 +67,11 @@ def test_each_list_works_over_many_accounts(
     code, out, err = run(*command, "--all-accounts", "--format", kind)
     assert (code, err) == (0, "")
     single = kind == "table" and command[0] in ("invoice", "service")
-    found = [
+    words = [
         sum(name in line.split() for line in out.splitlines()) if single else out.count(name)
         for name in THREE
     ]
-    assert found == counts
+    assert words == counts
 
 
 def test_the_account_column_is_first_unless_it_is_placed(
@@ -86,15 +86,17 @@ def test_the_account_column_is_first_unless_it_is_placed(
 
 
 def test_sorting_goes_over_all_accounts(run: Callable[..., Result], accounts: Accounts) -> None:
-    found = run("invoices", "--all-accounts", "--sort", "-invoices_id", "--format", "jsonl")
-    assert names(found) == ["third", "second", "third", "first", "second", "third"]
-    found = run("invoices", "--all-accounts", "--sort", "-account", "--format", "jsonl")
-    assert names(found)[0] == "third"
+    result = run("invoices", "--all-accounts", "--sort", "-invoices_id", "--format", "jsonl")
+    assert names(result) == ["third", "second", "third", "first", "second", "third"]
+    result = run("invoices", "--all-accounts", "--sort", "-account", "--format", "jsonl")
+    assert names(result)[0] == "third"
 
 
 def test_one_account_may_do_everything(run: Callable[..., Result], accounts: Accounts) -> None:
     assert run("pay", "7514880", "--yes", "--account", "second").code == 0
-    paid = [[one.invoices_paid for one in sandbox.invoices] for sandbox in accounts.sandboxes]
+    paid = [
+        [invoice.invoices_paid for invoice in sandbox.invoices] for sandbox in accounts.sandboxes
+    ]
     assert paid == [[0], [1, 0], [0, 0, 0]]
     code, _, err = run("pay", "7514880", "--yes", "--account", "first", "--account", "second")
     assert (code, err) == (2, "soapmail: this command works on one account at a time\n")
@@ -131,8 +133,8 @@ def test_one_failure_stops_no_other_and_sets_the_exit_code(
 def test_nothing_found_in_any_account_is_code_1(
     run: Callable[..., Result], accounts: Accounts
 ) -> None:
-    found = run("invoice", "5", "--all-accounts")
-    assert found == (1, "", "soapmail: there is no invoice 5\n")
+    result = run("invoice", "5", "--all-accounts")
+    assert result == (1, "", "soapmail: there is no invoice 5\n")
 
 
 def test_a_defect_of_the_program_is_no_failure_of_an_account(
@@ -149,11 +151,11 @@ def test_a_defect_of_the_program_is_no_failure_of_an_account(
 
 
 def test_what_is_repaired_names_its_account(run: Callable[..., Result], accounts: Accounts) -> None:
-    found = run("-v", "modules", "--account", "first")
-    assert "soapmail: get_modules: HTTP 200" in found.err
-    found = run("-v", "services", "--all-accounts")
+    result = run("-v", "modules", "--account", "first")
+    assert "soapmail: get_modules: HTTP 200" in result.err
+    result = run("-v", "services", "--all-accounts")
     for name in THREE:
-        assert f"soapmail: {name}: api_mail_get_services: HTTP 200" in found.err
+        assert f"soapmail: {name}: api_mail_get_services: HTTP 200" in result.err
 
 
 # --- the file ------------------------------------------------------------------------------------------
@@ -409,9 +411,9 @@ def test_progress_is_shown_on_a_terminal_alone(accounts: Accounts) -> None:
         terminal = Terminal("services", "--all-accounts", "--format", "jsonl")
         terminal.until("\r0 of 3 accounts")
         slow.set()
-        code, rest = terminal.end()
+        code, output = terminal.end()
     assert code == 0
-    assert rest.endswith("\r\x1b[K")
+    assert output.endswith("\r\x1b[K")
 
 
 def test_a_full_disk_is_told(accounts: Accounts) -> None:

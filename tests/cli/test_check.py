@@ -52,7 +52,7 @@ def plugin(result: Result) -> tuple[int, str, dict[str, str], list[str]]:
 
 def open_charge(sandbox: Sandbox, due: str | None, **fields: Any) -> Invoice:
     """Add an open charge of a service that is active."""
-    if all(one.mail_id != 70000 for one in sandbox.services):
+    if all(service.mail_id != 70000 for service in sandbox.services):
         sandbox.services.append(replace(sandbox.services[0], mail_id=70000, mail_status="active"))
     when = "0000-00-00 00:00:00" if due is None else f"{due} 12:00:00"
     return sandbox.add_invoice(**{"invoices_due_date": when, "invoices_service": 70000, **fields})
@@ -71,18 +71,18 @@ TODAY = ("--today", "2026-03-10")
 def test_due_today_is_due_soon_and_overdue_begins_on_the_next_day(
     run: Callable[..., Result], sandbox: Sandbox, due: str | None, within: str, code: int
 ) -> None:
-    made = open_charge(sandbox, due, invoices_amount=12.5)
+    invoice = open_charge(sandbox, due, invoices_amount=12.5)
     found, words, data, details = plugin(run("check", *TODAY, "--due-within", within))
     assert found == code
     assert data["overdue"].split(";")[0] == str(int(code == 2))
     assert data["due_soon"].split(";")[0] == str(int(code == 1 and due is not None))
     said = {
-        0: f"nothing is due, next is {made.invoices_id} on {due}",
-        1: f"1 due soon, 12.50 USD ({made.invoices_id} on {due})",
-        2: f"1 overdue, 12.50 USD ({made.invoices_id} since {due})",
+        0: f"nothing is due, next is {invoice.invoices_id} on {due}",
+        1: f"1 due soon, 12.50 USD ({invoice.invoices_id} on {due})",
+        2: f"1 overdue, 12.50 USD ({invoice.invoices_id} since {due})",
     }[code]
     if due is None:
-        said = f"1 open without a due date, 12.50 USD ({made.invoices_id})"
+        said = f"1 open without a due date, 12.50 USD ({invoice.invoices_id})"
     assert said in words
     assert len(details) == (2 if code else 0)
 
@@ -142,10 +142,10 @@ def test_amounts_by_currency_are_never_added(run: Callable[..., Result], sandbox
 
 def test_an_unknown_amount_is_told() -> None:
     bill = check_formats.OpenInvoice(None, Invoice(invoices_id=5, invoices_type=1), -1)
-    found = check.make_report([bill], set(), 0)
-    assert "1 overdue, 0.00 and 1 of unknown amount (5)" in check_formats.format_as_text(found)
+    report = check.make_report([bill], set(), 0)
+    assert "1 overdue, 0.00 and 1 of unknown amount (5)" in check_formats.format_as_text(report)
     assert "overdue: 5, unknown amount, no due date, no service" in check_formats.format_as_text(
-        found
+        report
     )
 
 
@@ -254,21 +254,21 @@ def test_accounts_are_named_and_a_failure_is_unknown(
 
 
 def test_json(run: Callable[..., Result], sandbox: Sandbox) -> None:
-    made = open_charge(sandbox, "2026-03-09", invoices_amount=12.5)
+    invoice = open_charge(sandbox, "2026-03-09", invoices_amount=12.5)
     result = run("check", "--format", "json", *TODAY)
-    found = json.loads(result.out)
+    data = json.loads(result.out)
     assert (result.code, result.err) == (2, "")
-    assert (found["status"], found["code"]) == ("CRITICAL", 2)
-    assert found["overdue"] == [
+    assert (data["status"], data["code"]) == ("CRITICAL", 2)
+    assert data["overdue"] == [
         {
-            "account": None, "invoices_id": made.invoices_id, "invoices_due_date": "2026-03-09 12:00:00",
+            "account": None, "invoices_id": invoice.invoices_id, "invoices_due_date": "2026-03-09 12:00:00",
             "days_left": -1, "invoices_amount": 12.5, "invoices_currency": "USD", "invoices_service": 70000,
-            "invoices_description": made.invoices_description,
+            "invoices_description": invoice.invoices_description,
         }
     ]  # fmt: skip
-    assert found["amounts"]["overdue"] == {"USD": 12.5}
-    assert len(found["apart"]) == 12
-    assert (found["due_soon"], found["later"], found["failed"]) == ([], [], [])
+    assert data["amounts"]["overdue"] == {"USD": 12.5}
+    assert len(data["apart"]) == 12
+    assert (data["due_soon"], data["later"], data["failed"]) == ([], [], [])
 
 
 def samples(text: str) -> dict[tuple[str, ...], float]:

@@ -57,16 +57,16 @@ def test_all_templates_are_looked_at() -> None:
 def test_the_sandbox_is_as_believed(
     seen: Callable[..., tuple[int, dict[str, tuple[str, str]]]],
 ) -> None:
-    code, found = seen()
+    code, findings = seen()
     assert code == 0
-    states = {what: state for what, (state, _) in found.items()}
+    states = {what: state for what, (state, _) in findings.items()}
     assert {what for what, state in states.items() if state != "ok"} == {"TLS"}
-    assert found["TLS"] == ("note", "none: this is a loopback host")
+    assert findings["TLS"] == ("note", "none: this is a loopback host")
     for operation in OPERATIONS:
         if operation in list_operations():
-            assert found[f"WSDL of {operation}"] == ("ok", "the same parameters")
-    assert re.fullmatch(r"\d+ ms; 12 rows", found["api_mail_get_client_invoices"][1])
-    assert found["a wrong session"] == ("ok", "is refused in words")
+            assert findings[f"WSDL of {operation}"] == ("ok", "the same parameters")
+    assert re.fullmatch(r"\d+ ms; 12 rows", findings["api_mail_get_client_invoices"][1])
+    assert findings["a wrong session"] == ("ok", "is refused in words")
 
 
 def test_it_changes_nothing(
@@ -90,10 +90,10 @@ def test_an_empty_account(
     seen: Callable[..., tuple[int, dict[str, tuple[str, str]]]], sandbox: Sandbox
 ) -> None:
     sandbox.invoices, sandbox.services, sandbox.prepays = [], [], []
-    code, found = seen()
+    code, findings = seen()
     assert code == 0
-    assert "api_mail_get_service" not in found
-    assert "0 rows" in found["api_mail_get_client_invoices"][1]
+    assert "api_mail_get_service" not in findings
+    assert "0 rows" in findings["api_mail_get_client_invoices"][1]
 
 
 # --- WSDLs that differ ------------------------------------------------------------------------------------
@@ -108,9 +108,9 @@ def described(sandbox: Sandbox) -> Callable[[bytes], None]:
 
 
 def changed(old: str, new: str) -> bytes:
-    made = WSDL.replace(old.encode(), new.encode(), 1)
-    assert made != WSDL
-    return made
+    wsdl = WSDL.replace(old.encode(), new.encode(), 1)
+    assert wsdl != WSDL
+    return wsdl
 
 
 SEND = '<message name="api_send_mailRequest">\n  <part name="sid" type="xsd:string" />'
@@ -151,11 +151,11 @@ def test_a_changed_wsdl_is_wrong(
 ) -> None:
     wsdl, expected = CHANGES[name]
     described(wsdl)
-    code, found = seen()
+    code, findings = seen()
     assert code == bool(expected)
-    wrong = {what: text for what, (state, text) in found.items() if state == "WRONG"}
+    wrong = {what: text for what, (state, text) in findings.items() if state == "WRONG"}
     assert wrong == {f"WSDL of {operation}": text for operation, text in expected.items()}
-    assert found["WSDL"] == ("ok", "102 operations described")
+    assert findings["WSDL"] == ("ok", "102 operations described")
 
 
 @pytest.mark.parametrize(
@@ -172,11 +172,11 @@ def test_a_wsdl_of_no_use_is_wrong(
     described: Callable[[bytes], None],
 ) -> None:  # fmt: skip
     described(wsdl)
-    code, found = seen()
+    code, findings = seen()
     assert code == 1
-    state, text = found["WSDL"]
+    state, text = findings["WSDL"]
     assert (state, text.startswith(problem)) == ("WRONG", True)
-    assert not any(what.startswith("WSDL of") for what in found)
+    assert not any(what.startswith("WSDL of") for what in findings)
 
 
 # --- servers that differ ----------------------------------------------------------------------------------
@@ -193,9 +193,9 @@ def served(sandbox: Sandbox) -> Iterator[Callable[[Callable[[Request, bytes], by
                 request.respond(sandbox.wsdl())
                 return
             status, body = sandbox.answer(request.body)
-            made = change(request, body)
-            if made is not None:
-                request.respond(made, status)
+            wsdl = change(request, body)
+            if wsdl is not None:
+                request.respond(wsdl, status)
 
         server = Faulty(handler)
         servers.append(server)
@@ -217,9 +217,9 @@ def test_unknown_and_missing_fields_and_repairs_are_noted(
             )
         return body
 
-    code, found = seen("--endpoint", served(change))
+    code, findings = seen("--endpoint", served(change))
     assert code == 0
-    state, text = found["api_mail_get_client_invoices"]
+    state, text = findings["api_mail_get_client_invoices"]
     assert state == "note"
     assert "12 rows; repaired: characters that XML forbids, replaced by U+FFFD: 12" in text
     assert text.endswith("; unknown fields: new_field; missing fields: invoices_group")
@@ -236,10 +236,10 @@ def test_what_cannot_be_read_and_what_is_refused(
             return read_recording("fault_unserializable_result").body
         return body
 
-    code, found = seen("--endpoint", served(change))
+    code, findings = seen("--endpoint", served(change))
     assert code == 1
-    assert found["get_modules"][0] == "WRONG"
-    assert found["api_get_prepay_list"] == (
+    assert findings["get_modules"][0] == "WRONG"
+    assert findings["api_get_prepay_list"] == (
         "note",
         "refused: SOAP fault SOAP-ENV:Server: unable to serialize result",
     )
@@ -264,8 +264,8 @@ def test_how_a_wrong_session_is_refused(
             return b"no" if response is None else read_recording(response).body
         return body
 
-    _, found = seen("--endpoint", served(change))
-    assert found["a wrong session"] == expected
+    _, findings = seen("--endpoint", served(change))
+    assert findings["a wrong session"] == expected
 
 
 def test_a_service_that_vanished_and_a_second_attempt_are_noted(
@@ -284,28 +284,28 @@ def test_a_service_that_vanished_and_a_second_attempt_are_noted(
                 request.reset()
         return body
 
-    code, found = seen("--endpoint", served(change))
+    code, findings = seen("--endpoint", served(change))
     assert code == 0
-    assert found["api_mail_get_service"][1].endswith("there is none")
-    assert found["get_modules"][1].endswith("10 rows; 2 attempts")
+    assert findings["api_mail_get_service"][1].endswith("there is none")
+    assert findings["get_modules"][1].endswith("10 rows; 2 attempts")
 
 
 def test_a_wrong_password_ends_the_reading(
     seen: Callable[..., tuple[int, dict[str, tuple[str, str]]]],
 ) -> None:
-    code, found = seen("--username", "wrong")
+    code, findings = seen("--username", "wrong")
     assert code == 1
-    assert found["api_login"][0] == "WRONG"
-    assert "api_mail_get_client_invoices" not in found
-    assert found["WSDL"][0] == "ok"
+    assert findings["api_login"][0] == "WRONG"
+    assert "api_mail_get_client_invoices" not in findings
+    assert findings["WSDL"][0] == "ok"
 
 
 def test_a_server_that_is_not_there(
     seen: Callable[..., tuple[int, dict[str, tuple[str, str]]]],
 ) -> None:
-    code, found = seen("--endpoint", "http://127.0.0.1:9/")
+    code, findings = seen("--endpoint", "http://127.0.0.1:9/")
     assert code == 1
-    assert found["WSDL"][0] == "WRONG"
+    assert findings["WSDL"][0] == "WRONG"
     with Faulty(lambda request: request.respond(b"x", 404)) as server:
         assert seen("--endpoint", server.endpoint)[1]["WSDL"] == (
             "WRONG",
@@ -356,8 +356,12 @@ def test_a_certificate_that_ends_soon_is_noted() -> None:
     written = {"notAfter": "Jan  5 09:34:43 2030 GMT"}
     end = ssl.cert_time_to_seconds(written["notAfter"])
     for days, state in ((13, "note"), (14, "ok")):
-        found = doctor._describe_tls(Tls("TLSv1.3", written), end - days * 86400 - 60)
-        assert found == ("TLS", state, f"TLSv1.3, certificate valid until 2030-01-05 ({days} days)")
+        finding = doctor._describe_tls(Tls("TLSv1.3", written), end - days * 86400 - 60)
+        assert finding == (
+            "TLS",
+            state,
+            f"TLSv1.3, certificate valid until 2030-01-05 ({days} days)",
+        )
     assert doctor._describe_tls(Tls("x", written), time.time() + 10**9).state == "note"
     assert doctor._describe_tls(Tls("x", {}), time.time()).state == "note"
 
@@ -415,19 +419,19 @@ def test_a_wsdl_that_drips_is_given_up_in_time(
 
     with Faulty(response) as server:
         started = time.monotonic()
-        found = seen("--endpoint", server.endpoint, "--timeout", "1")[1]
+        findings = seen("--endpoint", server.endpoint, "--timeout", "1")[1]
         assert time.monotonic() - started < 20
-    assert found["WSDL"] == ("WRONG", "timed out")
+    assert findings["WSDL"] == ("WRONG", "timed out")
 
 
 def test_a_record_of_an_odd_id_ends_nothing(
     seen: Callable[..., tuple[int, dict[str, tuple[str, str]]]], sandbox: Sandbox
 ) -> None:
     sandbox.services[0] = replace(sandbox.services[0], mail_id=-1)
-    code, found = seen()
+    code, findings = seen()
     assert code == 1
-    assert found["api_mail_get_service"] == ("WRONG", "id: must be at least 1, got -1")
-    assert found["WSDL"][0] == "ok"
+    assert findings["api_mail_get_service"] == ("WRONG", "id: must be at least 1, got -1")
+    assert findings["WSDL"][0] == "ok"
 
 
 def test_the_trusted_certificates_may_be_a_folder_and_may_be_missing(

@@ -225,8 +225,8 @@ def test_a_dump_is_for_its_owner_and_holds_no_secret(
         data = path.read_bytes()
         assert not any(secret.encode() in data for secret in SECRETS)
         assert b"w&gt;ord" not in data
-    known = json.loads((tmp_path / f"0002_{LIST}.json").read_text())
-    assert {**known, "seconds": 0} == {
+    facts = json.loads((tmp_path / f"0002_{LIST}.json").read_text())
+    assert {**facts, "seconds": 0} == {
         "operation": LIST, "attempt": 1, "status": 200, "seconds": 0, "repairs": [], "problem": None,
     }  # fmt: skip
 
@@ -238,9 +238,9 @@ def test_of_what_got_no_response_the_request_is_kept(
     assert run("--dump", str(tmp_path), "login-url", "8556").code == 0
     first = sorted(path.name for path in tmp_path.glob("0002_*"))
     assert first == [f"0002_api_api_auto_zonemta_login.{end}" for end in ("json", "request.xml")]
-    known = json.loads((tmp_path / first[0]).read_text())
-    assert known["status"] is None
-    assert "the connection broke" in known["problem"]
+    facts = json.loads((tmp_path / first[0]).read_text())
+    assert facts["status"] is None
+    assert "the connection broke" in facts["problem"]
     assert (tmp_path / "0003_api_api_auto_zonemta_login.http").exists()
 
 
@@ -252,8 +252,8 @@ def test_a_dump_of_each_recorded_response_is_equal_to_it_but_for_the_secrets(
     name: str, tmp_path: Path, run: Callable[..., Result]
 ) -> None:
     whole = (DATA / "wire" / f"{name}.http").read_bytes()
-    found = re.search(rb"<(?:\w+:)?(\w+)Response[\s>]", whole)
-    operation = found[1].decode() if found else "api_x"
+    match = re.search(rb"<(?:\w+:)?(\w+)Response[\s>]", whole)
+    operation = match[1].decode() if match else "api_x"
 
     def handler(request: Request) -> None:
         if request.operation == operation:
@@ -317,9 +317,9 @@ def replayed(folder: Path) -> Iterator[Mapping[str, str]]:
     assert server.stdout is not None
     lines = "".join(server.stdout.readline().decode() for _ in range(3))
     echo = 'printf "%s" "$SOAPMAIL_ENDPOINT"'
-    made = subprocess.run(["sh", "-c", lines + echo], capture_output=True, text=True, check=True)
+    result = subprocess.run(["sh", "-c", lines + echo], capture_output=True, text=True, check=True)
     try:
-        yield {**ACCOUNT, "SOAPMAIL_ENDPOINT": made.stdout}
+        yield {**ACCOUNT, "SOAPMAIL_ENDPOINT": result.stdout}
     finally:
         server.send_signal(signal.SIGINT)
         server.communicate()
@@ -443,10 +443,10 @@ def test_a_session_id_in_a_broken_login_is_in_nothing_that_is_told(
             problems.append(error)
 
     (seen,) = told(lambda r: r.respond(body), log_in)
-    shown = repr(seen) + repr(seen.http) + str(problems) + caplog.text
+    text = repr(seen) + repr(seen.http) + str(problems) + caplog.text
     assert problems
-    assert SESSION_ID not in shown
-    assert SESSION_ID[:16] not in shown
+    assert SESSION_ID not in text
+    assert SESSION_ID[:16] not in text
 
 
 @pytest.mark.parametrize("data", [b"<\0\0\0", b"\xff\xfe\0\0", b"\0\0\0<"])
@@ -514,7 +514,9 @@ def test_a_client_that_hangs_up_on_a_replay_is_not_told_of(
     with replayed(tmp_path) as environment:
         parts = urlsplit(environment["SOAPMAIL_ENDPOINT"])
         for data in (b"POST", b"POST / HTTP/1.1\r\nSOAPAction: urn:myapi#get_modules\r\n\r\n"):
-            with socket.create_connection((str(parts.hostname), int(parts.port or 0))) as one:
-                one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                one.sendall(data)
+            with socket.create_connection(
+                (str(parts.hostname), int(parts.port or 0))
+            ) as connection:
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                connection.sendall(data)
     assert "Traceback" not in capfd.readouterr().err

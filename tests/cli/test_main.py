@@ -86,14 +86,14 @@ def test_the_table_is_aligned_and_ends_with_totals(run: Callable[..., Result]) -
 def test_totals_never_add_different_currencies(
     run: Callable[..., Result], sandbox: Sandbox
 ) -> None:
-    one = sandbox.invoices[0]
+    invoice = sandbox.invoices[0]
     sandbox.invoices = [
-        replace(one, invoices_amount=0.1, invoices_currency="EUR"),
-        replace(one, invoices_amount=0.2, invoices_currency="EUR"),
-        replace(one, invoices_amount=5.0, invoices_paid=1),
-        replace(one, invoices_amount=12.345),
-        replace(one, invoices_amount=7.0, invoices_type=11),
-        replace(one, invoices_amount=9.0, invoices_currency=""),
+        replace(invoice, invoices_amount=0.1, invoices_currency="EUR"),
+        replace(invoice, invoices_amount=0.2, invoices_currency="EUR"),
+        replace(invoice, invoices_amount=5.0, invoices_paid=1),
+        replace(invoice, invoices_amount=12.345),
+        replace(invoice, invoices_amount=7.0, invoices_type=11),
+        replace(invoice, invoices_amount=9.0, invoices_currency=""),
     ]
     _, out, _ = run("invoices")
     assert out.splitlines()[-1] == (
@@ -122,9 +122,9 @@ def test_json_and_csv_hold_the_documented_fields_in_their_order(
     run: Callable[..., Result],
 ) -> None:
     _, out, _ = run("invoices", "--format", "json")
-    found = json.loads(out)
-    assert found == SAMPLES[LIST]
-    assert [list(row) for row in found] == [list(FIELDS)] * 12
+    data = json.loads(out)
+    assert data == SAMPLES[LIST]
+    assert [list(row) for row in data] == [list(FIELDS)] * 12
     _, out, _ = run("invoices", "--format", "csv")
     assert parse_csv(out) == [bare(row) for row in SAMPLES[LIST]]
     assert out.splitlines()[0] == "\ufeff" + ",".join(FIELDS)
@@ -135,8 +135,8 @@ def test_awkward_text_comes_out_whole(run: Callable[..., Result], sandbox: Sandb
     sandbox.invoices = [replace(sandbox.invoices[0], invoices_description=text)]
     (row,) = parse_csv(run("invoices", "--format", "csv").out)
     assert row["invoices_description"] == text
-    (found,) = json.loads(run("invoices", "--format", "json").out)
-    assert found["invoices_description"] == text
+    (data,) = json.loads(run("invoices", "--format", "json").out)
+    assert data["invoices_description"] == text
     assert 'é 日本 "x",   ;😀' in run("invoices").out
 
 
@@ -205,9 +205,9 @@ def test_services_in_all_formats(run: Callable[..., Result]) -> None:
 def test_one_service(run: Callable[..., Result]) -> None:
     sample = SAMPLES["api_mail_get_services"][0]
     assert json.loads(run("service", "8556", "--format", "json").out) == [sample]
-    shown = run("service", "8556").out.splitlines()
-    assert [line.split()[0] for line in shown] == list(sample)
-    assert shown[0] == "mail_id             8556"
+    lines = run("service", "8556").out.splitlines()
+    assert [line.split()[0] for line in lines] == list(sample)
+    assert lines[0] == "mail_id             8556"
     assert run("service", "1") == (1, "", "soapmail: there is no mail service 1\n")
 
 
@@ -215,9 +215,11 @@ def test_modules_in_all_formats(run: Callable[..., Result]) -> None:
     modules = SAMPLES["get_modules"]
     assert run("modules").out.split() == modules
     assert json.loads(run("modules", "--format", "json").out) == [
-        {"module": one} for one in modules
+        {"module": module} for module in modules
     ]
-    assert parse_csv(run("modules", "--format", "csv").out) == [{"module": one} for one in modules]
+    assert parse_csv(run("modules", "--format", "csv").out) == [
+        {"module": module} for module in modules
+    ]
 
 
 def test_prepays_in_all_formats(run: Callable[..., Result]) -> None:
@@ -259,11 +261,11 @@ def test_send(run: Callable[..., Result], sandbox: Sandbox, tmp_path: Path) -> N
         {"subject": "s é", "body": "from a file é", "to": "a@b", "from": "c@d"},
     ]
     missing = str(tmp_path / "none")
-    found = run("send", *address, "--yes", "--body-file", missing)
-    assert found == (1, "", f"soapmail: {missing}: No such file or directory\n")
+    result = run("send", *address, "--yes", "--body-file", missing)
+    assert result == (1, "", f"soapmail: {missing}: No such file or directory\n")
     file.write_bytes(b"caf\xe9")
-    found = run("send", *address, "--yes", "--body-file", str(file))
-    assert found == (2, "", f"soapmail: {file}: the body is not UTF-8 (byte 4)\n")
+    result = run("send", *address, "--yes", "--body-file", str(file))
+    assert result == (2, "", f"soapmail: {file}: the body is not UTF-8 (byte 4)\n")
     assert len(sandbox.sent) == 2
 
 
@@ -576,11 +578,13 @@ def served() -> Iterator[tuple[subprocess.Popen[bytes], dict[str, str]]]:
     lines = [server.stdout.readline().decode() for _ in range(3)]
     assert all(re.fullmatch(r"export SOAPMAIL_[A-Z]+=.*\n", line) for line in lines)
     echo = 'printf "%s\n" "$SOAPMAIL_ENDPOINT" "$SOAPMAIL_USERNAME" "$SOAPMAIL_PASSWORD"'
-    made = subprocess.run(["sh", "-c", "".join(lines) + echo], capture_output=True, text=True, check=True)  # fmt: skip
+    result = subprocess.run(["sh", "-c", "".join(lines) + echo], capture_output=True, text=True, check=True)  # fmt: skip
     try:
         yield (
             server,
-            dict(zip(("endpoint", "username", "password"), made.stdout.splitlines(), strict=True)),
+            dict(
+                zip(("endpoint", "username", "password"), result.stdout.splitlines(), strict=True)
+            ),
         )
     finally:
         server.send_signal(signal.SIGINT)
@@ -763,9 +767,9 @@ def test_what_happened_is_told_though_the_output_fails(
     sandbox: Sandbox, redirect: str, code: int, err: str
 ) -> None:
     wait = "sleep 0.5; " if "exec" in redirect else ""  # until nobody reads
-    shown = shell(sandbox, f"{SEND} {redirect}", before=wait)
+    result = shell(sandbox, f"{SEND} {redirect}", before=wait)
     assert len(sandbox.sent) == 1
-    assert shown == (code, err)
+    assert result == (code, err)
 
 
 @pytest.mark.parametrize(
@@ -849,8 +853,8 @@ def test_a_signal_before_or_without_a_change_ends_as_it_always_did(
 ) -> None:
     """The login is silent, so nothing of the operation itself was sent."""
     number = getattr(signal, name)
-    found = signalled([number], *arguments, logs_in=False)
-    assert found == (130 if name == "SIGINT" else -number, "")
+    result = signalled([number], *arguments, logs_in=False)
+    assert result == (130 if name == "SIGINT" else -number, "")
 
 
 @pytest.mark.parametrize("gap", [0.0, 0.003, 0.02])
@@ -1108,8 +1112,8 @@ def test_a_mistyped_command_is_told_what_was_meant(
 
 
 def test_what_the_sandbox_does_not_imitate_is_told(run: Callable[..., Result]) -> None:
-    found = run("--sandbox", "call", "api_get_dns_domain", "id:int=5")
-    assert found == (2, "", "soapmail: the sandbox does not imitate api_get_dns_domain\n")
+    result = run("--sandbox", "call", "api_get_dns_domain", "id:int=5")
+    assert result == (2, "", "soapmail: the sandbox does not imitate api_get_dns_domain\n")
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -126,7 +126,7 @@ def test_text_that_a_spreadsheet_takes_for_a_formula_is_quoted_in_csv_alone(
     run: Callable[..., Result], sandbox: Sandbox
 ) -> None:
     texts = ["=1+1", "+1", "-1", "@x", "a=1", "'x", ""]
-    sandbox.invoices = [replace(sandbox.invoices[0], invoices_description=one) for one in texts]
+    sandbox.invoices = [replace(sandbox.invoices[0], invoices_description=text) for text in texts]
     found = [
         row["invoices_description"] for row in parse_csv(run("invoices", "--format", "csv").out)
     ]
@@ -225,17 +225,17 @@ def test_due_filters(run: Callable[..., Result], arguments: list[str], count: in
 
 
 def test_only_open_invoices_are_due(run: Callable[..., Result], sandbox: Sandbox) -> None:
-    one = sandbox.invoices[0]
+    invoice = sandbox.invoices[0]
     sandbox.invoices = [
-        one,
-        replace(one, invoices_paid=1),
-        replace(one, invoices_deleted=1),
-        replace(one, invoices_type=10),
-        replace(one, invoices_due_date="0000-00-00 00:00:00"),
+        invoice,
+        replace(invoice, invoices_paid=1),
+        replace(invoice, invoices_deleted=1),
+        replace(invoice, invoices_type=10),
+        replace(invoice, invoices_due_date="0000-00-00 00:00:00"),
     ]
     rows = jsonl(run("invoices", "--overdue", "--format", "jsonl").out)
     assert len(rows) == 1
-    sandbox.invoices[4] = replace(one, invoices_date="0000-00-00 00:00:00")
+    sandbox.invoices[4] = replace(invoice, invoices_date="0000-00-00 00:00:00")
     code, out, err = run("invoices", "--until", "2100-01-01", "--format", "jsonl")
     assert (code, len(jsonl(out)), err) == (0, 4, "soapmail: 1 without a date left out\n")
 
@@ -387,8 +387,8 @@ def test_groups_count_and_add_and_never_mix_currencies(
 
 def test_summary_in_all_formats(run: Callable[..., Result], sandbox: Sandbox) -> None:
     sandbox.invoices = [
-        replace(sandbox.invoices[0], **{name: getattr(one, name) for name in FIELDS if getattr(one, name) is not None})
-        for one in MIXED[:4]
+        replace(sandbox.invoices[0], **{name: getattr(invoice, name) for name in FIELDS if getattr(invoice, name) is not None})
+        for invoice in MIXED[:4]
     ]  # fmt: skip
     names = ["currency", "count", "amount", "open", "open_amount", "unknown"]
     rows = json.loads(run("summary", "--format", "json").out)

@@ -52,10 +52,10 @@ def test_the_sample_of_the_seed_gives_the_same_invoices(
     rows = json.loads(run(command, sandbox.endpoint, sandbox.password))
     assert len(rows) == 12
     assert all(set(row) == set(FIELDS) for row in rows)
-    found = make_sample_invoices(rows)
-    assert found == make_sample_invoices(SAMPLES[LIST])
+    records = make_sample_invoices(rows)
+    assert records == make_sample_invoices(SAMPLES[LIST])
     with Client(sandbox.username, sandbox.password, endpoint=sandbox.endpoint) as client:
-        assert found == client.get_client_invoices()
+        assert records == client.get_client_invoices()
 
 
 @pytest.mark.parametrize("command", CLIENTS)
@@ -70,8 +70,8 @@ def test_what_the_readme_says_of_text_in_other_clients(command: list[str]) -> No
     row = {**SAMPLES[LIST][0], "invoices_description": "café"}
     response = make_invoices_response([row])  # declared as ISO-8859-1, written in UTF-8
     with Faulty(respond_after_login(lambda request: request.respond(response))) as server:
-        (found,) = json.loads(run(command, server.endpoint, "any"))
-        assert found["invoices_description"] == "cafÃ©"
+        (data,) = json.loads(run(command, server.endpoint, "any"))
+        assert data["invoices_description"] == "cafÃ©"
         with Client("user", "any", endpoint=server.endpoint) as client:
             assert client.get_client_invoices()[0].invoices_description == "café"
 

@@ -76,8 +76,8 @@ def test_the_end_of_a_section_at_the_border_of_a_piece(shift: int) -> None:
     head = len(xml.partition(b"@")[0])
     fill = b"x" * (32 * 1024 - head - len(b"<![CDATA[\xc3\xa9") - 4 + shift)
     text = b"<![CDATA[\xc3\xa9" + fill + b"\xe2\x82]]>"
-    (one,) = rows(xml.replace(b"@", text), File)
-    assert one.name == "é" + fill.decode() + "\ufffd"
+    (record,) = rows(xml.replace(b"@", text), File)
+    assert record.name == "é" + fill.decode() + "\ufffd"
 
 
 @pytest.mark.parametrize("count", [990, 1000, 1100])

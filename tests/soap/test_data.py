@@ -29,12 +29,12 @@ def test_the_folders_are_not_empty() -> None:
 @pytest.mark.parametrize("path", ODD, ids=lambda path: path.name)
 def test_odd_but_whole(path: Path) -> None:
     _, expected, data = path.read_bytes().split(b"\n", 2)
-    found = rows(data, Invoice)
+    records = rows(data, Invoice)
     wanted = json.loads(expected)
     assert [
-        {name: getattr(one, name) for name in row} for one, row in zip(found, wanted, strict=True)
+        {name: getattr(one, name) for name in row} for one, row in zip(records, wanted, strict=True)
     ] == wanted
-    assert len(found) == len(wanted)
+    assert len(records) == len(wanted)
 
 
 @pytest.mark.parametrize("path", BAD, ids=lambda path: path.name)
@@ -56,10 +56,10 @@ def test_bad(path: Path) -> None:
     ],
 )
 def test_the_recorded_invoices_equal_the_sample_values(name: str, operation: str) -> None:
-    found = rows(read_recording(name).body, Invoice)
-    assert found == make_sample_invoices(SAMPLES[operation])
-    assert len(found) == 12
-    types = {field: type(getattr(found[0], field)) for field in Invoice.__slots__}
+    records = rows(read_recording(name).body, Invoice)
+    assert records == make_sample_invoices(SAMPLES[operation])
+    assert len(records) == 12
+    types = {field: type(getattr(records[0], field)) for field in Invoice.__slots__}
     assert set(types.values()) == {int, float, str}
     assert types["invoices_amount"] is float
 
@@ -76,8 +76,8 @@ def test_recorded_oddities(caplog: pytest.LogCaptureFixture) -> None:
     assert rows(read_recording("get_client_invoices_one").body, Invoice) == make_sample_invoices(
         SAMPLES[LIST][:1]
     )
-    (one,) = rows(read_recording("get_client_invoices_utf8_labelled_latin1").body, Invoice)
-    assert one.invoices_description == "Café Zürich — MailBaby €5"
+    (invoice,) = rows(read_recording("get_client_invoices_utf8_labelled_latin1").body, Invoice)
+    assert invoice.invoices_description == "Café Zürich — MailBaby €5"
     assert caplog.records == []
     first, second = rows(read_recording("get_client_invoices_control_character").body, Invoice)
     assert first.invoices_description == "bad \ufffd byte"

@@ -39,11 +39,11 @@ def test_a_cut_list_is_whole_or_an_error_at_every_byte(count: int, counted: bool
     accepted = 0
     for end in range(len(data)):
         try:
-            found = rows(data[:end], Invoice)
+            records = rows(data[:end], Invoice)
         except ResponseError:
             assert not counted or end < last
             continue
-        assert found == whole
+        assert records == whole
         accepted += 1
     assert accepted == (len(data) - last if counted else 0)
 
@@ -105,9 +105,9 @@ def test_errors_of_a_cut_response_show_its_end() -> None:
     for data, problem in cases.items():
         with pytest.raises(ResponseError) as caught:
             parse_single(load_document(data), str)
-        shown = sanitize_error(caught.value)
-        assert shown.problem == problem
-        assert shown.value == data.decode().partition("?>")[2][-100:]
+        sanitized = sanitize_error(caught.value)
+        assert sanitized.problem == problem
+        assert sanitized.value == data.decode().partition("?>")[2][-100:]
     cut = read_recording("fault_invalid_session").body
     with pytest.raises(ResponseError, match="^a fault whose text is cut off: ") as caught:
         rows(cut[: cut.index(b"</faultstring")], Invoice)
@@ -183,11 +183,11 @@ def test_rows_are_freed_while_they_are_read() -> None:
     def extra(data: bytes) -> int:
         tracemalloc.start()
         try:
-            found = rows(data, Invoice)
+            records = rows(data, Invoice)
             held, peak = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()
-        assert found
+        assert records
         return peak - held
 
     extra(make_many_rows(10))

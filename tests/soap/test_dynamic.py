@@ -51,11 +51,11 @@ def test_a_prefix_means_what_it_means_where_it_stands() -> None:
         f'<return xmlns:p="urn:p"><a xsi:type="p:int">1</a><b xmlns:p="{schema}" xsi:type="p:int">2</b>'
         f'<c xsi:type="p:int">3</c><d xmlns="{schema}" xsi:type="int">4</d><e xsi:type="int">5</e></return>'
     )
-    found = parse_by_type(load_document(wrap_in_envelope("x", xml)))
-    assert found == {"a": "1", "b": 2, "c": "3", "d": 4, "e": 5}
+    value = parse_by_type(load_document(wrap_in_envelope("x", xml)))
+    assert value == {"a": "1", "b": 2, "c": "3", "d": 4, "e": 5}
     cell = '<invoices_module xmlns:p="urn:p" xsi:type="p:base64">Y2Fmw6k=</invoices_module>'
-    (one,) = rows(wrap_in_envelope(LIST, write_array([f"<item>{cell}</item>"])), Invoice)
-    assert one.invoices_module == "Y2Fmw6k="
+    (record,) = rows(wrap_in_envelope(LIST, write_array([f"<item>{cell}</item>"])), Invoice)
+    assert record.invoices_module == "Y2Fmw6k="
 
 
 @pytest.mark.parametrize(
@@ -82,10 +82,10 @@ def test_a_prefix_means_what_it_means_where_it_stands() -> None:
 def test_the_type_of_an_array_is_that_of_its_items(
     attributes: str, items: str, value: object
 ) -> None:
-    found = load_document(wrap_in_envelope("x", f"<return {attributes}>{items}</return>"))
-    assert parse_by_type(found) == value
+    document = load_document(wrap_in_envelope("x", f"<return {attributes}>{items}</return>"))
+    assert parse_by_type(document) == value
     if "base64" in attributes:
-        assert parse_strings(found) == value
+        assert parse_strings(document) == value
 
 
 def test_an_item_that_does_not_fit_the_type_of_its_array_is_an_error() -> None:

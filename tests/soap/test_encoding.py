@@ -192,8 +192,8 @@ def test_only_the_declaration_of_the_response_itself_counts(before: bytes) -> No
 
 def test_half_surrogates_are_lost_wherever_a_piece_ends() -> None:
     for half in (b"\xed\xb0\x80", b"\xed\xa0\x80"):
-        (found, _) = read(response(half * 30_000, E_ACUTE, declared="ISO-8859-1"))
-        assert found == FFFD * 30_000
+        (value, _) = read(response(half * 30_000, E_ACUTE, declared="ISO-8859-1"))
+        assert value == FFFD * 30_000
 
 
 # --- every byte alone ------------------------------------------------------------------------------
@@ -235,8 +235,8 @@ def test_no_byte_changes_how_another_is_read() -> None:
     """The same rows, one more of any byte among them, in an envelope that is mixed anyway."""
     same = [E_ACUTE, b"Caf\xe9", b"Z\xc3", b"\x81", b"\xf0\x9f"]
     for byte in range(0x80, 0x100):
-        found = read(response(*same, bytes([byte]) + b"x", declared="ISO-8859-1"))
-        assert found[:5] == ["é", "Café", "Z\ufffd", FFFD, FFFD]
+        value = read(response(*same, bytes([byte]) + b"x", declared="ISO-8859-1"))
+        assert value[:5] == ["é", "Café", "Z\ufffd", FFFD, FFFD]
 
 
 # --- the borders of pieces ---------------------------------------------------------------------------
@@ -252,16 +252,16 @@ def test_letters_across_the_border_of_a_piece(unit: bytes, shift: int) -> None:
     meant = {b"\xed\xa0\xbd\xed\xb8\x80": "😀", b"\xe9a": "éa"}.get(unit) or unit.decode()
     count = 3 * PIECE // len(unit)
     text = b"x" * shift + unit * count
-    (found, _) = read(response(text, b"\xe9\xc3\xa9", declared="ISO-8859-1"))
-    assert found == "x" * shift + meant * count
+    (value, _) = read(response(text, b"\xe9\xc3\xa9", declared="ISO-8859-1"))
+    assert value == "x" * shift + meant * count
 
 
 @pytest.mark.slow
 def test_a_text_that_ends_at_the_border_of_a_piece() -> None:
     for shift in range(8):
         texts = [b"x" * (PIECE - 400 + n) + b"Z\xc3" for n in range(shift * 64, shift * 64 + 64)]
-        found = read(response(E_ACUTE, *texts, declared="ISO-8859-1"))
-        assert found[1:] == [text[:-1].decode() + FFFD for text in texts]
+        value = read(response(E_ACUTE, *texts, declared="ISO-8859-1"))
+        assert value[1:] == [text[:-1].decode() + FFFD for text in texts]
 
 
 # --- with a mark --------------------------------------------------------------------------------------
@@ -318,8 +318,8 @@ def test_a_forbidden_reference_in_a_tag_is_an_error() -> None:
 
 def test_sections_that_hold_signs_of_markup_are_mended_as_texts() -> None:
     for text in (b"<!-- <a \x01> &#1; -->x", b"<?p <a \x01> ?>x", b"<![CDATA[<a \x01>]]>x"):
-        found = read(response(text, declared="UTF-8"))
-        assert found == (["<a \ufffd>x"] if b"CDATA" in text else ["x"])
+        value = read(response(text, declared="UTF-8"))
+        assert value == (["<a \ufffd>x"] if b"CDATA" in text else ["x"])
 
 
 def test_a_response_without_an_envelope_is_shown_as_it_can_be_read() -> None:
@@ -333,8 +333,8 @@ def test_a_long_text_is_not_taken_for_a_tag() -> None:
     for text in ("x" * 100_000, "é" * 50_000, "> " * 50_000, "< " + "x" * 50_000):
         data = make_text_response("api_x", text)
         assert wrap_in_envelope("api_x", "")[:20] == data[:20]
-        written = f"<![CDATA[{text}]]>" if "<" in text else text.replace(">", "&gt;")
-        assert read(response(written.encode(), declared="UTF-8")) == [text]
+        xml = f"<![CDATA[{text}]]>" if "<" in text else text.replace(">", "&gt;")
+        assert read(response(xml.encode(), declared="UTF-8")) == [text]
 
 
 LARGE: dict[str, bytes] = {

@@ -29,10 +29,10 @@ def posted(name: str, value: Any) -> str:
 def typed(value: Any, name: str = "x") -> tuple[str, str]:
     """Give the type and the text in which a value is posted."""
     data = Request("api_x", {name: value}, template=False).envelope()
-    (found,) = etree.fromstring(data)[0][0]
-    kind = found.get("{http://www.w3.org/2001/XMLSchema-instance}type")
+    (element,) = etree.fromstring(data)[0][0]
+    kind = element.get("{http://www.w3.org/2001/XMLSchema-instance}type")
     assert kind is not None
-    return kind.removeprefix("xsd:"), found.text or ""
+    return kind.removeprefix("xsd:"), element.text or ""
 
 
 def test_every_awkward_text_is_on_the_wire_exactly() -> None:
@@ -142,10 +142,10 @@ def test_types_follow_the_python_type() -> None:
 
 def test_call_writes_parameters_in_their_order() -> None:
     data = Request("api_x", {"b": 1, "a": "&"}, template=False).envelope()
-    (found,) = etree.fromstring(data)[0]
-    assert found.tag == "{urn:myapi}api_x"
-    assert [(child.tag, child.text) for child in found] == [("b", "1"), ("a", "&")]
-    types = [child.get("{http://www.w3.org/2001/XMLSchema-instance}type") for child in found]
+    (element,) = etree.fromstring(data)[0]
+    assert element.tag == "{urn:myapi}api_x"
+    assert [(child.tag, child.text) for child in element] == [("b", "1"), ("a", "&")]
+    types = [child.get("{http://www.w3.org/2001/XMLSchema-instance}type") for child in element]
     assert types == ["xsd:int", "xsd:string"]
     assert data.startswith(b'<?xml version="1.0" encoding="UTF-8"?>\n<SOAP-ENV:Envelope ')
 

@@ -54,7 +54,7 @@ def in_the_servers_form(
     """Write invoices with prefixes, names, order and white space of chance."""
     env, xsi, enc, own = chance.sample(["s", "SOAP-ENV", "a", "b-c", "x.y", "ns1", "_q"], 4)
     item, result = chance.choice(["item", "row", "invoices_id"]), chance.choice(["return", "item"])
-    written = []
+    parts = []
     for record in records:
         names = list(FIELDS)
         chance.shuffle(names)
@@ -74,13 +74,13 @@ def in_the_servers_form(
                 text = f"<![CDATA[{value}]]>"
             cells.append(f"<{name}>{text}</{name}>")
         cells.insert(chance.randrange(len(cells) + 1), "<unknown>x</unknown>")
-        written.append(f"<{item}>{space}{space.join(cells)}{space}</{item}>")
+        parts.append(f"<{item}>{space}{space.join(cells)}{space}</{item}>")
     count = f' {enc}:arrayType="{own}:sql_row_invoices[{len(records)}]"'
     return (
         f'<{env}:Envelope xmlns:{env}="http://schemas.xmlsoap.org/soap/envelope/" '
         f'xmlns:{xsi}="http://www.w3.org/2001/XMLSchema-instance" xmlns:{own}="urn:myapi" '
         f'xmlns:{enc}="http://schemas.xmlsoap.org/soap/encoding/">{space}<{env}:Body>{space}'
-        f"<{own}:{LIST}Response>{space}<{result}{count}>{space}{space.join(written)}{space}"
+        f"<{own}:{LIST}Response>{space}<{result}{count}>{space}{space.join(parts)}{space}"
         f"</{result}>{space}</{own}:{LIST}Response>{space}</{env}:Body>{space}</{env}:Envelope>"
     )
 
@@ -169,8 +169,8 @@ def test_amounts_are_exact(value: float) -> None:
     amount = Invoice(invoices_amount=value).amount
     assert amount is not None
     assert float(amount) == value
-    written = f"{value:.15g}"
-    if float(written) == value and math.isfinite(value):
+    xml = f"{value:.15g}"
+    if float(xml) == value and math.isfinite(value):
         assert amount == type(amount)(repr(value))
 
 
@@ -192,9 +192,9 @@ def test_any_text_is_on_the_wire_as_it_was_given_and_the_sandbox_garbles_it_as_t
                 warnings.simplefilter("ignore", LossyTextWarning)
                 client.send_mail(subject, body, "a@b", "c@d")
                 values = {"subject": subject, "body": body}
-                written = Request("api_send_mail", values, template=False).envelope()
+                envelope = Request("api_send_mail", values, template=False).envelope()
             on_the_wire = [
-                one.text or "" for one in ElementTree.fromstring(written).iterfind("{*}Body/*/*")
+                one.text or "" for one in ElementTree.fromstring(envelope).iterfind("{*}Body/*/*")
             ]
             assert on_the_wire == [subject, body]
             kept = {

@@ -20,12 +20,12 @@ from ..support import (
 
 
 def description(data: bytes, charset: str | None = None) -> str | None:
-    (one,) = (
+    (record,) = (
         rows(data, Invoice)
         if charset is None
         else parse_records(load_document(data, charset), Invoice)
     )
-    return one.invoices_description
+    return record.invoices_description
 
 
 def named(text: str, declared: str = "ISO-8859-1") -> str:
@@ -106,8 +106,8 @@ def test_letters_across_the_edge_of_a_chunk_stay_whole(chunk: int) -> None:
     """Letters of two to four bytes lie across 32 KiB, wherever it falls in them."""
     head = len(named("").partition("<invoices_description")[0]) + 100
     text = "x" * (32 * 1024 - head - chunk) + "é€😀" * 100
-    (one,) = rows(named(text).encode(), Invoice)
-    assert one.invoices_description == text
+    (record,) = rows(named(text).encode(), Invoice)
+    assert record.invoices_description == text
 
 
 @pytest.mark.parametrize(

@@ -153,9 +153,9 @@ def test_all_addresses_of_a_host_share_one_time(monkeypatch: pytest.MonkeyPatch)
     found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (f"127.0.0.{n}", 9)) for n in (1, 2)]
     monkeypatch.setattr("soapmail.transport.connection.socket.getaddrinfo", lambda *args: found)
     monkeypatch.setattr("soapmail.transport.connection.create_connection", never)
-    made = make_single_request_adapter(HTTPAdapter())
-    made.delivery = Delivery(Deadline(8))
-    pool = made.poolmanager.connection_from_url("http://localhost:9/")
+    adapter = make_single_request_adapter(HTTPAdapter())
+    adapter.delivery = Delivery(Deadline(8))
+    pool = adapter.poolmanager.connection_from_url("http://localhost:9/")
     with pytest.raises(TimeoutError):
         pool._new_conn().connect()
     assert waits == [8.0]
@@ -208,9 +208,9 @@ def test_an_address_that_times_out_by_itself_is_not_the_last(
 
 def test_a_name_without_an_address_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("soapmail.transport.connection.socket.getaddrinfo", lambda *args: [])
-    made = make_single_request_adapter(HTTPAdapter())
-    made.delivery = Delivery(Deadline(8))
-    one = made.poolmanager.connection_from_url("http://127.0.0.1:9/")._new_conn()
+    adapter = make_single_request_adapter(HTTPAdapter())
+    adapter.delivery = Delivery(Deadline(8))
+    one = adapter.poolmanager.connection_from_url("http://127.0.0.1:9/")._new_conn()
     with pytest.raises(OSError, match="the name has no address"):
         one.connect()
 
@@ -238,8 +238,8 @@ def test_the_slots_of_a_pool_are_those_of_a_queue() -> None:
     kept.put(5, block=False)
     assert kept.qsize() == 2
     assert kept.get(block=True, timeout=1) == 5
-    made = make_single_request_adapter(HTTPAdapter())
-    pool: Any = made.poolmanager.connection_from_url("http://127.0.0.1/")
+    adapter = make_single_request_adapter(HTTPAdapter())
+    pool: Any = adapter.poolmanager.connection_from_url("http://127.0.0.1/")
     assert type(pool.pool) is _UnlockedQueue
 
 

@@ -157,8 +157,8 @@ def test_reading_is_repeated_as_often_as_asked_and_no_more(broken: str) -> None:
 
 @pytest.mark.parametrize("broken", BREAKS)
 def test_a_login_is_repeated_too(broken: str) -> None:
-    left = [BREAKS[broken], respond_normally]
-    with Faulty(lambda request: left.pop(0)(request)) as server:
+    steps = [BREAKS[broken], respond_normally]
+    with Faulty(lambda request: steps.pop(0)(request)) as server:
         assert make_client(server).login() == SID
     assert server.operations == ["api_login"] * 2
 
@@ -610,10 +610,10 @@ def lower_errors() -> list[type[BaseException]]:
         OSError,
     ]
     while waiting:
-        one = waiting.pop()
-        if one not in found and one.__module__.split(".")[0] in ("requests", "urllib3", "http", "builtins", "ssl", "socket"):  # fmt: skip
-            found.append(one)
-            waiting += one.__subclasses__()
+        kind = waiting.pop()
+        if kind not in found and kind.__module__.split(".")[0] in ("requests", "urllib3", "http", "builtins", "ssl", "socket"):  # fmt: skip
+            found.append(kind)
+            waiting += kind.__subclasses__()
     return found
 
 
