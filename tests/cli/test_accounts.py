@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -90,6 +91,17 @@ def test_sorting_goes_over_all_accounts(run: Callable[..., Result], accounts: Ac
     assert names(result) == ["third", "second", "third", "first", "second", "third"]
     result = run("invoices", "--all-accounts", "--sort", "-account", "--format", "jsonl")
     assert names(result)[0] == "third"
+
+
+def test_a_wrong_date_is_an_error_of_its_account(
+    run: Callable[..., Result], accounts: Accounts
+) -> None:
+    invoices = accounts.sandboxes[1].invoices
+    invoices[0] = replace(invoices[0], invoices_date="yesterday")
+    result = run("summary", "--all-accounts", "--format", "jsonl")
+    listed = [json.loads(line)["account"] for line in result.out.splitlines()]
+    assert (result.code, listed) == (1, ["first", "third"])
+    assert "soapmail: second: invoices_date: not a date" in result.err
 
 
 def test_one_account_may_do_everything(run: Callable[..., Result], accounts: Accounts) -> None:
