@@ -282,8 +282,7 @@ class Client:
     def get_prepay_remaining(self, module: str = "mail") -> models.Status:
         """Return what is left of the prepaid balance (``api_get_prepay_remaining``).
 
-        It is in ``status_text``, in the account's currency. OperationFailed: the server says
-        nothing.
+        It is ``status_text``, in the account's currency. OperationFailed: the server did not say.
         """
         values: dict[str, Value] = {"module": arguments.nonblank_text("module", module)}
         return self._run(self._prepare_status("api_get_prepay_remaining", values, models.Status))

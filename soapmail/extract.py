@@ -159,7 +159,7 @@ def parse_single(document: Document, kind: type[M]) -> M | None:
 
 
 def require_single(document: Document, kind: type[M]) -> M:
-    """Return a single value as ``parse_single`` does, and refuse none."""
+    """Return a single value, which must be there: neither nil nor an empty number."""
     value = parse_single(document, kind)
     if value is None:
         raise ResponseError("no value", place="return")
