@@ -14,7 +14,7 @@
 
 ``Client`` has a method for each mail operation, and ``call`` for all others. It returns dataclasses
 (``soapmail.models``) and raises a ``SoapMailError`` (``soapmail.errors`` draws the tree).
-``soapmail.extract.rows`` reads responses that came another way; ``soapmail.sandbox.Sandbox`` is a
+``soapmail.extract.rows`` reads a response that you have as bytes; ``soapmail.sandbox.Sandbox`` is a
 server on loopback with the documented data.
 """
 

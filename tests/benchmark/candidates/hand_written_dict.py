@@ -51,4 +51,4 @@ with requests.Session() as session:
     sid = post(session, "api_login", login).findtext(".//return")
     response = post(session, "api_mail_get_client_invoices", f"<sid>{sid}</sid>")
     invoices = [invoice(item) for item in response.iter("item")]
-    print(len(invoices), sum(one.invoices_id for one in invoices))
+    print(len(invoices), sum(invoice.invoices_id for invoice in invoices))

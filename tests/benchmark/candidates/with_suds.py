@@ -10,4 +10,4 @@ doctor = ImportDoctor(Import("http://schemas.xmlsoap.org/soap/encoding/", locati
 client = Client(f"{sys.argv[1]}?wsdl", cache=None, doctor=doctor)
 sid = client.service.api_login("user@example.com", "secret")
 invoices = client.service.api_mail_get_client_invoices(sid)
-print(len(invoices), sum(int(one.invoices_id) for one in invoices))
+print(len(invoices), sum(int(invoice.invoices_id) for invoice in invoices))

@@ -21,4 +21,4 @@ class Local(Transport):
 client = Client(f"{sys.argv[1]}?wsdl", transport=Local())  # type: ignore[no-untyped-call]
 sid = client.service.api_login("user@example.com", "secret")
 invoices = client.service.api_mail_get_client_invoices(sid)
-print(len(invoices), sum(one["invoices_id"] for one in invoices))
+print(len(invoices), sum(invoice["invoices_id"] for invoice in invoices))
