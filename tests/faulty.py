@@ -9,7 +9,10 @@ import ssl
 import struct
 import threading
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from soapmail import Client
+from soapmail.sandbox import PASSWORD, USERNAME
 
 from .support import DATA, LIST, LOGIN, make_many_rows
 
@@ -19,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Request:
-    """One request as it came, and the means to response it."""
+    """One request as it came, and the means to respond to it."""
 
     line: str
     headers: dict[str, str]
@@ -45,7 +48,7 @@ class Request:
         close: bool = False,
         headers: Mapping[str, str] = {},
     ) -> None:
-        """Response with a body; ``count`` is a wrong Content-Length, or None for none."""
+        """Respond with a body; ``count`` is a wrong Content-Length, or None for none."""
         lines = [f"HTTP/1.1 {status} X", "Content-Type: text/xml; charset=ISO-8859-1"]
         if count is not None:
             lines.append(f"Content-Length: {len(body) if count == '' else count}")
@@ -165,7 +168,7 @@ class CountingReader:
 
 
 def respond_normally(request: Request) -> None:
-    """Response as a server that works: a session id, or the documented invoices."""
+    """Respond as a server that works: a session id, or the documented invoices."""
     request.respond(LOGIN if request.operation == "api_login" else make_many_rows(12))
 
 
@@ -181,6 +184,29 @@ def respond_after_login(handler: Callable[[Request], None]) -> Callable[[Request
     return both
 
 
+def stay_silent(request: Request) -> None:
+    """Take the request, and send nothing."""
+    request.closing.wait(20)
+
+
+def hang_up(request: Request) -> None:
+    """Take the request, and close the connection."""
+    raise Hangup
+
+
+def find_closed_port() -> int:
+    """Return a port on which nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+    return port
+
+
+def make_client(server: Faulty | str, **options: Any) -> Client:
+    """Return a client of a server, or of an endpoint."""
+    endpoint = server if isinstance(server, str) else server.endpoint
+    return Client(USERNAME, PASSWORD, **{"endpoint": endpoint, "timeout": 10, **options})
+
+
 def make_tls_context(name: str = "loopback") -> ssl.SSLContext:
     """Make the TLS of a server whose certificate the CA of the test data has signed."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -193,7 +219,11 @@ __all__ = [
     "Faulty",
     "Hangup",
     "Request",
+    "find_closed_port",
+    "hang_up",
+    "make_client",
     "make_tls_context",
     "respond_after_login",
     "respond_normally",
+    "stay_silent",
 ]

@@ -121,7 +121,7 @@ def test_a_decimal_keeps_all_digits(kind: Any, written: str) -> None:
 )  # fmt: skip
 def test_digits_that_a_float_loses_are_an_error(written: str, *, kept: bool) -> None:
     data = make_invoices_response([{"invoices_id": 1, "invoices_amount": written}])
-    typed_ = wrap_in_envelope("x", typed("xsd:double", written))
+    typed_ = wrap_in_envelope("x", write_typed("xsd:double", written))
     if kept:
         (record,) = rows(data, Invoice)
         assert record.invoices_amount == parse_by_type(load_document(typed_)) == float(written)
@@ -207,14 +207,14 @@ def test_declared_and_sent_rows_are_counted() -> None:
     "attributes", ['arrayType=""', 'arrayType=" "', 'SOAP-ENC:arrayType="" arraySize=""']
 )
 def test_a_blank_number_of_rows_is_none(attributes: str) -> None:
-    counted = b'SOAP-ENC:arrayType="tns:sql_row_invoices[1]"'
-    data = make_invoices_response([PLAIN]).replace(counted, attributes.encode())
+    count_calls = b'SOAP-ENC:arrayType="tns:sql_row_invoices[1]"'
+    data = make_invoices_response([PLAIN]).replace(count_calls, attributes.encode())
     assert wrong(data)[1] == "invalid number of rows"
 
 
 def test_a_size_is_counted_beside_a_blank_type() -> None:
-    counted = b'SOAP-ENC:arrayType="tns:sql_row_invoices[1]"'
-    data = make_invoices_response([PLAIN]).replace(counted, b'arrayType="" arraySize="2"')
+    count_calls = b'SOAP-ENC:arrayType="tns:sql_row_invoices[1]"'
+    data = make_invoices_response([PLAIN]).replace(count_calls, b'arrayType="" arraySize="2"')
     assert wrong(data) == ("return", "2 rows declared and 1 sent", None)
 
 
@@ -424,38 +424,38 @@ def test_what_are_no_strings(xml: str, problem: str) -> None:
 # --- values by xsi:type ------------------------------------------------------------------------
 
 
-def typed(kind: str, text: str) -> str:
+def write_typed(kind: str, text: str) -> str:
     return f'<return xsi:type="{kind}">{text}</return>'
 
 
 @pytest.mark.parametrize(
     ("xml", "value"),
     [
-        (typed("xsd:string", "1"), "1"),
-        (typed("xsd:string", ""), ""),
-        (typed("xsd:int", " 1 "), 1),
-        (typed("xsd:integer", "-1"), -1),
-        (typed("xsd:unsignedByte", "1"), 1),
-        (typed("xsd:int", ""), None),
-        (typed("xsd:float", "1"), 1.0),
-        (typed("xsd:double", "1.5"), 1.5),
-        (typed("xsd:decimal", "1.5"), 1.5),
-        (typed("xsd:boolean", "true"), True),
-        (typed("xsd:boolean", "0"), False),
-        (typed("xsd:dateTime", "x"), "x"),
-        (typed("tns:anything", "x"), "x"),
-        (typed("tns:anything", ""), {}),
-        (typed("SOAP-ENC:string", ""), ""),
+        (write_typed("xsd:string", "1"), "1"),
+        (write_typed("xsd:string", ""), ""),
+        (write_typed("xsd:int", " 1 "), 1),
+        (write_typed("xsd:integer", "-1"), -1),
+        (write_typed("xsd:unsignedByte", "1"), 1),
+        (write_typed("xsd:int", ""), None),
+        (write_typed("xsd:float", "1"), 1.0),
+        (write_typed("xsd:double", "1.5"), 1.5),
+        (write_typed("xsd:decimal", "1.5"), 1.5),
+        (write_typed("xsd:boolean", "true"), True),
+        (write_typed("xsd:boolean", "0"), False),
+        (write_typed("xsd:dateTime", "x"), "x"),
+        (write_typed("tns:anything", "x"), "x"),
+        (write_typed("tns:anything", ""), {}),
+        (write_typed("SOAP-ENC:string", ""), ""),
         ("<return>1</return>", "1"),
         ("<return/>", ""),
         ('<return xsi:nil="true" xsi:type="tns:x"/>', None),
         ('<return xsi:type="SOAP-ENC:Array" xsi:nil="true"/>', []),
-        (typed("SOAP-ENC:Array", ""), []),
+        (write_typed("SOAP-ENC:Array", ""), []),
         ("<return><item>1</item><item>2</item></return>", ["1", "2"]),
         ("<return><a>1</a><b><c/></b></return>", {"a": "1", "b": {"c": ""}}),
-        (typed("tns:x", '<item xsi:type="xsd:int">1</item>'), {"item": 1}),
+        (write_typed("tns:x", '<item xsi:type="xsd:int">1</item>'), {"item": 1}),
         (
-            typed("x:Map", "<item><key>a</key><value>1</value></item>"),
+            write_typed("x:Map", "<item><key>a</key><value>1</value></item>"),
             {"a": "1"},
         ),
         (
@@ -487,13 +487,13 @@ def test_by_type_reads_the_recorded_responses() -> None:
 @pytest.mark.parametrize(
     ("xml", "place", "problem"),
     [
-        (typed("xsd:int", "x"), "return", "not a valid int"),
-        (typed("xsd:float", "NaN"), "return", "not a valid float"),
-        (typed("xsd:boolean", "x"), "return", "not a valid bool"),
+        (write_typed("xsd:int", "x"), "return", "not a valid int"),
+        (write_typed("xsd:float", "NaN"), "return", "not a valid float"),
+        (write_typed("xsd:boolean", "x"), "return", "not a valid bool"),
         ("<return>x<a/></return>", "return", "text between fields"),
         ("<return><item/>x<item/></return>", "return", "text between fields"),
         ("<return><a/><a/></return>", "return", "duplicate field"),
-        (typed("SOAP-ENC:Array", "x"), "return", "text between fields"),
+        (write_typed("SOAP-ENC:Array", "x"), "return", "text between fields"),
         ('<return><a><b xsi:type="xsd:int">x</b></a></return>', "return, a, b", "not a valid int"),
         (
             '<return SOAP-ENC:arrayType="x[2]"><i/></return>',
@@ -501,19 +501,23 @@ def test_by_type_reads_the_recorded_responses() -> None:
             "2 rows declared and 1 sent",
         ),
         (
-            typed("SOAP-ENC:Array", '<i/><i xsi:type="xsd:int">x</i>'),
+            write_typed("SOAP-ENC:Array", '<i/><i xsi:type="xsd:int">x</i>'),
             "return, row 2",
             "not a valid int",
         ),
-        (typed("x:Map", "<item><a/></item>"), "return", "a map with nested or duplicate keys"),
-        (typed("x:Map", "<item/>"), "return", "a map with nested or duplicate keys"),
         (
-            typed("x:Map", "<item><key>a</key><value/></item>" * 2),
+            write_typed("x:Map", "<item><a/></item>"),
+            "return",
+            "a map with nested or duplicate keys",
+        ),
+        (write_typed("x:Map", "<item/>"), "return", "a map with nested or duplicate keys"),
+        (
+            write_typed("x:Map", "<item><key>a</key><value/></item>" * 2),
             "return",
             "a map with nested or duplicate keys",
         ),
         (
-            typed("x:Map", "<item><key><b/></key><value/></item>"),
+            write_typed("x:Map", "<item><key><b/></key><value/></item>"),
             "return",
             "a map with nested or duplicate keys",
         ),
@@ -679,21 +683,21 @@ def test_places_of_references_and_values() -> None:
     assert place(lambda: parse_by_type(load_document(wrap_in_envelope("x", deep))))[0] == ", ".join(
         ["return", *"a" * 65]
     )
-    text = typed("xsd:int", "<a/>")
+    text = write_typed("xsd:int", "<a/>")
     assert parse_by_type(load_document(wrap_in_envelope("x", text))) == {"a": ""}
     with pytest.raises(ResponseError, match="^return: not a URL: 'no'$"):
         parse_url(load_document(make_text_response("x", "no")))
-    map_ = typed("x:Map", '<item><key>a</key><value xsi:type="xsd:int">x</value></item>')
+    map_ = write_typed("x:Map", '<item><key>a</key><value xsi:type="xsd:int">x</value></item>')
     assert place(lambda: parse_by_type(load_document(wrap_in_envelope("x", map_)))) == (
         "return, value",
         "x",
     )
-    map_ = typed("x:Map", "<item><key>a</key></item>")
+    map_ = write_typed("x:Map", "<item><key>a</key></item>")
     assert place(lambda: parse_by_type(load_document(wrap_in_envelope("x", map_)))) == (
         "return",
         None,
     )
-    map_ = typed("x:Map", "<item><key>a</key><value>1</value><key>b</key></item>")
+    map_ = write_typed("x:Map", "<item><key>a</key><value>1</value><key>b</key></item>")
     assert place(lambda: parse_by_type(load_document(wrap_in_envelope("x", map_)))) == (
         "return",
         "key, value, key",
@@ -822,14 +826,14 @@ def test_rows_with_the_same_fields_are_mapped_a_column_at_a_time(
     counts = []
     columns = extract._build_columns
 
-    def counted(model: Any, part: Any, tags: Any, cells: Any, first: Any) -> Any:
+    def count_calls(model: Any, part: Any, tags: Any, cells: Any, first: Any) -> Any:
         counts.append(len(cells) // len(tags))
         return columns(model, part, tags, cells, first)
 
     def slow(*arguments: object) -> None:
         raise AssertionError(arguments)
 
-    monkeypatch.setattr(extract, "_build_columns", counted)
+    monkeypatch.setattr(extract, "_build_columns", count_calls)
     monkeypatch.setattr(extract, "parse_scalar", slow)
     data = make_many_rows(12).replace(b">1<", b">1.25<", 1)
     assert rows(data.replace(b'float">1<', b'float">2.5<'), Invoice)[1].invoices_amount == 2.5

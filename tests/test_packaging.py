@@ -194,7 +194,7 @@ def unpack(wheel: Path, folder: Path) -> None:
         archive.extractall(folder)
 
 
-def copied(folder: Path, templates: str) -> None:
+def copy_package(folder: Path, templates: str) -> None:
     shutil.copytree(ROOT / "soapmail", folder / "soapmail", ignore=IGNORED)
     shutil.copytree(ROOT / "templates", folder / templates)
 
@@ -263,10 +263,10 @@ def test_it_can_be_installed(
         assert (version, total) == ("1.0.0", SUM)
         assert Path(place).is_relative_to(folder if way is editable else environment)
     for command in ([str(environment / "bin" / "soapmail")], [program, "-m", "soapmail"]):
-        assert listed([*command, "--sandbox", "invoices"], tmp_path)
+        assert is_listed([*command, "--sandbox", "invoices"], tmp_path)
 
 
-def listed(command: list[str], folder: Path) -> bool:
+def is_listed(command: list[str], folder: Path) -> bool:
     """Tell whether a command lists the documented invoices."""
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -284,17 +284,17 @@ def as_target(wheel: Path, folder: Path) -> str:
 
 
 def as_checkout(wheel: Path, folder: Path) -> str:
-    copied(folder, "templates")
+    copy_package(folder, "templates")
     return "soapmail"
 
 
 def with_templates_inside(wheel: Path, folder: Path) -> str:
-    copied(folder / "lib", "soapmail/templates")
+    copy_package(folder / "lib", "soapmail/templates")
     return "lib.soapmail"
 
 
 def with_templates_beside(wheel: Path, folder: Path) -> str:
-    copied(folder / "lib", "templates")
+    copy_package(folder / "lib", "templates")
     return "lib.soapmail"
 
 
@@ -326,7 +326,7 @@ def test_it_can_be_carried_along(
 
 def test_it_runs_isolated_from_its_surroundings(wheel: Path, tmp_path: Path) -> None:
     """With -I the path holds neither the folder nor what the environment says."""
-    copied(tmp_path, "templates")
+    copy_package(tmp_path, "templates")
     assert runs("soapmail", tmp_path, str(tmp_path), DEPENDENCIES, options=["-I"])
 
 
@@ -369,10 +369,10 @@ def test_it_runs_out_of_a_zip(wheel: Path, tmp_path: Path, beside: bool) -> None
 
 
 def test_a_zipapp_runs_the_command(tmp_path: Path) -> None:
-    copied(tmp_path / "source", "templates")
+    copy_package(tmp_path / "source", "templates")
     target = tmp_path / f"{ODD}.pyz"
     zipapp.create_archive(tmp_path / "source", target, main="soapmail.cli:main")
-    assert listed([sys.executable, str(target), "--sandbox", "invoices"], tmp_path)
+    assert is_listed([sys.executable, str(target), "--sandbox", "invoices"], tmp_path)
 
 
 # --- what is missing -------------------------------------------------------------------------------
@@ -446,10 +446,10 @@ def test_the_first_line_of_each_module_says_its_job() -> None:
 
 
 def test_the_top_level_is_what_it_should_be() -> None:
-    listed = subprocess.run(
+    is_listed = subprocess.run(
         ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False
     ).stdout
-    names = {line.partition("/")[0] for line in listed.splitlines()}
+    names = {line.partition("/")[0] for line in is_listed.splitlines()}
     allowed = {
         "setup.cfg", "pyproject.toml", "soapmail", "templates", "tests", "README.md", "LICENSE",
         "CHANGELOG.md", "MANIFEST.in", ".gitignore", ".ci",

@@ -36,10 +36,21 @@ from soapmail import (
 )
 from soapmail.deadline import DeadlineExceeded
 from soapmail.extract import rows
-from soapmail.sandbox import PASSWORD, USERNAME
+from soapmail.sandbox import PASSWORD
 from soapmail.soap import repair as decoding
 
-from .faulty import Faulty, Hangup, Request, make_tls_context, respond_after_login, respond_normally
+from .faulty import (
+    Faulty,
+    Hangup,
+    Request,
+    find_closed_port,
+    hang_up,
+    make_client,
+    make_tls_context,
+    respond_after_login,
+    respond_normally,
+    stay_silent,
+)
 from .support import (
     DATA,
     LIST,
@@ -63,42 +74,22 @@ PAID = make_status_response("api_make_payment", "ok", "Paid")
 FULL = make_many_rows(12)
 
 
-def make_client(server: Faulty | str, **options: Any) -> Client:
-    endpoint = server if isinstance(server, str) else server.endpoint
-    return Client(USERNAME, PASSWORD, **{"endpoint": endpoint, "timeout": 10, **options})
-
-
-def lost(request: Request) -> None:
-    """Take the request, and say nothing."""
-    raise Hangup
-
-
-def paid(request: Request) -> None:
+def respond_paid(request: Request) -> None:
     request.respond(PAID)
 
 
-def silent(request: Request) -> None:
-    request.closing.wait(20)
-
-
-def half(request: Request) -> None:
-    """Begin to response, and stop."""
+def begin_response(request: Request) -> None:
+    """Begin to respond, and stop."""
     request.respond(FULL[:500], count=len(FULL))
-    silent(request)
+    stay_silent(request)
 
 
-def service(request: Request) -> None:
-    """Response with the service that was asked for."""
+def respond_with_service(request: Request) -> None:
+    """Respond with the service that was asked for."""
     id = etree.fromstring(request.body).findtext(".//id")
     request.respond(
         wrap_in_envelope("api_mail_get_service", f"<return><mail_id>{id}</mail_id></return>")
     )
-
-
-def closed_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-    return port
 
 
 def alarm(after: float, work: Callable[[], object]) -> AbstractContextManager[None]:
@@ -118,10 +109,10 @@ def throw(error: BaseException) -> Any:
 
 def test_what_the_caller_is_handling_is_no_proof_that_nothing_left() -> None:
     """A payment in an ``except`` block of a refused connection, whose response is lost."""
-    with Faulty(lost) as server:
+    with Faulty(hang_up) as server:
         client = make_client(server, session_id="x", retries=5)
         try:
-            requests.post(f"http://127.0.0.1:{closed_port()}/", timeout=5)
+            requests.post(f"http://127.0.0.1:{find_closed_port()}/", timeout=5)
         except requests.ConnectionError:
             with pytest.raises(OutcomeUnknown):
                 client.make_payment(5)
@@ -131,7 +122,7 @@ def test_what_the_caller_is_handling_is_no_proof_that_nothing_left() -> None:
 def test_a_handler_that_makes_a_call_of_its_own_changes_nothing_of_the_one_it_interrupts() -> None:
     """The inner call ends without a connection, and the outer one with a lost response."""
     inner: list[object] = []
-    refused = make_client(f"http://127.0.0.1:{closed_port()}/", session_id="x", retries=0)
+    refused = make_client(f"http://127.0.0.1:{find_closed_port()}/", session_id="x", retries=0)
 
     def handler() -> None:
         try:
@@ -157,7 +148,7 @@ def test_a_handler_may_use_the_same_client() -> None:
             request.closing.wait(0.6)
             request.respond(PAID)
         else:
-            service(request)
+            respond_with_service(request)
 
     with Faulty(respond_after_login(late)) as server, make_client(server) as client:
         with alarm(0.2, lambda: found.append(client.get_service(7))):
@@ -200,7 +191,7 @@ RETRYING: dict[str, Callable[[], HTTPAdapter]] = {
     ),
 }
 TROUBLES: dict[str, Callable[[Request], None]] = {
-    "lost": lost,
+    "lost": hang_up,
     "reset": lambda request: request.reset(),
     "500": lambda request: request.respond(b"<html>x</html>", 500),
     "503": lambda request: request.respond(b"", 503, headers={"Retry-After": "30"}),
@@ -278,7 +269,7 @@ class Delegating(HTTPAdapter):
         return HTTPAdapter(max_retries=Retry(3, allowed_methods=None)).send(*args, **options)
 
 
-def wrapped() -> HTTPAdapter:
+def wrap_adapter() -> HTTPAdapter:
     """Make an adapter whose ``send`` was wrapped by one that tries again."""
     adapter = HTTPAdapter()
     send = adapter.send
@@ -293,7 +284,7 @@ def wrapped() -> HTTPAdapter:
     return adapter
 
 
-@pytest.mark.parametrize("make", [Stubborn, Delegating, wrapped])
+@pytest.mark.parametrize("make", [Stubborn, Delegating, wrap_adapter])
 def test_an_adapter_that_may_send_again_by_itself_is_refused_before_anything_is_sent(
     make: Callable[[], HTTPAdapter],
 ) -> None:
@@ -311,7 +302,7 @@ def test_an_adapter_that_brings_pools_of_its_own_is_never_believed_to_have_sent_
 
     class Own(HTTPAdapter):
         def get_connection_with_tls_context(self, *args: Any, **options: Any) -> Any:
-            return HTTPConnectionPool("127.0.0.1", closed_port())
+            return HTTPConnectionPool("127.0.0.1", find_closed_port())
 
     with requests.Session() as session:
         session.mount("http://", Own())
@@ -323,7 +314,7 @@ def test_threads_send_each_payment_once() -> None:
     def now_and_then(request: Request) -> None:
         if request.number % 3 == 0:
             raise Hangup
-        paid(request)
+        respond_paid(request)
 
     with (
         Faulty(respond_after_login(now_and_then)) as server,
@@ -361,7 +352,7 @@ def re_invoice(request: Request) -> int:
 def test_any_exception_after_a_byte_left_is_an_unknown_outcome(
     error: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with Faulty(respond_after_login(paid)) as server, make_client(server) as client:
+    with Faulty(respond_after_login(respond_paid)) as server, make_client(server) as client:
         client.login()
         monkeypatch.setattr("soapmail.soap.repair.decode", lambda *args: throw(error)())
         with pytest.raises(OutcomeUnknown, match=f"check before repeating: {type(error).__name__}"):
@@ -415,7 +406,7 @@ def test_what_is_no_exception_passes_with_a_note(
     error: BaseException, caplog: pytest.LogCaptureFixture
 ) -> None:
     words = f"api_make_payment: it may or may not have happened; check before repeating: {type(error).__name__}"  # fmt: skip
-    with Faulty(respond_after_login(lambda r: silent(r) if r.operation == "api_make_payment" else service(r))) as server:  # fmt: skip
+    with Faulty(respond_after_login(lambda r: stay_silent(r) if r.operation == "api_make_payment" else respond_with_service(r))) as server:  # fmt: skip
         with make_client(server) as client:
             with alarm(0.2, throw(error)), pytest.raises(type(error)) as caught:
                 client.make_payment(5)
@@ -432,7 +423,7 @@ def test_what_is_no_exception_passes_with_a_note(
 def test_what_interrupts_a_call_before_its_request_left_says_nothing(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    with Faulty(silent) as server, make_client(server) as client:
+    with Faulty(stay_silent) as server, make_client(server) as client:
         with alarm(0.2, throw(KeyboardInterrupt())), pytest.raises(KeyboardInterrupt) as caught:
             client.make_payment(5)
         assert not hasattr(caught.value, "__notes__")
@@ -442,7 +433,7 @@ def test_what_interrupts_a_call_before_its_request_left_says_nothing(
 
 def test_an_interrupted_login_leaves_no_lock_taken() -> None:
     with Faulty(
-        lambda r: silent(r) if len(server.requests) == 1 else respond_normally(r)
+        lambda r: stay_silent(r) if len(server.requests) == 1 else respond_normally(r)
     ) as server:
         with make_client(server) as client:
             with alarm(0.2, throw(KeyboardInterrupt())), pytest.raises(KeyboardInterrupt):
@@ -460,10 +451,10 @@ def test_an_interrupted_login_leaves_no_lock_taken() -> None:
 def test_a_timeout_of_the_callers_own_ends_a_reading_call_as_it_is(where: str) -> None:
     error = TimeoutError("mine")
     steps: dict[str, Callable[[Request], None]] = {
-        "answer": respond_after_login(silent),
+        "answer": respond_after_login(stay_silent),
         "pause": respond_after_login(lambda r: r.respond(b"", 503, headers={"Retry-After": "5"})),
-        "login": silent,
-        "body": respond_after_login(half),
+        "login": stay_silent,
+        "body": respond_after_login(begin_response),
     }
     started = time.monotonic()
     with Faulty(steps[where]) as server, make_client(server, retries=5) as client:
@@ -477,7 +468,7 @@ def test_a_timeout_of_the_callers_own_ends_a_reading_call_as_it_is(where: str) -
 @pytest.mark.parametrize("own", [True, False])
 def test_a_timeout_of_the_callers_own_is_the_cause_of_an_unknown_outcome(own: bool) -> None:
     error = TimeoutError("mine")
-    with Faulty(respond_after_login(silent)) as server, requests.Session() as session:
+    with Faulty(respond_after_login(stay_silent)) as server, requests.Session() as session:
         client = make_client(server, session=None if own else session)
         with alarm(0.3, throw(error)), pytest.raises(OutcomeUnknown) as caught:
             client.make_payment(5)
@@ -505,7 +496,7 @@ def test_a_timeout_of_the_callers_own_while_connecting_is_his() -> None:
 
 def test_closing_in_a_handler_takes_no_lock() -> None:
     """Whatever the interrupted call was doing: the handler runs at each line of it."""
-    with Faulty(respond_after_login(service)) as server:
+    with Faulty(respond_after_login(respond_with_service)) as server:
         client = make_client(server)
         client.login()
         with alarm(0.0005, client.close):
@@ -530,7 +521,9 @@ def test_after_a_fork_each_process_has_connections_of_its_own(
     tls: bool, own: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(DATA / "tls" / "ca.pem"))
-    with Faulty(respond_after_login(service), make_tls_context() if tls else None) as server:
+    with Faulty(
+        respond_after_login(respond_with_service), make_tls_context() if tls else None
+    ) as server:
         session = requests.Session()
         client = make_client(server, session=None if own else session)
         assert getattr(client.get_service(1), "mail_id", None) == 1
@@ -598,7 +591,7 @@ def test_a_fork_in_the_middle_of_a_payment_pays_once() -> None:
     def late(request: Request) -> None:
         arrived.set()
         request.closing.wait(0.5)
-        paid(request)
+        respond_paid(request)
 
     with Faulty(respond_after_login(late)) as server, make_client(server) as client:
         told: list[object] = []
@@ -677,19 +670,19 @@ def test_a_missing_service_does_not_cost_a_login_for_each_call(
         with pytest.raises(SoapFault):
             client.get_service(1)
         assert server.operations.count("api_login") == 3
-    step = lambda r: r.respond(LOGIN) if r.operation == "api_login" else service(r)  # noqa: E731
+    step = lambda r: r.respond(LOGIN) if r.operation == "api_login" else respond_with_service(r)  # noqa: E731
 
 
 # --- time ----------------------------------------------------------------------------------------
 
 
-def wide(operation: str, count: int) -> bytes:
+def make_wide_response(operation: str, count: int) -> bytes:
     """Give a response that takes long to read."""
     return wrap_in_envelope(operation, "<return>" + "<item><a>1</a></item>" * count + "</return>")
 
 
 def test_the_time_limit_bounds_the_work_on_what_came_too() -> None:
-    bodies = {name: wide(name, 100_000) for name in ("api_get_x", "api_x")}
+    bodies = {name: make_wide_response(name, 100_000) for name in ("api_get_x", "api_x")}
     with Faulty(respond_after_login(lambda r: r.respond(bodies[r.operation]))) as server:
         client = make_client(server, timeout=60, session_id="given")
         started = time.monotonic()
@@ -814,7 +807,7 @@ def test_nothing_behind_a_counted_page_is_read_as_a_response() -> None:
 # --- secrets -------------------------------------------------------------------------------------
 
 
-def shown(error: BaseException) -> str:
+def show_everything(error: BaseException) -> str:
     """Write all that a traceback with variables would show of an error and of what hangs on it."""
     package = str(Path(soapmail.__file__).parent)
     parts = [str(error), repr(error), repr(vars(error))]
@@ -831,7 +824,7 @@ def shown(error: BaseException) -> str:
 
 
 def causes() -> dict[str, tuple[Callable[[Client], object], type[BaseException]]]:
-    def interrupted(one: Client) -> None:
+    def interrupt(one: Client) -> None:
         with alarm(0.2, throw(KeyboardInterrupt())):
             one.get_client_invoices()
 
@@ -841,7 +834,7 @@ def causes() -> dict[str, tuple[Callable[[Client], object], type[BaseException]]
             one.call("api_x", rootpass="hunter2日本")
 
     return {
-        "interrupt": (interrupted, KeyboardInterrupt),
+        "interrupt": (interrupt, KeyboardInterrupt),
         "warning": (lossy, LossyTextWarning),
         "value": (lambda client: client.call("api_x", rootpass="hunter2\x00"), ValueError),
         "type": (lambda client: client.call("api_x", rootpass="hunter2", x=None), TypeError),
@@ -851,9 +844,13 @@ def causes() -> dict[str, tuple[Callable[[Client], object], type[BaseException]]
 @pytest.mark.parametrize("cause", causes())
 def test_frames_with_secrets_are_cut_whatever_leaves(cause: str) -> None:
     work, kind = causes()[cause]
-    with Faulty(silent) as server, make_client(server) as client, pytest.raises(kind) as caught:
+    with (
+        Faulty(stay_silent) as server,
+        make_client(server) as client,
+        pytest.raises(kind) as caught,
+    ):
         work(client)
-    text = shown(caught.value)
+    text = show_everything(caught.value)
     assert PASSWORD not in text
     assert "hunter2" not in text
 
@@ -862,7 +859,7 @@ def test_frames_of_a_constructor_that_fails_hold_no_secret() -> None:
     for options in ({"timeout": 0}, {"endpoint": "ftp://x"}, {"retries": -1}, {"session_id": " "}):
         with pytest.raises(ValueError) as caught:
             Client("u", PASSWORD, **options)
-        assert PASSWORD not in shown(caught.value)
+        assert PASSWORD not in show_everything(caught.value)
 
 
 def test_frames_of_from_env_hold_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -872,11 +869,11 @@ def test_frames_of_from_env_hold_no_secret(monkeypatch: pytest.MonkeyPatch) -> N
     for options in wrong_options:
         with pytest.raises(ValueError) as caught:
             Client.from_env(**options)
-        assert PASSWORD not in shown(caught.value).replace(repr(options), "")
+        assert PASSWORD not in show_everything(caught.value).replace(repr(options), "")
     for arguments in (("u", PASSWORD.encode()), (5, PASSWORD)):
         with pytest.raises(TypeError) as wrong:
             Client(*arguments)
-        assert PASSWORD not in shown(wrong.value)
+        assert PASSWORD not in show_everything(wrong.value)
 
 
 def test_a_client_whose_constructor_failed_can_be_shown() -> None:
@@ -888,7 +885,7 @@ def test_a_client_whose_constructor_failed_can_be_shown() -> None:
 
 
 def test_what_happened_at_the_caller_is_not_cut() -> None:
-    with Faulty(lost) as server:
+    with Faulty(hang_up) as server:
         try:
             raise KeyError("the caller's")
         except KeyError as outer:
@@ -903,10 +900,10 @@ def test_the_place_of_an_error_is_searched_too() -> None:
     with Faulty(respond_after_login(lambda r: r.respond(body))) as server:
         with pytest.raises(OutcomeUnknown) as caught:
             make_client(server).call("api_x")
-        assert SID not in shown(caught.value)
+        assert SID not in show_everything(caught.value)
         with pytest.raises(SoapMailError) as wrong:
             make_client(server).call("api_get_x")
-        assert SID not in shown(wrong.value)
+        assert SID not in show_everything(wrong.value)
 
 
 def test_http_client_prints_nothing_of_a_request(
@@ -949,7 +946,7 @@ def test_a_password_of_a_proxy_is_in_no_error_however_broken_the_url(
     with pytest.raises(TransportError) as caught:
         client.make_payment(5)
     assert type(caught.value) is TransportError  # nothing can have left
-    seen = shown(caught.value) + caplog.text
+    seen = show_everything(caught.value) + caplog.text
     for piece in ("hunter2x", "ter2x", "hun@", "hun#"):
         assert piece not in seen
 
@@ -998,7 +995,7 @@ def test_a_missing_ca_file_is_no_broken_connection(monkeypatch: pytest.MonkeyPat
 def test_connections_that_were_dropped_are_closed() -> None:
     """Interrupted calls leave no socket behind."""
 
-    def connected(port: int) -> int:
+    def count_connections(port: int) -> int:
         gc.collect()
         count = 0
         for one in gc.get_objects():
@@ -1007,15 +1004,15 @@ def test_connections_that_were_dropped_are_closed() -> None:
                     count += one.getpeername()[1:2] == (port,)
         return count
 
-    with Faulty(respond_after_login(silent)) as server:
+    with Faulty(respond_after_login(stay_silent)) as server:
         port = urlsplit(server.endpoint).port or 0
         with make_client(server) as one:
             one.login()
-            assert connected(port) == 1
+            assert count_connections(port) == 1
             for _ in range(3):
                 with alarm(0.1, throw(KeyboardInterrupt())), pytest.raises(KeyboardInterrupt):
                     one.get_services()
-            assert connected(port) == 0
+            assert count_connections(port) == 0
 
 
 def test_tls_that_breaks_after_the_request_left_is_a_broken_connection(
@@ -1036,14 +1033,14 @@ def test_an_error_that_is_interrupted_on_its_way_out_is_judged_anew(
     classify = Call._classify
     steps: list[BaseException] = [KeyboardInterrupt()]
 
-    def interrupted(self: Call[object], error: BaseException) -> BaseException:
+    def interrupt(self: Call[object], error: BaseException) -> BaseException:
         classified = classify(self, error)
         if steps:
             raise steps.pop()
         return classified
 
-    monkeypatch.setattr(Call, "_classify", interrupted)
-    with Faulty(lost) as server, pytest.raises(KeyboardInterrupt) as caught:
+    monkeypatch.setattr(Call, "_classify", interrupt)
+    with Faulty(hang_up) as server, pytest.raises(KeyboardInterrupt) as caught:
         make_client(server, session_id="x").make_payment(5)
     if sys.version_info >= (3, 11):
         assert "may or may not have happened" in caught.value.__notes__[0]
@@ -1078,19 +1075,19 @@ def test_a_signal_while_the_error_is_made_is_judged_too(monkeypatch: pytest.Monk
     to_public_error = Call.to_public_error
     steps: list[BaseException] = [TimeoutError("mine")]
 
-    def interrupted(self: Call[object], error: BaseException) -> BaseException:
+    def interrupt(self: Call[object], error: BaseException) -> BaseException:
         if steps:
             raise steps.pop()
         return to_public_error(self, error)
 
-    monkeypatch.setattr(Call, "to_public_error", interrupted)
-    with Faulty(lost) as server, pytest.raises(OutcomeUnknown) as caught:
+    monkeypatch.setattr(Call, "to_public_error", interrupt)
+    with Faulty(hang_up) as server, pytest.raises(OutcomeUnknown) as caught:
         make_client(server, session_id="x").make_payment(5)
     assert isinstance(caught.value.__cause__, TimeoutError)
 
 
 def test_a_stubborn_adapter_reads_with_one_request_for_each_attempt() -> None:
-    with Faulty(lost) as server, requests.Session() as session:
+    with Faulty(hang_up) as server, requests.Session() as session:
         session.mount("http://", Stubborn())
         client = make_client(server, session=session, session_id="x", retries=1, timeout=5)
         with pytest.raises(TransportError):

@@ -87,7 +87,7 @@ def test_the_first_page_is_short() -> None:
 
 def test_the_first_examples(capsys: pytest.CaptureFixture[str]) -> None:
     run("with Sandbox() as sandbox:\n    with Client")
-    assert capsys.readouterr().out == marked("python output")
+    assert capsys.readouterr().out == find_marked("python output")
     run("if invoice.is_open:\n            print")
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 12
@@ -95,8 +95,8 @@ def test_the_first_examples(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_the_first_command_shows_what_the_page_shows(shell: Callable[..., list[str]]) -> None:
-    command = marked("first").rpartition("&& ")[2]
-    assert shell(command) == marked("first output").splitlines()
+    command = find_marked("first").rpartition("&& ")[2]
+    assert shell(command) == find_marked("first output").splitlines()
 
 
 def test_csv() -> None:
@@ -197,12 +197,12 @@ if sys.version_info < (3, 14) and sys.implementation.name == "cpython":
         response = sandbox.answer
         arrived: list[str] = []
 
-        def watched(request: bytes) -> tuple[int, bytes]:
+        def watch(request: bytes) -> tuple[int, bytes]:
             arrived.extend(re.findall(r"<m:(\w+)", request.decode()))
             assert re.search(rb">(user@example\.com|second)<|<sid", request)
             return response(request)
 
-        sandbox.answer = watched  # type: ignore[method-assign]
+        sandbox.answer = watch  # type: ignore[method-assign]
         recipe = tmp_path / "recipe.py"
         recipe.write_text(block("LocalCluster"))
         program = (
@@ -246,7 +246,7 @@ def test_unattended(
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     assert sandbox.password == "p&ss<w>ord"
-    lines = shell(marked(name).replace("/run/secrets/mail", str(secret)))
+    lines = shell(find_marked(name).replace("/run/secrets/mail", str(secret)))
     if name == "cron pass":
         assert lines[-1] == "USD: 12 invoices, 12 open, 12.00 open"
     else:
@@ -333,7 +333,7 @@ def test_the_comparison_has_the_numbers_of_the_benchmark() -> None:
         assert len(measured) == 2
 
 
-def marked(name: str) -> str:
+def find_marked(name: str) -> str:
     matches = re.findall(rf"^<!-- {name} -->\n```\w*\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
     assert len(matches) == 1
     return str(matches[0])
@@ -359,7 +359,7 @@ def shell(tmp_path: Path) -> Callable[..., list[str]]:
 
 
 def test_the_commands_with_the_sandbox(shell: Callable[..., list[str]]) -> None:
-    lines = [shell(line) for line in marked("sandbox").splitlines()]
+    lines = [shell(line) for line in find_marked("sandbox").splitlines()]
     assert len(lines) == 6
     assert lines[0][0].startswith("usage: soapmail")
     assert lines[1][0].startswith("\ufeffinvoices_id,")
@@ -371,22 +371,24 @@ def test_the_commands_with_the_sandbox(shell: Callable[..., list[str]]) -> None:
 
 
 def test_the_commands_with_an_account(shell: Callable[..., list[str]], sandbox: Sandbox) -> None:
-    lines = shell(marked("account").replace("user@example.com", sandbox.username), sandbox.password)
+    lines = shell(
+        find_marked("account").replace("user@example.com", sandbox.username), sandbox.password
+    )
     assert lines[-1] == "USD: 12 invoices, 12 open, 12.00 open"
 
 
 def test_the_commands_that_serve_the_sandbox(shell: Callable[..., list[str]]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = str(listener.getsockname()[1])
-    serve = marked("serve").replace("8099", port).split()
+    serve = find_marked("serve").replace("8099", port).split()
     command = [sys.executable, "-m", "soapmail", *serve[1:]]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
         printed = [server.stdout.readline() for _ in range(3)]
-        lines = shell(marked("served").replace("8099", port))
+        lines = shell(find_marked("served").replace("8099", port))
         server.terminate()
     for line in printed:
-        assert line in marked("served").replace("8099", port)
+        assert line in find_marked("served").replace("8099", port)
     assert lines[-1] == "USD: 12 invoices, 12 open, 12.00 open"
 
 
@@ -394,7 +396,7 @@ def test_the_commands_that_ci_runs_are_these() -> None:
     ci = (ROOT / ".ci" / "run").read_text()
     for name in ("first", "tests"):
         assert f"readme {name} | bash -e" in ci
-        assert marked(name).startswith("python3 -m venv .venv && ")
+        assert find_marked(name).startswith("python3 -m venv .venv && ")
 
 
 def test_the_table_of_commands_is_what_the_command_knows(shell: Callable[..., list[str]]) -> None:
@@ -428,7 +430,7 @@ def room_of(path: Path) -> str:
     return path.relative_to(PACKAGE).with_suffix("").parts[0]
 
 
-def imported_rooms(path: Path) -> set[str]:
+def find_imported_rooms(path: Path) -> set[str]:
     """Return the other rooms that a module imports from when it runs."""
     tree = ast.parse(path.read_text())
     typing_only = {
@@ -449,12 +451,12 @@ def imported_rooms(path: Path) -> set[str]:
 
 def test_the_picture_of_the_rooms_is_true_and_points_down() -> None:
     drawn: dict[str, set[str]] = {}
-    for line in marked("rooms").splitlines():
+    for line in find_marked("rooms").splitlines():
         room, _, below = line.partition("->")
         drawn[room.strip()] = set(below.split())
     found: dict[str, set[str]] = {}
     for path in PACKAGE.rglob("*.py"):
-        found.setdefault(room_of(path), set()).update(imported_rooms(path))
+        found.setdefault(room_of(path), set()).update(find_imported_rooms(path))
     for outside in ("__init__", "__main__"):
         del found[outside]
     for room in sorted(found):
@@ -479,7 +481,7 @@ def steps() -> list[str]:
     return [re.sub("^   ", "", block, flags=re.MULTILINE) for block in blocks]
 
 
-def changed(path: Path, *changes: tuple[str, str]) -> None:
+def change_file(path: Path, *changes: tuple[str, str]) -> None:
     text = path.read_text()
     for old, new in changes:
         assert text.count(old) == 1, old
@@ -516,15 +518,15 @@ def test_an_operation_is_added_in_five_places(tmp_path: Path, steps: list[str]) 
     template, record, method, response, row = steps
     package = copy / "soapmail"
     (copy / "templates" / "api_get_dns_domain.xml").write_text(template)
-    changed(package / "models.py", ("__all__ = [", '__all__ = ["DnsDomain", '))
+    change_file(package / "models.py", ("__all__ = [", '__all__ = ["DnsDomain", '))
     with (package / "models.py").open("a") as models:
         models.write(f"\n\n{record}")
     place = "    def call(self"
-    changed(package / "client.py", (place, f"{method}\n{place}"))
+    change_file(package / "client.py", (place, f"{method}\n{place}"))
     place = '    @_operation("get_modules")'
-    changed(package / "sandbox" / "sandbox.py", (place, f"{response}\n{place}"))
+    change_file(package / "sandbox" / "sandbox.py", (place, f"{response}\n{place}"))
     last = "| `call(operation, /, **parameters)` |"
-    changed(copy / "README.md", (last, row + last))
+    change_file(copy / "README.md", (last, row + last))
 
     def python(*options: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, *options]
@@ -549,7 +551,7 @@ def test_an_operation_is_added_in_five_places(tmp_path: Path, steps: list[str]) 
     done = python("-m", "pytest", *options, *tests, "tests/interop")
     assert done.returncode == 0, done.stdout[-3000:]
     assert "get_dns_domain" in python("-m", "pytest", *options, *tests, "--co").stdout
-    changed(
+    change_file(
         copy / "templates" / "api_get_dns_domain.xml",
         ('<domain_id xsi:type="xsd:int">', "<domain_id>"),
     )

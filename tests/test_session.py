@@ -310,14 +310,14 @@ def test_threads_that_meet_a_refused_session_log_in_once(sandbox: Sandbox) -> No
     response = sandbox.answer
     waiting = threading.Barrier(8)
 
-    def counted(request: bytes) -> tuple[int, bytes]:
+    def count_login(request: bytes) -> tuple[int, bytes]:
         if b"api_login" in request:
             logins.append(request)
         elif b"first" in request:
             waiting.wait(10)  # all eight meet the refusal of the same session
         return response(request)
 
-    sandbox.answer = counted  # type: ignore[method-assign]
+    sandbox.answer = count_login  # type: ignore[method-assign]
     with Client(
         sandbox.username, sandbox.password, endpoint=sandbox.endpoint, session_id="first"
     ) as client:

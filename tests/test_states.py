@@ -98,7 +98,7 @@ class Interrupted(BaseException):
     """What no part of the library expects."""
 
 
-def interrupted(after: float, error: BaseException) -> AbstractContextManager[None]:
+def interrupt_after(after: float, error: BaseException) -> AbstractContextManager[None]:
     """Raise an error from a signal's handler, if the library is at work then."""
 
     def handler(number: int, frame: Any) -> None:
@@ -180,7 +180,7 @@ class Calls(RuleBasedStateMachine):
     def a_payment_is_interrupted(self, after: float, kind: type[BaseException]) -> None:
         number = next(self.numbers)
         told = "unsent"
-        with interrupted(after, kind()):
+        with interrupt_after(after, kind()):
             told = self.pay(self.client, number)
         self.note(number, told)
 
@@ -194,7 +194,7 @@ class Calls(RuleBasedStateMachine):
 
     @rule(after=AFTER, kind=st.sampled_from([Interrupted, TimeoutError]))
     def a_list_is_interrupted(self, after: float, kind: type[BaseException]) -> None:
-        with interrupted(after, kind()), contextlib.suppress(SoapMailError, kind):
+        with interrupt_after(after, kind()), contextlib.suppress(SoapMailError, kind):
             assert len(self.client.get_client_invoices()) == 12
 
     @rule(after=AFTER)

@@ -160,13 +160,13 @@ def test_an_intent_is_on_the_disk_before_the_request_leaves(
 
     response = sandbox.answer
 
-    def watched(request: bytes) -> tuple[int, bytes]:
+    def respond_and_watch(request: bytes) -> tuple[int, bytes]:
         if b"api_make_payment" in request:
             seen.append((brief(path)[-1], list(synced)))
         return response(request)
 
     monkeypatch.setattr(os, "fsync", fsync)
-    monkeypatch.setattr(sandbox, "answer", watched)
+    monkeypatch.setattr(sandbox, "answer", respond_and_watch)
     plan = make_plan(sandbox.invoices[:2])
     entries = [(one.invoice, one.result) for one in pay_open(signed_in, plan, Journal(path))]
     assert entries == [(ID, "paid"), (OTHER, "paid")]
@@ -297,7 +297,7 @@ def test_errors_that_prove_that_nothing_was_paid(
 def test_an_interrupt_after_a_byte_left_is_an_unknown_outcome(
     sandbox: Sandbox, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupted(request: Request) -> None:
+    def interrupt(request: Request) -> None:
         if request.operation == "api_make_payment":
             signal_main_thread(signal.SIGUSR1)
             request.closing.wait(20)
@@ -310,7 +310,7 @@ def test_an_interrupt_after_a_byte_left_is_an_unknown_outcome(
     before = signal.signal(signal.SIGUSR1, stop)
     try:
         with (
-            Faulty(interrupted) as server,
+            Faulty(interrupt) as server,
             Client(USERNAME, PASSWORD, endpoint=server.endpoint) as client,
         ):
             with pytest.raises(KeyboardInterrupt):
@@ -323,7 +323,7 @@ def test_an_interrupt_after_a_byte_left_is_an_unknown_outcome(
 # --- broken files, full disks, locks ------------------------------------------------------------------
 
 
-def written(path: str, *entries: Entry) -> bytes:
+def write_journal(path: str, *entries: Entry) -> bytes:
     with Journal(path) as journal:
         for one in entries:
             journal.append(one)
@@ -337,7 +337,7 @@ def entry(event: str, result: str | None = None, invoice: int = ID) -> Entry:
 def test_a_last_line_cut_at_any_byte_is_an_intent(
     sandbox: Sandbox, signed_in: Client, path: str
 ) -> None:
-    whole = written(
+    whole = write_journal(
         path, entry("intent", None, OTHER), entry("outcome", "refused", OTHER), entry("intent")
     )
     first = whole.rindex(b"\n", 0, -1) + 1
@@ -358,7 +358,7 @@ def test_a_last_line_cut_at_any_byte_is_an_intent(
 def test_a_cut_line_of_an_invoice_that_is_paid_is_settled(
     sandbox: Sandbox, signed_in: Client, path: str
 ) -> None:
-    whole = written(path, entry("intent"))
+    whole = write_journal(path, entry("intent"))
     Path(path).write_bytes(whole[:-20])
     signed_in.make_payment(ID)
     plan = make_plan(sandbox.invoices[:2])
@@ -383,7 +383,7 @@ def test_a_cut_line_of_an_invoice_that_is_paid_is_settled(
 )  # fmt: skip
 def test_a_line_that_is_broken_elsewhere_stops(path: str, line: bytes) -> None:
     """As the last one it is an intent; of which invoice, it may not say."""
-    whole = written(path, entry("intent"), entry("outcome", "paid"))
+    whole = write_journal(path, entry("intent"), entry("outcome", "paid"))
     Path(path).write_bytes(line + b"\n" + whole)
     with pytest.raises(JournalError, match="line 1 is broken"), Journal(path):
         pass
@@ -498,10 +498,10 @@ def test_the_lock_fails_as_the_system_says(path: str, monkeypatch: pytest.Monkey
     with pytest.raises(JournalError, match="No locks available"), Journal(path):
         pass
 
-    def interrupted(*args: object) -> None:
+    def interrupt(*args: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(fcntl, "flock", interrupted)
+    monkeypatch.setattr(fcntl, "flock", interrupt)
     with pytest.raises(KeyboardInterrupt), Journal(path):
         pass
 
@@ -530,12 +530,12 @@ def test_two_at_once_pay_each_invoice_once(sandbox: Sandbox, path: str) -> None:
     count: list[bytes] = []
     response = sandbox.answer
 
-    def counted(request: bytes) -> tuple[int, bytes]:
+    def respond_and_count(request: bytes) -> tuple[int, bytes]:
         if b"api_make_payment" in request:
             count.append(request)
         return response(request)
 
-    sandbox.answer = counted  # type: ignore[method-assign]
+    sandbox.answer = respond_and_count  # type: ignore[method-assign]
     line = [
         sys.executable,
         "-m",
@@ -742,12 +742,12 @@ def test_on_a_terminal_one_invoice_that_is_not_open_is_not_sent(sandbox: Sandbox
 def test_refused_ones_set_the_exit_code(run: Callable[..., Result], sandbox: Sandbox) -> None:
     response = sandbox.answer
 
-    def refusing(request: bytes) -> tuple[int, bytes]:
+    def refuse_payment(request: bytes) -> tuple[int, bytes]:
         if b"api_make_payment" in request and str(ID).encode() in request:
             return 500, make_fault_response("no funds")
         return response(request)
 
-    sandbox.answer = refusing  # type: ignore[method-assign]
+    sandbox.answer = refuse_payment  # type: ignore[method-assign]
     code, out, err = run("pay", "--open", "--yes", "--max-total", "3")
     assert code == 1
     assert out.count("Payment made") == 2
@@ -760,7 +760,7 @@ def test_a_signal_between_and_within_payments(
     sandbox: Sandbox, path: str, name: str, after: int
 ) -> None:
     """The second payment is under way, or the second list: the first one is on record."""
-    arrived = threading.Event()
+    collect_payments = threading.Event()
     count = 0
 
     def handler(request: Request) -> None:
@@ -768,7 +768,7 @@ def test_a_signal_between_and_within_payments(
         if request.operation == "api_make_payment":
             count += 1
             if count == after:
-                arrived.set()
+                collect_payments.set()
                 request.closing.wait(20)
         status, body = sandbox.answer(request.body)
         request.respond(body, status)
@@ -779,7 +779,7 @@ def test_a_signal_between_and_within_payments(
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             env={**environment_without_coverage(), **ACCOUNT, "SOAPMAIL_ENDPOINT": server.endpoint},
         )  # fmt: skip
-        assert arrived.wait(20)
+        assert collect_payments.wait(20)
         command.send_signal(getattr(signal, name))
         out, err = command.communicate(timeout=20)
     assert command.returncode == 5
@@ -798,10 +798,10 @@ def test_a_signal_after_an_outcome_ends_as_it_would_have(
 
     monkeypatch.setattr(os, "kill", lambda *args: None)
 
-    def stopped(*args: object) -> None:
+    def stop(*args: object) -> None:
         raise Interrupted("SIGTERM", signal.SIGTERM)
 
-    monkeypatch.setattr(pay, "_report_entry", stopped)
+    monkeypatch.setattr(pay, "_report_entry", stop)
     assert run("pay", "--open", "--yes", "--max-total", "2").code == 128 + signal.SIGTERM
     real = Journal.append
 
@@ -891,17 +891,17 @@ def test_the_judge_sees_a_second_payment() -> None:
 # --- what an attack found ------------------------------------------------------------------------------
 
 
-def arrived(sandbox: Sandbox) -> list[int]:
+def collect_payments(sandbox: Sandbox) -> list[int]:
     """Collect the invoices of the payments that arrive from now on."""
     found: list[int] = []
     response = sandbox.answer
 
-    def counted(request: bytes) -> tuple[int, bytes]:
+    def respond_and_count(request: bytes) -> tuple[int, bytes]:
         if b"api_make_payment" in request:
             found.append(int(re.findall(rb">(\d{7,})<", request)[-1]))
         return response(request)
 
-    sandbox.answer = counted  # type: ignore[method-assign]
+    sandbox.answer = respond_and_count  # type: ignore[method-assign]
     return found
 
 
@@ -911,7 +911,7 @@ def test_an_invoice_that_is_listed_twice_is_not_paid(
 ) -> None:
     plan = make_plan(sandbox.invoices[:1])
     sandbox.invoices[2] = replace(sandbox.invoices[0], invoices_paid=paid)
-    count = arrived(sandbox)
+    count = collect_payments(sandbox)
     with pytest.raises(PlanOutdated, match=f"^invoice {ID} is listed twice; nothing was sent$"):
         list(pay_open(signed_in, plan, Journal(path)))
     code, _, err = run("pay", "--open", "--yes", "--max-total", "1")
@@ -924,7 +924,7 @@ def test_an_invoice_that_is_listed_twice_is_not_paid(
 def test_what_a_run_before_paid_is_not_sent_again(
     run: Callable[..., Result], sandbox: Sandbox, state: str
 ) -> None:
-    count = arrived(sandbox)
+    count = collect_payments(sandbox)
     sandbox.break_next(after=True)
     assert run("pay", str(ID), "--yes").code == 5
     # The natural next step: it was paid, which is what was asked for.
@@ -995,13 +995,13 @@ def test_what_is_no_amount_is_wrong_usage(run: Callable[..., Result], text: str)
 def test_a_signal_that_somebody_swallowed_stops_before_the_next_payment(
     run: Callable[..., Result], sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def signalled(self: object, exchange: Any) -> None:
+    def raise_sigterm(self: object, exchange: Any) -> None:
         if exchange.operation == "api_make_payment":
             signal.raise_signal(signal.SIGTERM)
 
-    monkeypatch.setattr("soapmail.cli.dump.Dump.__call__", signalled)
+    monkeypatch.setattr("soapmail.cli.dump.Dump.__call__", raise_sigterm)
     monkeypatch.setattr(os, "kill", lambda *args: None)
-    count = arrived(sandbox)
+    count = collect_payments(sandbox)
     line = ("--dump", str(tmp_path), "pay", "--open", "--yes", "--max-total", "5")
     code, out, err = run(*line)
     assert (code, count) == (128 + signal.SIGTERM, [ID])
@@ -1045,14 +1045,14 @@ def test_a_journal_that_was_replaced_while_its_lock_was_waited_for_is_opened_ane
 ) -> None:
     real = fcntl.flock
 
-    def replaced(file: int, how: int) -> None:
+    def replace_journal(file: int, how: int) -> None:
         monkeypatch.setattr(fcntl, "flock", real)
         Path(path).unlink()
         Path(path).write_bytes(whole)
         real(file, how)
 
-    whole = written(path, entry("intent"))
-    monkeypatch.setattr(fcntl, "flock", replaced)
+    whole = write_journal(path, entry("intent"))
+    monkeypatch.setattr(fcntl, "flock", replace_journal)
     with Journal(path) as journal:
         assert [one.invoice for one in journal.unsettled()] == [ID]
 
@@ -1062,7 +1062,7 @@ def test_one_journal_object_belongs_to_one_thread_and_process(
 ) -> None:
     journal = Journal(path)
     plan = make_plan(sandbox.invoices[:2])
-    count = arrived(sandbox)
+    count = collect_payments(sandbox)
     suspended = pay_open(signed_in, plan, journal)
     next(suspended)
     problems: list[str] = []
@@ -1088,7 +1088,7 @@ def test_one_journal_object_belongs_to_one_thread_and_process(
 def test_a_fork_in_the_middle_of_a_run_pays_in_one_process(
     sandbox: Sandbox, signed_in: Client, path: str
 ) -> None:
-    count = arrived(sandbox)
+    count = collect_payments(sandbox)
     entries = pay_open(signed_in, make_plan(sandbox.invoices[:3]), Journal(path))
     next(entries)
 
@@ -1107,7 +1107,7 @@ def test_a_fork_in_the_middle_of_a_run_pays_in_one_process(
 def test_what_was_paid_elsewhere_meanwhile_is_not_sent(
     sandbox: Sandbox, signed_in: Client, path: str
 ) -> None:
-    count = arrived(sandbox)
+    count = collect_payments(sandbox)
     entries = pay_open(signed_in, make_plan(sandbox.invoices[:3]), Journal(path))
     next(entries)
     sandbox.invoices[1] = replace(sandbox.invoices[1], invoices_paid=1)
@@ -1199,14 +1199,14 @@ def test_a_signal_in_the_middle_of_a_plan_names_the_invoice(
 ) -> None:
     response = sandbox.answer
 
-    def stopping(request: bytes) -> tuple[int, bytes]:
+    def stop_after(request: bytes) -> tuple[int, bytes]:
         if b"api_make_payment" in request:
             os.kill(os.getpid(), signal.SIGHUP)
             held.wait(20)
         return response(request)
 
     held = threading.Event()
-    monkeypatch.setattr(sandbox, "answer", stopping)
+    monkeypatch.setattr(sandbox, "answer", stop_after)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
     code, _, err = run("pay", "--open", "--yes", "--max-total", "5")
     held.set()
@@ -1215,7 +1215,7 @@ def test_a_signal_in_the_middle_of_a_plan_names_the_invoice(
 
 
 def test_a_blank_line_says_nothing(path: str) -> None:
-    whole = written(path, entry("intent"), entry("outcome", "paid"))
+    whole = write_journal(path, entry("intent"), entry("outcome", "paid"))
     Path(path).write_bytes(b"\n" + whole + b"\n\n")
     with Journal(path) as journal:
         assert journal.is_paid(ID)
@@ -1238,13 +1238,13 @@ def test_what_the_server_echoes_of_a_secret_is_not_written_down(
 ) -> None:
     response = sandbox.answer
 
-    def echoing(request: bytes) -> tuple[int, bytes]:
+    def respond_with_secret(request: bytes) -> tuple[int, bytes]:
         status, body = response(request)
         sid = re.search(rb"<sid[^>]*>([^<]*)", request)
         echo = b"Payment made by " + (sid[1] if sid else b"")
         return status, body.replace(b"Payment made", echo)
 
-    monkeypatch.setattr(sandbox, "answer", echoing)
+    monkeypatch.setattr(sandbox, "answer", respond_with_secret)
     code, out, _ = run("pay", str(ID), "--yes", "--journal", path)
     assert (code, out) == (0, "Payment made by ***\n")
     assert lines(path)[-1]["text"] == "Payment made by ***"

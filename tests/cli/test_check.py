@@ -384,8 +384,8 @@ def test_wrong_usage_is_unknown_wherever_it_stands(run: Callable[..., Result], w
 def test_an_interrupt_is_unknown(
     run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupted(*args: object) -> None:
+    def interrupt(*args: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(check, "_write_output", interrupted)
+    monkeypatch.setattr(check, "_write_output", interrupt)
     assert run("check") == (3, "MAIL INVOICES UNKNOWN: interrupted\n", "")

@@ -100,14 +100,14 @@ def test_an_empty_account(
 
 
 @pytest.fixture
-def described(sandbox: Sandbox) -> Callable[[bytes], None]:
+def describe(sandbox: Sandbox) -> Callable[[bytes], None]:
     def use(wsdl: bytes) -> None:
         sandbox.wsdl = lambda: wsdl  # type: ignore[method-assign]
 
     return use
 
 
-def changed(old: str, new: str) -> bytes:
+def change_wsdl(old: str, new: str) -> bytes:
     wsdl = WSDL.replace(old.encode(), new.encode(), 1)
     assert wsdl != WSDL
     return wsdl
@@ -117,27 +117,27 @@ SEND = '<message name="api_send_mailRequest">\n  <part name="sid" type="xsd:stri
 CHANGES = {
     "as recorded": (WSDL, {}),
     "more": (
-        changed(SEND, f'{SEND}\n  <part name="bcc" type="xsd:string" />'),
+        change_wsdl(SEND, f'{SEND}\n  <part name="bcc" type="xsd:string" />'),
         {"api_send_mail": "other parameters; more: bcc"},
     ),
-    "less": (changed(SEND, SEND.partition("\n")[0]), {"api_send_mail": "other parameters; gone: sid"}),
+    "less": (change_wsdl(SEND, SEND.partition("\n")[0]), {"api_send_mail": "other parameters; gone: sid"}),
     "swapped": (
-        changed(
+        change_wsdl(
             '<part name="subject" type="xsd:string" />\n  <part name="body" type="xsd:string" />',
             '<part name="body" type="xsd:string" />\n  <part name="subject" type="xsd:string" />',
         ),
         {"api_send_mail": "in another order: sid, body, subject, to, from"},
     ),
     "another type": (
-        changed(f'{SEND}', SEND.replace("xsd:string", "xsd:int")),
+        change_wsdl(f'{SEND}', SEND.replace("xsd:string", "xsd:int")),
         {"api_send_mail": "of another type: sid is int"},
     ),
     "renamed": (
-        changed(f'{SEND}', SEND.replace('"sid"', '"session"')),
+        change_wsdl(f'{SEND}', SEND.replace('"sid"', '"session"')),
         {"api_send_mail": "other parameters; more: session, gone: sid"},
     ),
     "gone": (
-        changed('<operation name="api_send_mail">', '<operation name="api_send_mail_new">'),
+        change_wsdl('<operation name="api_send_mail">', '<operation name="api_send_mail_new">'),
         {"api_send_mail": "the operation is gone"},
     ),
 }  # fmt: skip
@@ -147,10 +147,10 @@ CHANGES = {
 def test_a_changed_wsdl_is_wrong(
     name: str,
     seen: Callable[..., tuple[int, dict[str, tuple[str, str]]]],
-    described: Callable[[bytes], None],
+    describe: Callable[[bytes], None],
 ) -> None:
     wsdl, expected = CHANGES[name]
-    described(wsdl)
+    describe(wsdl)
     code, findings = seen()
     assert code == bool(expected)
     wrong = {what: text for what, (state, text) in findings.items() if state == "WRONG"}
@@ -169,9 +169,9 @@ def test_a_changed_wsdl_is_wrong(
 def test_a_wsdl_of_no_use_is_wrong(
     wsdl: bytes, problem: str,
     seen: Callable[..., tuple[int, dict[str, tuple[str, str]]]],
-    described: Callable[[bytes], None],
+    describe: Callable[[bytes], None],
 ) -> None:  # fmt: skip
-    described(wsdl)
+    describe(wsdl)
     code, findings = seen()
     assert code == 1
     state, text = findings["WSDL"]
@@ -183,11 +183,11 @@ def test_a_wsdl_of_no_use_is_wrong(
 
 
 @pytest.fixture
-def served(sandbox: Sandbox) -> Iterator[Callable[[Callable[[Request, bytes], bytes | None]], str]]:
+def serve(sandbox: Sandbox) -> Iterator[Callable[[Callable[[Request, bytes], bytes | None]], str]]:
     """Serve what the sandbox says, changed by a function; None: nothing comes."""
     servers = []
 
-    def serve(change: Callable[[Request, bytes], bytes | None]) -> str:
+    def start(change: Callable[[Request, bytes], bytes | None]) -> str:
         def handler(request: Request) -> None:
             if request.line.startswith("GET"):
                 request.respond(sandbox.wsdl())
@@ -201,14 +201,14 @@ def served(sandbox: Sandbox) -> Iterator[Callable[[Callable[[Request, bytes], by
         servers.append(server)
         return server.__enter__().endpoint
 
-    yield serve
-    for one in servers:
-        one.__exit__(None, None, None)
+    yield start
+    for server in servers:
+        server.__exit__(None, None, None)
 
 
 def test_unknown_and_missing_fields_and_repairs_are_noted(
     seen: Callable[..., tuple[int, dict[str, tuple[str, str]]]],
-    served: Callable[[Callable[[Request, bytes], bytes | None]], str],
+    serve: Callable[[Callable[[Request, bytes], bytes | None]], str],
 ) -> None:
     def change(request: Request, body: bytes) -> bytes:
         if request.operation == "api_mail_get_client_invoices":
@@ -217,7 +217,7 @@ def test_unknown_and_missing_fields_and_repairs_are_noted(
             )
         return body
 
-    code, findings = seen("--endpoint", served(change))
+    code, findings = seen("--endpoint", serve(change))
     assert code == 0
     state, text = findings["api_mail_get_client_invoices"]
     assert state == "note"
@@ -227,7 +227,7 @@ def test_unknown_and_missing_fields_and_repairs_are_noted(
 
 def test_what_cannot_be_read_and_what_is_refused(
     seen: Callable[..., tuple[int, dict[str, tuple[str, str]]]],
-    served: Callable[[Callable[[Request, bytes], bytes | None]], str],
+    serve: Callable[[Callable[[Request, bytes], bytes | None]], str],
 ) -> None:
     def change(request: Request, body: bytes) -> bytes:
         if request.operation == "get_modules":
@@ -236,7 +236,7 @@ def test_what_cannot_be_read_and_what_is_refused(
             return read_recording("fault_unserializable_result").body
         return body
 
-    code, findings = seen("--endpoint", served(change))
+    code, findings = seen("--endpoint", serve(change))
     assert code == 1
     assert findings["get_modules"][0] == "WRONG"
     assert findings["api_get_prepay_list"] == (
@@ -257,20 +257,20 @@ def test_what_cannot_be_read_and_what_is_refused(
 def test_how_a_wrong_session_is_refused(
     response: str | None, expected: tuple[str, str],
     seen: Callable[..., tuple[int, dict[str, tuple[str, str]]]],
-    served: Callable[[Callable[[Request, bytes], bytes | None]], str],
+    serve: Callable[[Callable[[Request, bytes], bytes | None]], str],
 ) -> None:  # fmt: skip
     def change(request: Request, body: bytes) -> bytes:
         if b">" + b"0" * 32 + b"<" in request.body:
             return b"no" if response is None else read_recording(response).body
         return body
 
-    _, findings = seen("--endpoint", served(change))
+    _, findings = seen("--endpoint", serve(change))
     assert findings["a wrong session"] == expected
 
 
 def test_a_service_that_vanished_and_a_second_attempt_are_noted(
     seen: Callable[..., tuple[int, dict[str, tuple[str, str]]]],
-    served: Callable[[Callable[[Request, bytes], bytes | None]], str],
+    serve: Callable[[Callable[[Request, bytes], bytes | None]], str],
 ) -> None:
     count = 0
 
@@ -284,7 +284,7 @@ def test_a_service_that_vanished_and_a_second_attempt_are_noted(
                 request.reset()
         return body
 
-    code, findings = seen("--endpoint", served(change))
+    code, findings = seen("--endpoint", serve(change))
     assert code == 0
     assert findings["api_mail_get_service"][1].endswith("there is none")
     assert findings["get_modules"][1].endswith("10 rows; 2 attempts")

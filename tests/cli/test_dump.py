@@ -312,7 +312,7 @@ def test_many_accounts_write_into_one_folder(
 
 
 @contextmanager
-def replayed(folder: Path) -> Iterator[Mapping[str, str]]:
+def replay(folder: Path) -> Iterator[Mapping[str, str]]:
     server = start_process("sandbox", "--replay", str(folder), stdout=subprocess.PIPE)
     assert server.stdout is not None
     lines = "".join(server.stdout.readline().decode() for _ in range(3))
@@ -331,7 +331,7 @@ def test_a_dump_is_served_again(
 ) -> None:
     assert run("--dump", str(tmp_path), "invoices").code == 0
     first = run("invoices").out
-    with replayed(tmp_path) as environment:
+    with replay(tmp_path) as environment:
         for name, text in environment.items():
             monkeypatch.setenv(name, text)
         assert run("invoices") == (0, first, "")
@@ -346,7 +346,7 @@ def test_a_replay_of_the_doctor_refuses_no_list_behind_it(
 ) -> None:
     first = run("--dump", str(tmp_path), "doctor")
     assert first.code == 0
-    with replayed(tmp_path) as environment:
+    with replay(tmp_path) as environment:
         for name, text in environment.items():
             monkeypatch.setenv(name, text)
         again = run("doctor")
@@ -366,7 +366,7 @@ def test_recorded_responses_are_replayed_in_their_order(
     (tmp_path / "x.http").write_bytes(
         (DATA / "wire" / "fault_unparsable_request.http").read_bytes()
     )
-    with replayed(tmp_path) as environment:
+    with replay(tmp_path) as environment:
         with Client(USERNAME, PASSWORD, endpoint=environment["SOAPMAIL_ENDPOINT"]) as client:
             assert len(client.get_client_invoices()) == 1
             texts = {invoice.invoices_description for invoice in client.get_client_invoices()}
@@ -413,7 +413,7 @@ def test_an_unknown_outcome_is_told(sandbox: Sandbox, seen: list[ObservedExchang
 # --- what an attack found --------------------------------------------------------------------------------
 
 
-def told(response: Callable[[Request], None], do: Callable[[Client], object]) -> list[Any]:
+def collect_texts(response: Callable[[Request], None], do: Callable[[Client], object]) -> list[Any]:
     """Give what an observer is told of a call that may fail."""
     seen: list[Any] = []
     with Faulty(response) as server:
@@ -442,7 +442,7 @@ def test_a_session_id_in_a_broken_login_is_in_nothing_that_is_told(
         except Exception as error:
             problems.append(error)
 
-    (seen,) = told(lambda r: r.respond(body), log_in)
+    (seen,) = collect_texts(lambda r: r.respond(body), log_in)
     text = repr(seen) + repr(seen.http) + str(problems) + caplog.text
     assert problems
     assert SESSION_ID not in text
@@ -459,7 +459,7 @@ def test_a_response_of_no_characters_is_told_of(data: bytes) -> None:
             client.login()
         problems.append(caught.value)
 
-    (seen,) = told(lambda r: r.respond(data), log_in)
+    (seen,) = collect_texts(lambda r: r.respond(data), log_in)
     assert seen.problem == str(problems[0])
     assert seen.response
 
@@ -467,7 +467,7 @@ def test_a_response_of_no_characters_is_told_of(data: bytes) -> None:
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
 def test_secrets_in_wide_encodings_are_hidden(encoding: str) -> None:
     page = f"<?xml?><html>{PASSWORD} {SESSION_ID}</html>"
-    (seen,) = told(lambda r: r.respond(page.encode(encoding) + b"x"), Client.login)
+    (seen,) = collect_texts(lambda r: r.respond(page.encode(encoding) + b"x"), Client.login)
     # A last byte that is no whole character is kept as it is.
     assert (
         seen.response
@@ -484,7 +484,7 @@ def test_secrets_in_the_status_line_and_in_names_of_headers_are_hidden() -> None
         request.raw(head.encode())
         raise Hangup
 
-    seen = told(response, Client.get_services)[-1]
+    seen = collect_texts(response, Client.get_services)[-1]
     assert seen.status == 200
     assert SESSION_ID not in repr(seen) + repr(seen.http)
 
@@ -511,7 +511,7 @@ def test_a_client_that_hangs_up_on_a_replay_is_not_told_of(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "0001_get_modules.http").write_bytes(b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 2**20)
-    with replayed(tmp_path) as environment:
+    with replay(tmp_path) as environment:
         parts = urlsplit(environment["SOAPMAIL_ENDPOINT"])
         for data in (b"POST", b"POST / HTTP/1.1\r\nSOAPAction: urn:myapi#get_modules\r\n\r\n"):
             with socket.create_connection(

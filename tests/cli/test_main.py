@@ -40,7 +40,7 @@ from ..commands import (
     parse_csv,
     start_process,
 )
-from ..faulty import Faulty, Request, respond_after_login
+from ..faulty import Faulty, Request, respond_after_login, stay_silent
 from ..support import (
     FIELDS,
     LIST,
@@ -572,7 +572,7 @@ def test_as_a_module_it_does_the_same() -> None:
 
 
 @contextlib.contextmanager
-def served() -> Iterator[tuple[subprocess.Popen[bytes], dict[str, str]]]:
+def serve_sandbox() -> Iterator[tuple[subprocess.Popen[bytes], dict[str, str]]]:
     server = start_process("sandbox", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert server.stdout is not None
     lines = [server.stdout.readline().decode() for _ in range(3)]
@@ -592,7 +592,7 @@ def served() -> Iterator[tuple[subprocess.Popen[bytes], dict[str, str]]]:
 
 
 def test_the_sandbox_serves_other_programs_until_interrupted(run: Callable[..., Result]) -> None:
-    with served() as (server, given):
+    with serve_sandbox() as (server, given):
         assert (given["username"], given["password"]) == (USERNAME, PASSWORD)
         assert run("services", "--endpoint", given["endpoint"]).code == 0
         server.send_signal(signal.SIGINT)
@@ -680,12 +680,8 @@ def test_output_that_is_no_text_file_is_taken_as_it_is(monkeypatch: pytest.Monke
     assert out.getvalue() == f"soapmail {soapmail.__version__}\n"
 
 
-def silent(request: Request) -> None:
-    request.closing.wait(20)
-
-
 def test_interrupted_while_the_server_is_silent() -> None:
-    with Faulty(respond_after_login(silent)) as server:
+    with Faulty(respond_after_login(stay_silent)) as server:
         terminal = Terminal(
             "services", "-v", "--endpoint", server.endpoint,
             environment={"SOAPMAIL_USERNAME": USERNAME, "SOAPMAIL_PASSWORD": PASSWORD},
@@ -802,7 +798,7 @@ ORDERS = {
 }
 
 
-def signalled(
+def run_and_signal(
     numbers: Sequence[int], *arguments: str, logs_in: bool, gap: float = 0.0
 ) -> tuple[int, str]:
     """Send signals as soon as the server has what it is to stay silent about."""
@@ -839,7 +835,7 @@ def signalled(
 def test_a_signal_in_the_middle_of_a_change_says_that_it_may_have_happened(
     what: str, name: str
 ) -> None:
-    code, err = signalled([getattr(signal, name)], *ORDERS[what], logs_in=True)
+    code, err = run_and_signal([getattr(signal, name)], *ORDERS[what], logs_in=True)
     assert code == 5
     done = "been sent" if what == "send" else "happened"
     assert f"it may or may not have {done}; check before repeating: Interrupted: {name}" in err
@@ -853,14 +849,14 @@ def test_a_signal_before_or_without_a_change_ends_as_it_always_did(
 ) -> None:
     """The login is silent, so nothing of the operation itself was sent."""
     number = getattr(signal, name)
-    result = signalled([number], *arguments, logs_in=False)
+    result = run_and_signal([number], *arguments, logs_in=False)
     assert result == (130 if name == "SIGINT" else -number, "")
 
 
 @pytest.mark.parametrize("gap", [0.0, 0.003, 0.02])
 def test_a_second_signal_does_not_come_between_the_first_and_its_words(gap: float) -> None:
     both = [signal.SIGTERM, signal.SIGHUP]
-    code, err = signalled(both, *ORDERS["pay"], logs_in=True, gap=gap)
+    code, err = run_and_signal(both, *ORDERS["pay"], logs_in=True, gap=gap)
     assert code == 5
     assert "it may or may not have happened" in err
 
@@ -1048,10 +1044,10 @@ def test_a_change_that_was_stopped_before_it_left_ends_the_command(
 ) -> None:
     number = getattr(signal, name)
 
-    def stopped(*args: object) -> int:
+    def stop(*args: object) -> int:
         raise codes.Interrupted(name, number)
 
-    monkeypatch.setattr("soapmail.cli.commands.pay.pay", stopped)
+    monkeypatch.setattr("soapmail.cli.commands.pay.pay", stop)
     monkeypatch.setattr(os, "kill", lambda *args: None)
     monkeypatch.setattr(signal, "signal", lambda *args: None)
     assert run("pay", "5", "--yes") == (128 + number, "", "")
@@ -1134,13 +1130,13 @@ def test_completion_without_its_package_says_what_to_install(
     assert err.startswith("soapmail: completion needs shtab; install it with: pip install shtab")
 
 
-def asked(sandbox: Sandbox, *arguments: str) -> tuple[str, Terminal]:
+def ask(sandbox: Sandbox, *arguments: str) -> tuple[str, Terminal]:
     terminal = Terminal(*arguments, environment={**ACCOUNT, "SOAPMAIL_ENDPOINT": sandbox.endpoint})
     return terminal.until("? [y/N] ").replace("\r\n", "\n"), terminal
 
 
 def test_pay_asks_with_what_it_knows(sandbox: Sandbox) -> None:
-    question, terminal = asked(sandbox, "pay", "7514880")
+    question, terminal = ask(sandbox, "pay", "7514880")
     assert question == (
         "pay invoice 7514880 (1.00 USD, due 2021-03-10, (Repeat Invoice: 19156909) MailBaby Mail)"
         " from the account's funds"

@@ -36,13 +36,13 @@ def post(sandbox: Sandbox, body: bytes, path: str = "") -> tuple[int, bytes]:
             return error.code, error.read()
 
 
-def filled(operation: str, *values: Any) -> bytes:
+def fill_template(operation: str, *values: Any) -> bytes:
     """Post the values by position, under names of no meaning."""
     parameters = {f"p{n}": value for n, value in enumerate(values)}
     return Request(operation, parameters, template=False).envelope()
 
 
-LOG_IN = filled("api_login", USERNAME, PASSWORD)
+LOG_IN = fill_template("api_login", USERNAME, PASSWORD)
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def test_the_login_is_the_recorded_one_then_random(sandbox: Sandbox) -> None:
 
 @pytest.mark.parametrize("values", [("x", PASSWORD), (USERNAME, "x"), ("", ""), ()])
 def test_a_wrong_password_is_a_blank_session(sandbox: Sandbox, values: tuple[str, ...]) -> None:
-    assert post(sandbox, filled("api_login", *values)) == (
+    assert post(sandbox, fill_template("api_login", *values)) == (
         200,
         read_recording("login_wrong_password").body,
     )
@@ -88,34 +88,34 @@ RECORDED = [
 def test_a_response_equals_the_recorded_one_byte_for_byte(
     sandbox: Sandbox, sid: str, operation: str, values: tuple[Any, ...], name: str
 ) -> None:
-    assert post(sandbox, filled(operation, sid, *values)) == (200, read_recording(name).body)
+    assert post(sandbox, fill_template(operation, sid, *values)) == (200, read_recording(name).body)
 
 
 def test_responses_without_a_session_equal_the_recorded_ones(sandbox: Sandbox) -> None:
-    assert post(sandbox, filled("get_modules")) == (200, read_recording("get_modules").body)
+    assert post(sandbox, fill_template("get_modules")) == (200, read_recording("get_modules").body)
     body = read_recording("get_paypal_url").body
-    assert post(sandbox, filled("api_get_paypal_url", "domains", 10000)) == (200, body)
+    assert post(sandbox, fill_template("api_get_paypal_url", "domains", 10000)) == (200, body)
 
 
 @pytest.mark.parametrize(("rows", "name"), [(0, "get_client_invoices_empty"), (1, "get_client_invoices_one")])  # fmt: skip
 def test_fewer_rows_equal_the_recorded_ones(rows: int, name: str) -> None:
     with Sandbox(rows=rows) as sandbox:
         post(sandbox, LOG_IN)
-        assert post(sandbox, filled(LIST, SID)) == (200, read_recording(name).body)
+        assert post(sandbox, fill_template(LIST, SID)) == (200, read_recording(name).body)
 
 
 def test_a_bought_service_equals_the_recorded_order() -> None:
     with Sandbox(rows=11) as sandbox:
         post(sandbox, LOG_IN)
-        assert post(sandbox, filled("api_api_buy_mail", SID, "")) == (
+        assert post(sandbox, fill_template("api_api_buy_mail", SID, "")) == (
             200,
             read_recording("buy_mail_ok").body,
         )
 
 
 def test_a_balance_equals_the_recorded_one(sandbox: Sandbox, sid: str) -> None:
-    post(sandbox, filled("api_add_prepay", sid, "mail", 10.0, True))
-    response = post(sandbox, filled("api_get_prepay_remaining", sid, "mail"))
+    post(sandbox, fill_template("api_add_prepay", sid, "mail", 10.0, True))
+    response = post(sandbox, fill_template("api_get_prepay_remaining", sid, "mail"))
     assert response == (200, read_recording("get_prepay_remaining").body)
 
 
@@ -135,7 +135,7 @@ def refusal(operation: str) -> tuple[int, bytes]:
 
 @pytest.mark.parametrize("operation", NAMES)
 def test_a_refused_session_shows_in_its_recorded_form(sandbox: Sandbox, operation: str) -> None:
-    found = post(sandbox, filled(operation, "wrong", 1))
+    found = post(sandbox, fill_template(operation, "wrong", 1))
     if "sid" in OPERATIONS[operation]["params"]:
         assert found == refusal(operation)
     else:
@@ -143,7 +143,7 @@ def test_a_refused_session_shows_in_its_recorded_form(sandbox: Sandbox, operatio
 
 
 def test_unknown_operations_and_unreadable_xml_are_the_recorded_faults(sandbox: Sandbox) -> None:
-    assert post(sandbox, filled("api_mail_no_such_operation")) == (
+    assert post(sandbox, fill_template("api_mail_no_such_operation")) == (
         500,
         read_recording("fault_undefined_operation").body,
     )
@@ -181,7 +181,7 @@ def test_clients_that_hang_up_are_not_told_of_and_defects_are(
 
 
 def test_without_a_type_a_value_is_text(sandbox: Sandbox, sid: str) -> None:
-    body = filled("api_add_prepay", sid, "mail", 5.0, False)
+    body = fill_template("api_add_prepay", sid, "mail", 5.0, False)
     assert post(sandbox, body)[0] == 200
     untyped = body.replace(b' xsi:type="xsd:boolean"', b"")
     assert post(sandbox, untyped)[0] == 200
@@ -189,7 +189,7 @@ def test_without_a_type_a_value_is_text(sandbox: Sandbox, sid: str) -> None:
 
 
 def test_numbers_that_are_none_count_as_nothing(sandbox: Sandbox, sid: str) -> None:
-    body = filled("api_mail_get_service", sid, 8556).replace(b">8556<", b">x<")
+    body = fill_template("api_mail_get_service", sid, 8556).replace(b">8556<", b">x<")
     assert post(sandbox, body) == (200, read_recording("get_service_unknown_nil").body)
 
 
@@ -291,12 +291,12 @@ def raw(sandbox: Sandbox, data: bytes) -> bytes:
 )
 @pytest.mark.parametrize("kind", ["string", "float", "int"])
 def test_any_text_may_be_an_amount(sandbox: Sandbox, sid: str, amount: str, kind: str) -> None:
-    body = filled("api_add_prepay", sid, "mail", "AMOUNT", True).decode()
+    body = fill_template("api_add_prepay", sid, "mail", "AMOUNT", True).decode()
     body = body.replace('xsd:string">AMOUNT', f'xsd:{kind}">{amount}')
     status, response = post(sandbox, body.encode())
     assert (status, b">1119</return>" in response) == (200, True)
-    assert post(sandbox, filled("api_get_prepay_remaining", sid, "mail"))[0] == 200
-    assert post(sandbox, filled("api_get_prepay_list", sid))[0] == 200
+    assert post(sandbox, fill_template("api_get_prepay_remaining", sid, "mail"))[0] == 200
+    assert post(sandbox, fill_template("api_get_prepay_list", sid))[0] == 200
 
 
 @pytest.mark.parametrize(
@@ -389,8 +389,8 @@ def test_a_request_that_cannot_be_read_breaks_nothing(sandbox: Sandbox, sid: str
     assert post(sandbox, b"<a>")[0] == 500
     assert post(sandbox, b"\xff\xfe<")[0] in (400, 500)
     with pytest.raises(ConnectionError):
-        post(sandbox, filled("get_modules"))
-    assert post(sandbox, filled("get_modules"))[0] == 200
+        post(sandbox, fill_template("get_modules"))
+    assert post(sandbox, fill_template("get_modules"))[0] == 200
 
 
 def test_text_outside_latin1_is_garbled_as_the_server_does_it(

@@ -22,7 +22,7 @@ from ..support import (
     write_array,
     write_row,
 )
-from .test_repair import PLAIN, description, named
+from .test_repair import PLAIN, description, name_row
 
 # --- cut off -------------------------------------------------------------------------------------
 
@@ -128,7 +128,7 @@ BOMB = (
 
 @pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
 def test_a_doctype_is_refused_in_any_encoding(encoding: str) -> None:
-    text = BOMB.decode() + named("&w;").partition("?>")[2]
+    text = BOMB.decode() + name_row("&w;").partition("?>")[2]
     with pytest.raises(ResponseError, match="^a DOCTYPE, which SOAP forbids$"):
         rows(text.encode(encoding), Invoice)
 

@@ -17,7 +17,7 @@ from soapmail.soap.envelope import Request
 AWKWARD = "& < > \" ' ]]> ${x} $y $$ é 日本 😀 \t \n \r \r\n &amp; <![CDATA[x]]> \x85 \u2028"
 
 
-def posted(name: str, value: Any) -> str:
+def post(name: str, value: Any) -> str:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", LossyTextWarning)
         data = Request("api_mail_get_service", {"id": 1}, template=True).envelope(value)
@@ -26,7 +26,7 @@ def posted(name: str, value: Any) -> str:
     return found
 
 
-def typed(value: Any, name: str = "x") -> tuple[str, str]:
+def write_typed(value: Any, name: str = "x") -> tuple[str, str]:
     """Give the type and the text in which a value is posted."""
     data = Request("api_x", {name: value}, template=False).envelope()
     (element,) = etree.fromstring(data)[0][0]
@@ -36,12 +36,12 @@ def typed(value: Any, name: str = "x") -> tuple[str, str]:
 
 
 def test_every_awkward_text_is_on_the_wire_exactly() -> None:
-    assert posted("sid", AWKWARD) == AWKWARD
+    assert post("sid", AWKWARD) == AWKWARD
 
 
 @pytest.mark.parametrize("text", ["", " ", "a", "$sid", "${id}", "%s{}", "x" * 100_000])
 def test_text_is_kept(text: str) -> None:
-    assert posted("sid", text) == text
+    assert post("sid", text) == text
 
 
 @pytest.mark.parametrize(
@@ -49,12 +49,12 @@ def test_text_is_kept(text: str) -> None:
 )
 def test_what_xml_cannot_carry_is_refused_by_name(bad: str) -> None:
     with pytest.raises(ValueError, match=f"^subject: .*U\\+{ord(bad):04X}$"):
-        typed(f"secret{bad}", "subject")
+        write_typed(f"secret{bad}", "subject")
 
 
 @pytest.mark.parametrize("good", ["\t", "\n", "\r", "\x7f", "\ud7ff", "\ue000", "\ufffd", "𐀀"])
 def test_the_edges_of_what_xml_can_carry_pass(good: str) -> None:
-    assert posted("sid", good) == good
+    assert post("sid", good) == good
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_the_edges_of_what_xml_can_carry_pass(good: str) -> None:
     ],
 )
 def test_numbers_are_plain(value: Any, text: str) -> None:
-    assert typed(value, "amount")[1] == text
+    assert write_typed(value, "amount")[1] == text
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_numbers_are_plain(value: Any, text: str) -> None:
 )
 def test_numbers_that_the_server_cannot_read_are_refused(value: Any) -> None:
     with pytest.raises(ValueError, match="^amount: not a number"):
-        typed(value, "amount")
+        write_typed(value, "amount")
 
 
 @pytest.mark.parametrize(
@@ -101,20 +101,20 @@ def test_numbers_that_the_server_cannot_read_are_refused(value: Any) -> None:
 )
 def test_numbers_that_the_server_cannot_keep_are_refused(value: Any, problem: str) -> None:
     with pytest.raises(ValueError, match=f"^x: {problem}$"):
-        typed(value, "x")
+        write_typed(value, "x")
 
 
 @pytest.mark.parametrize("value", [None, b"x", [], object()])
 def test_other_types_are_refused(value: Any) -> None:
     expected = f"^x: str, int, float or bool expected, not {type(value).__name__}$"
     with pytest.raises(TypeError, match=expected):
-        typed(value, "x")
+        write_typed(value, "x")
 
 
 @pytest.mark.parametrize("text", ["日本", "€", "\u0100", "ÿ😀"])
 def test_text_outside_latin_1_warns_by_name_but_not_by_value(text: str) -> None:
     with pytest.warns(LossyTextWarning) as caught:
-        typed(text, "subject")
+        write_typed(text, "subject")
     assert str(caught[0].message) == (
         "subject: the server keeps ISO-8859-1 only and turns other characters into '?'"
     )
@@ -122,7 +122,7 @@ def test_text_outside_latin_1_warns_by_name_but_not_by_value(text: str) -> None:
 
 
 def test_latin_1_does_not_warn() -> None:
-    assert typed("caf\xe9 \xff", "subject")[1] == "caf\xe9 \xff"
+    assert write_typed("caf\xe9 \xff", "subject")[1] == "caf\xe9 \xff"
 
 
 def test_types_follow_the_python_type() -> None:
@@ -130,7 +130,7 @@ def test_types_follow_the_python_type() -> None:
         __slots__ = ()
 
     values: list[Any] = [True, 1, 1.5, Decimal("1.5"), "x", Own("y")]
-    assert [typed(value) for value in values] == [
+    assert [write_typed(value) for value in values] == [
         ("boolean", "true"),
         ("int", "1"),
         ("float", "1.5"),
@@ -190,6 +190,6 @@ def test_subclasses_of_numbers_are_written_as_the_numbers_they_are() -> None:
         def __repr__(self) -> str:
             return "np.float64(1.5)"
 
-    assert typed(Ids.ONE, "id")[1] == "8556"
-    assert typed(Numpy(1.5), "amount")[1] == "1.5"
-    assert typed(Ids.ONE) == ("int", "8556")
+    assert write_typed(Ids.ONE, "id")[1] == "8556"
+    assert write_typed(Numpy(1.5), "amount")[1] == "1.5"
+    assert write_typed(Ids.ONE) == ("int", "8556")

@@ -28,27 +28,30 @@ def description(data: bytes, charset: str | None = None) -> str | None:
     return record.invoices_description
 
 
-def named(text: str, declared: str = "ISO-8859-1") -> str:
+def name_row(text: str, declared: str = "ISO-8859-1") -> str:
     return make_invoices_response([{"invoices_description": text}], declared=declared).decode()
 
 
-PLAIN = named("x").encode()
+PLAIN = name_row("x").encode()
 
 
 WARNINGS = {
     "text before": (b"Notice: x\n" + PLAIN, "ignored text before the envelope"),
     "text after": (PLAIN + b"Notice", "ignored text after the envelope"),
-    "control": (named("a\x01b\x02").encode(), "characters that XML forbids, replaced by U+FFFD: 2"),
+    "control": (
+        name_row("a\x01b\x02").encode(),
+        "characters that XML forbids, replaced by U+FFFD: 2",
+    ),
     "references": (
         PLAIN.replace(b">x<", b">&#1;&#x2;&#9;<"),
         "characters that XML forbids, replaced by U+FFFD: 2",
     ),
     "bad utf-8 behind it": (
-        named("é").encode().replace(b"ISO-8859-1", b"UTF-8") + b"<!-- \xff -->",
+        name_row("é").encode().replace(b"ISO-8859-1", b"UTF-8") + b"<!-- \xff -->",
         "ignored text after the envelope",
     ),
     "windows": (
-        named("é", "UTF-8").encode("latin-1"),
+        name_row("é", "UTF-8").encode("latin-1"),
         "characters that are not UTF-8: 1 read as Windows-1252",
     ),
     "cut": (PLAIN[:-1], "added the closing tags missing at the end"),
@@ -74,12 +77,12 @@ def test_two_repairs_are_two_warnings(caplog: pytest.LogCaptureFixture) -> None:
 @pytest.mark.parametrize(
     "data",
     [
-        named("Café €").encode(),
-        named("Café").encode("latin-1"),
-        named("Café", "windows-1252").encode("cp1252"),
+        name_row("Café €").encode(),
+        name_row("Café").encode("latin-1"),
+        name_row("Café", "windows-1252").encode("cp1252"),
         b"\xef\xbb\xbf" + PLAIN,
         b"\n<?xml version='1.0'?><!-- a --><?b c?>" + PLAIN.partition(b"?>")[2] + b"\r\n \t",
-        named("\ufffd\ufffd").encode(),
+        name_row("\ufffd\ufffd").encode(),
     ],
 )
 def test_what_needs_no_repair_is_not_warned_of(
@@ -98,15 +101,15 @@ def test_nothing_is_warned_of_where_the_response_is_an_error(
 
 
 def test_a_bom_counts_more_than_the_declaration() -> None:
-    assert description(b"\xef\xbb\xbf" + named("é", "UTF-16").encode()) == "é"
+    assert description(b"\xef\xbb\xbf" + name_row("é", "UTF-16").encode()) == "é"
 
 
 @pytest.mark.parametrize("chunk", range(1, 5))
 def test_letters_across_the_edge_of_a_chunk_stay_whole(chunk: int) -> None:
     """Letters of two to four bytes lie across 32 KiB, wherever it falls in them."""
-    head = len(named("").partition("<invoices_description")[0]) + 100
+    head = len(name_row("").partition("<invoices_description")[0]) + 100
     text = "x" * (32 * 1024 - head - chunk) + "é€😀" * 100
-    (record,) = rows(named(text).encode(), Invoice)
+    (record,) = rows(name_row(text).encode(), Invoice)
     assert record.invoices_description == text
 
 
@@ -121,21 +124,21 @@ def test_letters_across_the_edge_of_a_chunk_stay_whole(chunk: int) -> None:
 )  # fmt: skip
 def test_references_among_forbidden_ones(reference: str, found: str) -> None:
     """The second reference makes the response one that is repaired."""
-    assert description(named("@").replace("@", f"{reference}&#1;").encode()) == f"{found}\ufffd"
+    assert description(name_row("@").replace("@", f"{reference}&#1;").encode()) == f"{found}\ufffd"
 
 
 def test_several_pieces_of_cdata_with_references_between() -> None:
     text = "<![CDATA[&#1;]]>&#1;<![CDATA[&#2;]]>&#2;"
-    assert description(named("@").replace("@", text).encode()) == "&#1;\ufffd&#2;\ufffd"
+    assert description(name_row("@").replace("@", text).encode()) == "&#1;\ufffd&#2;\ufffd"
 
 
 def test_a_declared_name_that_is_no_ascii_is_no_name() -> None:
-    data = named("@").encode().replace(b"ISO-8859-1", b"\xc3\xa9-\xff")
+    data = name_row("@").encode().replace(b"ISO-8859-1", b"\xc3\xa9-\xff")
     assert description(data.replace(b"@", b"\xbe"), "ISO-8859-5") == "О"
 
 
 def test_a_declaration_counts_at_the_start_only() -> None:
-    far = b" " * 1100 + named("@").encode().replace(b"@", b"\xbe").replace(b"8859-1", b"8859-5")
+    far = b" " * 1100 + name_row("@").encode().replace(b"@", b"\xbe").replace(b"8859-1", b"8859-5")
     assert description(far, "ISO-8859-2") == "ž"
 
 
@@ -197,4 +200,4 @@ def test_what_the_server_writes_well_takes_the_short_way(
 
 def test_the_deadline_is_looked_at_while_a_text_is_mended() -> None:
     with pytest.raises(DeadlineExceeded):
-        decoding.decode(b"x" + named("a\x01").encode(), None, Deadline(0))
+        decoding.decode(b"x" + name_row("a\x01").encode(), None, Deadline(0))

@@ -17,9 +17,9 @@ import requests
 from soapmail import Client, Invoice, OutcomeUnknown, ResponseError, SoapMailError, TransportError
 from soapmail.extract import rows
 
-from ..faulty import Faulty, Hangup, Request, respond_after_login, respond_normally
+from ..faulty import Faulty, Hangup, Request, make_client, respond_after_login, respond_normally
 from ..support import LIST, make_many_rows, read_recording
-from .test_transport import ENDPOINT, FULL, good, make_client, page, send
+from .test_transport import ENDPOINT, FULL, good, page, send
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 ACCENTS = make_many_rows(40, "é" * 20)
 
 
-def counted(body: bytes, count: int, *, close: bool = False) -> Callable[[Request], None]:
+def respond_counted(body: bytes, count: int, *, close: bool = False) -> Callable[[Request], None]:
     return respond_after_login(lambda request: request.respond(body, count=count, close=close))
 
 
@@ -37,7 +37,10 @@ def test_bytes_behind_the_count_belong_to_the_response(close: bool, own: bool) -
     """NuSOAP counts characters: 40 rows with 20 accented letters each are 800 bytes too few."""
     short = len(ACCENTS.decode())
     assert short == len(ACCENTS) - 800
-    with Faulty(counted(ACCENTS, short, close=close)) as server, requests.Session() as session:
+    with (
+        Faulty(respond_counted(ACCENTS, short, close=close)) as server,
+        requests.Session() as session,
+    ):
         client = make_client(server, session=None if own else session)
         for _ in range(3):
             assert client.get_client_invoices() == rows(ACCENTS, Invoice)
@@ -62,7 +65,7 @@ def test_bytes_that_are_really_gone_are_an_error(
 ) -> None:
     monkeypatch.setattr("soapmail.transport.response_body.AFTER_COUNT_SECONDS", 0.1)
     cut = len(ACCENTS) - 800
-    handler = counted(ACCENTS[:cut], cut, close=close)
+    handler = respond_counted(ACCENTS[:cut], cut, close=close)
     with Faulty(handler) as server, pytest.raises(ResponseError, match="cut off|mismatch|not well"):
         make_client(server).get_client_invoices()
     assert server.operations == ["api_login", LIST]
@@ -70,7 +73,7 @@ def test_bytes_that_are_really_gone_are_an_error(
 
 def test_closing_tags_that_are_gone_are_added(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("soapmail.transport.response_body.AFTER_COUNT_SECONDS", 0.1)
-    with Faulty(counted(FULL[:-20], len(FULL) - 20)) as server:
+    with Faulty(respond_counted(FULL[:-20], len(FULL) - 20)) as server:
         assert len(make_client(server).get_client_invoices()) == 12
 
 
@@ -79,7 +82,7 @@ def test_a_count_that_is_too_large_is_the_whole_response(
     close: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("soapmail.transport.response_body.AFTER_END_SECONDS", 0.1)
-    with Faulty(counted(FULL, len(FULL) + 50, close=close)) as server:
+    with Faulty(respond_counted(FULL, len(FULL) + 50, close=close)) as server:
         client = make_client(server)
         assert len(client.get_client_invoices()) == len(client.get_client_invoices()) == 12
     assert server.connections == 2
@@ -92,7 +95,7 @@ def test_what_is_wrong_in_a_whole_response_is_no_broken_connection(
     monkeypatch.setattr("soapmail.transport.response_body.AFTER_END_SECONDS", 0.1)
     wrong = FULL.replace(b">7514880<", b">12a<")
     words = "row 1, invoices_id: not a valid int: '12a'"
-    handler = counted(wrong, len(wrong) + 50, close=close)
+    handler = respond_counted(wrong, len(wrong) + 50, close=close)
     with Faulty(handler) as server, pytest.raises(ResponseError, match=words):
         make_client(server).get_client_invoices()
     assert server.operations == ["api_login", LIST]
@@ -157,14 +160,14 @@ def test_a_long_tail_behind_the_envelope_is_known_to_be_whole() -> None:
     assert time.monotonic() - started < 10
 
 
-def chunked(request: Request) -> None:
+def respond_in_chunks(request: Request) -> None:
     pieces = [FULL[n : n + 700] for n in range(0, len(FULL), 700)]
     body = b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces)
     request.raw(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + body + b"0\r\n\r\n")
 
 
 def test_chunks_are_joined_and_their_connection_kept() -> None:
-    with Faulty(respond_after_login(chunked)) as server:
+    with Faulty(respond_after_login(respond_in_chunks)) as server:
         client = make_client(server)
         for _ in range(3):
             assert len(client.get_client_invoices()) == 12
@@ -198,7 +201,7 @@ def test_a_connection_that_the_server_closed_in_between_is_made_anew() -> None:
     assert server.connections == 2
 
 
-def compressed(data: bytes, name: str = "gzip", count: int | str | None = "") -> Callable[[Request], None]:  # fmt: skip
+def respond_compressed(data: bytes, name: str = "gzip", count: int | str | None = "") -> Callable[[Request], None]:  # fmt: skip
     return respond_after_login(
         lambda request: request.respond(
             data, count=count, headers={"Content-Encoding": name}, close=count is None
@@ -211,7 +214,7 @@ def compressed(data: bytes, name: str = "gzip", count: int | str | None = "") ->
     [("gzip", gzip.compress), ("x-gzip", gzip.compress), ("deflate", zlib.compress), (" GZIP ", gzip.compress)],
 )  # fmt: skip
 def test_a_compressed_response_is_read_though_not_asked_for(name: str, pack: Any) -> None:
-    with Faulty(compressed(pack(FULL), name)) as server:
+    with Faulty(respond_compressed(pack(FULL), name)) as server:
         client = make_client(server)
         assert len(client.get_client_invoices()) == len(client.get_client_invoices()) == 12
     assert server.requests[0].headers["accept-encoding"] == "identity"
@@ -220,19 +223,19 @@ def test_a_compressed_response_is_read_though_not_asked_for(name: str, pack: Any
 
 def test_a_compressed_response_with_a_wrong_count_is_read_too() -> None:
     packed = gzip.compress(FULL)
-    with Faulty(compressed(packed, count=len(packed) - 30)) as server:
+    with Faulty(respond_compressed(packed, count=len(packed) - 30)) as server:
         assert len(make_client(server).get_client_invoices()) == 12
 
 
 @pytest.mark.parametrize("data", [gzip.compress(FULL)[:-300], b"no gzip", b"\x1f\x8b\x08\x00xxxxxxxxxxx"])  # fmt: skip
 def test_a_broken_compressed_response_is_an_error(data: bytes) -> None:
-    with Faulty(compressed(data, count=None)) as server, pytest.raises(SoapMailError):
+    with Faulty(respond_compressed(data, count=None)) as server, pytest.raises(SoapMailError):
         make_client(server, retries=0).get_client_invoices()
 
 
 @pytest.mark.parametrize("extra", [0, 1])
 def test_the_size_limit_is_exact(extra: int) -> None:
-    for handler in (compressed(gzip.compress(FULL)), respond_after_login(good)):
+    for handler in (respond_compressed(gzip.compress(FULL)), respond_after_login(good)):
         with Faulty(handler) as server:
             client = make_client(server, max_response_bytes=len(FULL) - extra)
             if not extra:
@@ -285,7 +288,7 @@ def test_a_bomb_ends_in_an_error_with_little_memory() -> None:
 
 @pytest.mark.parametrize("do", [Client.get_client_invoices, send])
 def test_a_broken_compressed_response_is_no_broken_connection(do: Any) -> None:
-    with Faulty(compressed(b"no gzip")) as server, pytest.raises(SoapMailError) as caught:
+    with Faulty(respond_compressed(b"no gzip")) as server, pytest.raises(SoapMailError) as caught:
         do(make_client(server))
     assert len(server.requests) == 2
     assert "a broken compressed response (Error -3" in str(caught.value)
@@ -374,7 +377,7 @@ class Replayed(requests.adapters.BaseAdapter):
         pass
 
 
-def replayed(body: bytes, **headers: str) -> Client:
+def make_replaying_client(body: bytes, **headers: str) -> Client:
     session = requests.Session()
     session.mount(ENDPOINT, Replayed(body, **headers))
     return make_client(ENDPOINT, session=session, session_id="x", retries=0)
@@ -382,14 +385,19 @@ def replayed(body: bytes, **headers: str) -> Client:
 
 def test_an_adapter_that_responses_with_a_plain_file_works() -> None:
     invoices = rows(FULL, Invoice)
-    assert replayed(FULL).get_client_invoices() == invoices
-    assert replayed(FULL, Content_Length=str(len(FULL))).get_client_invoices() == invoices
-    assert replayed(FULL, Content_Length=str(len(FULL) - 50)).get_client_invoices() == invoices
+    assert make_replaying_client(FULL).get_client_invoices() == invoices
+    assert (
+        make_replaying_client(FULL, Content_Length=str(len(FULL))).get_client_invoices() == invoices
+    )
+    assert (
+        make_replaying_client(FULL, Content_Length=str(len(FULL) - 50)).get_client_invoices()
+        == invoices
+    )
     packed = gzip.compress(FULL)
-    assert replayed(packed, Content_Encoding="gzip").get_client_invoices() == invoices
+    assert make_replaying_client(packed, Content_Encoding="gzip").get_client_invoices() == invoices
     size = len(FULL)
     with pytest.raises(TransportError, match=f"the connection closed after 2000 of {size} bytes"):
-        replayed(FULL[:2000], Content_Length=str(size)).get_client_invoices()
+        make_replaying_client(FULL[:2000], Content_Length=str(size)).get_client_invoices()
 
 
 def test_a_slow_file_is_read_no_longer_than_the_call_may_take() -> None:

@@ -138,10 +138,10 @@ def test_miscounted_responses_are_whole_over_tls_too(
     body = make_many_rows(200, "é" * 20)
     count = len(body.decode())
 
-    def miscounted(request: Request) -> None:
+    def respond_miscounted(request: Request) -> None:
         request.respond(body, count=count)
 
-    with Faulty(miscounted, make_tls_context()) as server, requests.Session() as session:
+    with Faulty(respond_miscounted, make_tls_context()) as server, requests.Session() as session:
         client = make_client(server.endpoint, session_id="given", **trust(monkeypatch, session))
         assert client.get_client_invoices() == rows(body, Invoice)
         client.close()
@@ -341,10 +341,10 @@ def test_a_request_that_is_lost_behind_a_socks_proxy_is_an_unknown_outcome(
 ) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", CA)
 
-    def lost(request: Request) -> None:
+    def reset(request: Request) -> None:
         request.reset()
 
-    with Faulty(lost, make_tls_context("other")) as server, Socks(server) as proxy:
+    with Faulty(reset, make_tls_context("other")) as server, Socks(server) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", proxy.url)
         with pytest.raises(OutcomeUnknown):
             change(make_client(ELSEWHERE, session_id="given"))

@@ -26,15 +26,19 @@ from soapmail import (
     Status,
     TransportError,
 )
-from soapmail.sandbox import PASSWORD, USERNAME
+from soapmail.sandbox import PASSWORD
 
 from ..faulty import (
     Faulty,
     Hangup,
     Request,
+    find_closed_port,
+    hang_up,
+    make_client,
     make_tls_context,
     respond_after_login,
     respond_normally,
+    stay_silent,
 )
 from ..support import (
     CHANGING,
@@ -58,11 +62,6 @@ FULL = make_many_rows(12)
 SENT = read_recording("send_mail_ok").body
 
 
-def make_client(server: Faulty | str, **options: Any) -> Client:
-    endpoint = server if isinstance(server, str) else server.endpoint
-    return Client(USERNAME, PASSWORD, **{"endpoint": endpoint, "timeout": 10, **options})
-
-
 def send(client: Client) -> Status:
     return client.send_mail("s", "b", "a@b", "c@d")
 
@@ -81,11 +80,7 @@ def reset(request: Request) -> None:
     request.reset()
 
 
-def hang_up(request: Request) -> None:
-    raise Hangup
-
-
-def half(request: Request) -> None:
+def respond_by_half(request: Request) -> None:
     request.respond(FULL[: len(FULL) // 2], count=len(FULL), close=True)
 
 
@@ -115,7 +110,7 @@ def page(status: int, **headers: str) -> Callable[[Request], None]:
 BREAKS: dict[str, Callable[[Request], None]] = {
     "reset": reset,
     "hang up": hang_up,
-    "half a body": half,
+    "half a body": respond_by_half,
     "half of the headers": half_of_headers,
     "no HTTP": garbage,
     "nothing": nothing,
@@ -266,14 +261,8 @@ def test_unknown_status_and_redirect_are_named() -> None:
         assert text in str(caught.value)
 
 
-def closed_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-    return port
-
-
 def test_what_was_never_connected_is_never_unknown_and_repeated() -> None:
-    endpoint = f"http://127.0.0.1:{closed_port()}/"
+    endpoint = f"http://127.0.0.1:{find_closed_port()}/"
     for do in (Client.get_client_invoices, send):
         with pytest.raises(TransportError) as caught:
             do(make_client(endpoint, session_id="x"))
@@ -287,7 +276,7 @@ def test_a_changing_operation_is_repeated_when_the_connection_was_never_made(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with Faulty(good) as server:
-        port = closed_port()
+        port = find_closed_port()
         endpoint = f"http://127.0.0.1:{port}/"
         slept: list[float] = []
 
@@ -368,10 +357,6 @@ def test_retry_after_of_a_fault_counts_too(slept: list[float]) -> None:
 # --- time ----------------------------------------------------------------------------------------------
 
 
-def silent(request: Request) -> None:
-    request.closing.wait(20)
-
-
 def drip(data: bytes) -> Callable[[Request], None]:
     def handler(request: Request) -> None:
         for n in range(len(data)):
@@ -393,7 +378,7 @@ def flood(request: Request) -> None:
 
 
 SLOW: dict[str, Callable[[Request], None]] = {
-    "never answers": silent,
+    "never answers": stay_silent,
     "drips headers": drip(b"HTTP/1.1 200 OK\r\nX-Long: " + b"x" * 500),
     "drips the body": drip(b"HTTP/1.1 200 OK\r\n\r\n" + FULL),
     "drips a counted body": drip(b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n" + FULL),
@@ -442,7 +427,7 @@ def test_busy_for_ever_ends_with_the_time_limit(monkeypatch: pytest.MonkeyPatch)
 def test_login_and_call_share_the_limit() -> None:
     def slow_login(request: Request) -> None:
         request.closing.wait(0.6)
-        request.respond(LOGIN) if request.operation == "api_login" else silent(request)
+        request.respond(LOGIN) if request.operation == "api_login" else stay_silent(request)
 
     started = time.monotonic()
     with Faulty(slow_login) as server, pytest.raises(TransportError, match="timed out"):
@@ -617,7 +602,7 @@ def lower_errors() -> list[type[BaseException]]:
     return found
 
 
-def made(kind: type[BaseException]) -> BaseException:
+def make_error(kind: type[BaseException]) -> BaseException:
     error = kind.__new__(kind)
     error.args = ("broken",)
     if "IncompleteRead" in kind.__name__ or "InvalidChunk" in kind.__name__:
@@ -634,7 +619,7 @@ def test_every_lower_level_error_becomes_a_transport_error(
     kind: type[BaseException], own: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*args: Any, **options: Any) -> Any:
-        raise made(kind)
+        raise make_error(kind)
 
     monkeypatch.setattr(requests.adapters.HTTPAdapter, "send", fail)
     with requests.Session() as session:
@@ -737,11 +722,11 @@ def test_a_short_limit_suffices_for_what_is_quick() -> None:
 
 
 def test_with_little_time_left_errors_say_what_happened() -> None:
-    def half(request: Request) -> None:
+    def respond_by_half(request: Request) -> None:
         request.respond(FULL[:2000], count=len(FULL))
         raise Hangup
 
-    with Faulty(half) as server:
+    with Faulty(respond_by_half) as server:
         client = make_client(server, timeout=0.9, retries=0, session_id="x")
         with pytest.raises(TransportError, match=f"closed after 2000 of {len(FULL)} bytes"):
             client.get_client_invoices()
@@ -773,12 +758,12 @@ def test_the_deepest_of_many_errors_gives_the_reason() -> None:
     middle = OSError(6, "in the middle")
     middle.__cause__ = deep
     outer = requests.ConnectionError(ValueError("beside"), middle)
-    silent = requests.ConnectionError(http.client.HTTPException())
+    stay_silent = requests.ConnectionError(http.client.HTTPException())
     lone = requests.ConnectionError(OSError(7, "has words"))
     lone.args[0].__context__ = ValueError("none of the system")
     for error, reason in (
         (outer, "the deepest"),
-        (silent, "HTTPException"),
+        (stay_silent, "HTTPException"),
         (lone, "has words"),
         (requests.ConnectionError("only words"), "only words"),
     ):
