@@ -207,14 +207,14 @@ def test_declared_and_sent_rows_are_counted() -> None:
     "attributes", ['arrayType=""', 'arrayType=" "', 'SOAP-ENC:arrayType="" arraySize=""']
 )
 def test_a_blank_number_of_rows_is_none(attributes: str) -> None:
-    count_calls = b'SOAP-ENC:arrayType="tns:sql_row_invoices[1]"'
-    data = make_invoices_response([PLAIN]).replace(count_calls, attributes.encode())
+    declared = b'SOAP-ENC:arrayType="tns:sql_row_invoices[1]"'
+    data = make_invoices_response([PLAIN]).replace(declared, attributes.encode())
     assert wrong(data)[1] == "invalid number of rows"
 
 
 def test_a_size_is_counted_beside_a_blank_type() -> None:
-    count_calls = b'SOAP-ENC:arrayType="tns:sql_row_invoices[1]"'
-    data = make_invoices_response([PLAIN]).replace(count_calls, b'arrayType="" arraySize="2"')
+    declared = b'SOAP-ENC:arrayType="tns:sql_row_invoices[1]"'
+    data = make_invoices_response([PLAIN]).replace(declared, b'arrayType="" arraySize="2"')
     assert wrong(data) == ("return", "2 rows declared and 1 sent", None)
 
 

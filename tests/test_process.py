@@ -192,7 +192,7 @@ RETRYING: dict[str, Callable[[], HTTPAdapter]] = {
 }
 TROUBLES: dict[str, Callable[[Request], None]] = {
     "lost": hang_up,
-    "reset": lambda request: request.reset(),
+    "reset": Request.reset,
     "500": lambda request: request.respond(b"<html>x</html>", 500),
     "503": lambda request: request.respond(b"", 503, headers={"Retry-After": "30"}),
 }
@@ -824,20 +824,20 @@ def show_everything(error: BaseException) -> str:
 
 
 def causes() -> dict[str, tuple[Callable[[Client], object], type[BaseException]]]:
-    def interrupt(one: Client) -> None:
+    def interrupt(client: Client) -> None:
         with alarm(0.2, throw(KeyboardInterrupt())):
-            one.get_client_invoices()
+            client.get_client_invoices()
 
-    def lossy(one: Client) -> None:
+    def lossy(client: Client) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            one.call("api_x", rootpass="hunter2日本")
+            client.call("api_x", rootpass="hunter2日本")
 
     return {
         "interrupt": (interrupt, KeyboardInterrupt),
         "warning": (lossy, LossyTextWarning),
         "value": (lambda client: client.call("api_x", rootpass="hunter2\x00"), ValueError),
-        "type": (lambda client: client.call("api_x", rootpass="hunter2", x=None), TypeError),
+        "type": (lambda client: client.call("api_x", rootpass="hunter2", x=None), TypeError),  # type: ignore[arg-type]
     }
 
 
@@ -1006,12 +1006,12 @@ def test_connections_that_were_dropped_are_closed() -> None:
 
     with Faulty(respond_after_login(stay_silent)) as server:
         port = urlsplit(server.endpoint).port or 0
-        with make_client(server) as one:
-            one.login()
+        with make_client(server) as client:
+            client.login()
             assert count_connections(port) == 1
             for _ in range(3):
                 with alarm(0.1, throw(KeyboardInterrupt())), pytest.raises(KeyboardInterrupt):
-                    one.get_services()
+                    client.get_services()
             assert count_connections(port) == 0
 
 
@@ -1019,7 +1019,7 @@ def test_tls_that_breaks_after_the_request_left_is_a_broken_connection(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(DATA / "tls" / "ca.pem"))
-    steps = [lambda r: r.reset(), lambda r: r.respond(FULL)]
+    steps: list[Callable[[Request], None]] = [Request.reset, lambda r: r.respond(FULL)]
     with Faulty(lambda r: steps.pop(0)(r), make_tls_context()) as server:
         assert len(make_client(server, session_id="x").get_client_invoices()) == 12
     assert server.operations == [LIST, LIST]

@@ -9,7 +9,6 @@ import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 from dataclasses import fields
@@ -25,7 +24,7 @@ from soapmail.cli import parser
 from soapmail.sandbox import Sandbox
 from soapmail.sandbox.sandbox import _OPERATIONS
 
-from .faulty import Faulty, Hangup, Request
+from .faulty import Faulty, Hangup, Request, find_closed_port
 from .support import CHANGING, FIELDS, LOGIN, METHODS, ROOT, checkout, read_recording
 
 if TYPE_CHECKING:
@@ -378,8 +377,7 @@ def test_the_commands_with_an_account(shell: Callable[..., list[str]], sandbox: 
 
 
 def test_the_commands_that_serve_the_sandbox(shell: Callable[..., list[str]]) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = str(listener.getsockname()[1])
+    port = str(find_closed_port())
     serve = find_marked("serve").replace("8099", port).split()
     command = [sys.executable, "-m", "soapmail", *serve[1:]]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as server:

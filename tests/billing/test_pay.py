@@ -527,15 +527,7 @@ def test_a_second_run_waits_for_the_lock_or_says_who_holds_it(path: str) -> None
 
 
 def test_two_at_once_pay_each_invoice_once(sandbox: Sandbox, path: str) -> None:
-    count: list[bytes] = []
-    response = sandbox.answer
-
-    def respond_and_count(request: bytes) -> tuple[int, bytes]:
-        if b"api_make_payment" in request:
-            count.append(request)
-        return response(request)
-
-    sandbox.answer = respond_and_count  # type: ignore[method-assign]
+    count = collect_payments(sandbox)
     line = [
         sys.executable,
         "-m",
@@ -760,7 +752,7 @@ def test_a_signal_between_and_within_payments(
     sandbox: Sandbox, path: str, name: str, after: int
 ) -> None:
     """The second payment is under way, or the second list: the first one is on record."""
-    collect_payments = threading.Event()
+    arrived = threading.Event()
     count = 0
 
     def handler(request: Request) -> None:
@@ -768,7 +760,7 @@ def test_a_signal_between_and_within_payments(
         if request.operation == "api_make_payment":
             count += 1
             if count == after:
-                collect_payments.set()
+                arrived.set()
                 request.closing.wait(20)
         status, body = sandbox.answer(request.body)
         request.respond(body, status)
@@ -779,7 +771,7 @@ def test_a_signal_between_and_within_payments(
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             env={**environment_without_coverage(), **ACCOUNT, "SOAPMAIL_ENDPOINT": server.endpoint},
         )  # fmt: skip
-        assert collect_payments.wait(20)
+        assert arrived.wait(20)
         command.send_signal(getattr(signal, name))
         out, err = command.communicate(timeout=20)
     assert command.returncode == 5
@@ -896,12 +888,12 @@ def collect_payments(sandbox: Sandbox) -> list[int]:
     found: list[int] = []
     response = sandbox.answer
 
-    def respond_and_count(request: bytes) -> tuple[int, bytes]:
+    def collect(request: bytes) -> tuple[int, bytes]:
         if b"api_make_payment" in request:
             found.append(int(re.findall(rb">(\d{7,})<", request)[-1]))
         return response(request)
 
-    sandbox.answer = respond_and_count  # type: ignore[method-assign]
+    sandbox.answer = collect  # type: ignore[method-assign]
     return found
 
 
@@ -1199,14 +1191,14 @@ def test_a_signal_in_the_middle_of_a_plan_names_the_invoice(
 ) -> None:
     response = sandbox.answer
 
-    def stop_after(request: bytes) -> tuple[int, bytes]:
+    def raise_and_hold(request: bytes) -> tuple[int, bytes]:
         if b"api_make_payment" in request:
             os.kill(os.getpid(), signal.SIGHUP)
             held.wait(20)
         return response(request)
 
     held = threading.Event()
-    monkeypatch.setattr(sandbox, "answer", stop_after)
+    monkeypatch.setattr(sandbox, "answer", raise_and_hold)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
     code, _, err = run("pay", "--open", "--yes", "--max-total", "5")
     held.set()

@@ -81,11 +81,15 @@ def test_failed_attempts_are_told_too(seen: list[ObservedExchange]) -> None:
 
     with (
         Faulty(handler) as server,
-        Client(session_id="s" * 32, endpoint=server.endpoint, on_exchange=seen.append) as one,
+        Client(session_id="s" * 32, endpoint=server.endpoint, on_exchange=seen.append) as client,
     ):
         with pytest.raises(ResponseError):
-            one.call("api_get_x")
-    assert [(one.attempt, one.status) for one in seen] == [(1, None), (2, 503), (3, 200)]
+            client.call("api_get_x")
+    assert [(exchange.attempt, exchange.status) for exchange in seen] == [
+        (1, None),
+        (2, 503),
+        (3, 200),
+    ]
     assert seen[0].http == b""
     assert (seen[0].headers, seen[0].response) == ([], b"")
     assert "the connection broke" in str(seen[0].problem)

@@ -9,7 +9,6 @@ import os
 import re
 import shlex
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -40,7 +39,7 @@ from ..commands import (
     parse_csv,
     start_process,
 )
-from ..faulty import Faulty, Request, respond_after_login, stay_silent
+from ..faulty import Faulty, Request, find_closed_port, respond_after_login, stay_silent
 from ..support import (
     FIELDS,
     LIST,
@@ -428,8 +427,7 @@ def test_username_from_the_arguments(run: Callable[..., Result]) -> None:
 
 
 def test_network_errors_are_code_4(run: Callable[..., Result]) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
+    port = find_closed_port()
     code, out, err = run("services", "--endpoint", f"http://127.0.0.1:{port}/")
     assert (code, out) == (4, "")
     assert err == (

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ..faulty import find_closed_port
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -40,8 +42,7 @@ needs_perl = pytest.mark.skipif(
 @contextmanager
 def php_server(rows: Path) -> Iterator[str]:
     """Start PHP's SOAP server and give its address, which ends where a path belongs."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
+    port = find_closed_port()
     command = [PHP, "-S", f"127.0.0.1:{port}", str(HERE / "server.php")]
     with subprocess.Popen(command, stderr=subprocess.PIPE, env={"ROWS": str(rows)}) as server:
         assert server.stderr is not None

@@ -17,7 +17,15 @@ import requests
 from soapmail import Client, Invoice, OutcomeUnknown, ResponseError, SoapMailError, TransportError
 from soapmail.extract import rows
 
-from ..faulty import Faulty, Hangup, Request, make_client, respond_after_login, respond_normally
+from ..faulty import (
+    Faulty,
+    Hangup,
+    Request,
+    make_client,
+    respond_after_login,
+    respond_normally,
+    stay_silent,
+)
 from ..support import LIST, make_many_rows, read_recording
 from .test_transport import ENDPOINT, FULL, good, page, send
 
@@ -340,7 +348,7 @@ def test_how_long_is_waited_goes_by_whether_the_envelope_is_whole(
             request.respond(SERVICES, count=None)
         else:
             request.respond(FULL[:2000], count=2000)
-        request.closing.wait(20)
+        stay_silent(request)
 
     started = time.monotonic()
     with Faulty(handler) as server:

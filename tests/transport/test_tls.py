@@ -15,7 +15,7 @@ from soapmail import Client, Invoice, OutcomeUnknown, TransportError
 from soapmail.extract import rows
 from soapmail.sandbox import PASSWORD, USERNAME
 
-from ..faulty import Faulty, Request, make_tls_context, respond_normally
+from ..faulty import Faulty, Request, find_closed_port, make_tls_context, respond_normally
 from ..support import DATA, make_many_rows
 
 if TYPE_CHECKING:
@@ -220,8 +220,7 @@ def test_a_dead_proxy_is_a_clear_error(
     do: Callable[[Client], object],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
+    port = find_closed_port()
     with requests.Session() as session:
         options = by(f"http://who:hunter2@127.0.0.1:{port}", monkeypatch, session)
         client = make_client(ELSEWHERE, session_id="given", **options)
@@ -341,10 +340,7 @@ def test_a_request_that_is_lost_behind_a_socks_proxy_is_an_unknown_outcome(
 ) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", CA)
 
-    def reset(request: Request) -> None:
-        request.reset()
-
-    with Faulty(reset, make_tls_context("other")) as server, Socks(server) as proxy:
+    with Faulty(Request.reset, make_tls_context("other")) as server, Socks(server) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", proxy.url)
         with pytest.raises(OutcomeUnknown):
             change(make_client(ELSEWHERE, session_id="given"))

@@ -76,10 +76,6 @@ def good(request: Request) -> None:
     request.respond(SENT if request.operation == "api_send_mail" else FULL)
 
 
-def reset(request: Request) -> None:
-    request.reset()
-
-
 def respond_by_half(request: Request) -> None:
     request.respond(FULL[: len(FULL) // 2], count=len(FULL), close=True)
 
@@ -108,7 +104,7 @@ def page(status: int, **headers: str) -> Callable[[Request], None]:
 
 
 BREAKS: dict[str, Callable[[Request], None]] = {
-    "reset": reset,
+    "reset": Request.reset,
     "hang up": hang_up,
     "half a body": respond_by_half,
     "half of the headers": half_of_headers,
@@ -369,7 +365,7 @@ def drip(data: bytes) -> Callable[[Request], None]:
 
 def stall(request: Request) -> None:
     request.raw(b"HTTP/1.1 200 OK\r\nContent-Length: 10000\r\n\r\n" + FULL[:5000])
-    request.closing.wait(20)
+    stay_silent(request)
 
 
 def flood(request: Request) -> None:
@@ -657,7 +653,7 @@ def test_what_others_raise_is_never_taken_for_proof_that_nothing_left() -> None:
 
 def test_each_exchange_is_one_record_at_debug(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, "soapmail")
-    with Faulty(script(reset, good)) as server:
+    with Faulty(script(Request.reset, good)) as server:
         make_client(server).get_client_invoices()
     messages = [record.message for record in caplog.records if record.name == "soapmail"]
     assert [message.rpartition(", ")[0] for message in messages] == [
@@ -722,11 +718,11 @@ def test_a_short_limit_suffices_for_what_is_quick() -> None:
 
 
 def test_with_little_time_left_errors_say_what_happened() -> None:
-    def respond_by_half(request: Request) -> None:
+    def hang_up_at_half(request: Request) -> None:
         request.respond(FULL[:2000], count=len(FULL))
         raise Hangup
 
-    with Faulty(respond_by_half) as server:
+    with Faulty(hang_up_at_half) as server:
         client = make_client(server, timeout=0.9, retries=0, session_id="x")
         with pytest.raises(TransportError, match=f"closed after 2000 of {len(FULL)} bytes"):
             client.get_client_invoices()
@@ -758,12 +754,12 @@ def test_the_deepest_of_many_errors_gives_the_reason() -> None:
     middle = OSError(6, "in the middle")
     middle.__cause__ = deep
     outer = requests.ConnectionError(ValueError("beside"), middle)
-    stay_silent = requests.ConnectionError(http.client.HTTPException())
+    wordless = requests.ConnectionError(http.client.HTTPException())
     lone = requests.ConnectionError(OSError(7, "has words"))
     lone.args[0].__context__ = ValueError("none of the system")
     for error, reason in (
         (outer, "the deepest"),
-        (stay_silent, "HTTPException"),
+        (wordless, "HTTPException"),
         (lone, "has words"),
         (requests.ConnectionError("only words"), "only words"),
     ):
