@@ -1,4 +1,4 @@
-"""Fixtures: nothing of the environment of whoever runs the tests."""
+"""Fixtures: nothing of the environment of whoever runs the tests, and no payment twice."""
 
 from __future__ import annotations
 
@@ -13,12 +13,17 @@ from hypothesis import HealthCheck, settings
 
 from soapmail import Client
 from soapmail.sandbox import Sandbox
+from soapmail.sandbox.server import LoopbackServer
 
+from .canned import SessionRegistry
 from .commands import Accounts, make_runner
+from .judge import JUDGE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from soapmail.sandbox.server import Reply
 
     from .commands import Result
 
@@ -61,12 +66,40 @@ def _handlers() -> Iterator[None]:
         signal.signal(number, handler)
 
 
+@pytest.fixture(autouse=True)
+def _no_change_arrives_twice(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
+    """Fail the test in which a server got a changing operation more often than it says."""
+    make = LoopbackServer.__init__
+
+    def make_judged(
+        server: LoopbackServer, reply: Callable[[str, bytes], Reply | None], port: int
+    ) -> None:
+        def judged(operation: str, body: bytes) -> Reply | None:
+            JUDGE.note(server, body)
+            result = reply(operation, body)
+            if result is not None:
+                JUDGE.note_response(server, body, result.raw or result.body)
+            return result
+
+        make(server, judged, port)
+
+    monkeypatch.setattr(LoopbackServer, "__init__", make_judged)
+    JUDGE.clear()
+    yield
+    marker = request.node.get_closest_marker("arrives")
+    repeated = JUDGE.list_repeated(1 if marker is None else marker.args[0])
+    assert not repeated, "\n".join(repeated)
+
+
 @pytest.fixture
 def http() -> Iterator[responses_library.RequestsMock]:
-    with responses_library.RequestsMock(
-        registry=responses_library.registries.OrderedRegistry
-    ) as mock:
+    with responses_library.RequestsMock(registry=SessionRegistry) as mock:
         yield mock
+        registry = mock.get_registry()
+        assert isinstance(registry, SessionRegistry)
+        assert registry.unexpected == []
 
 
 @pytest.fixture

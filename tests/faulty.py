@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from soapmail import Client
 from soapmail.sandbox import PASSWORD, USERNAME
 
-from .support import DATA, LIST, LOGIN, make_many_rows
+from .judge import JUDGE
+from .support import DATA, LIST, SID, make_many_rows, make_text_response, read_recording
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -30,6 +31,13 @@ class Request:
     connection: socket.socket
     number: int  # of the connection
     closing: threading.Event = field(default_factory=threading.Event)
+    server: Faulty | None = None
+
+    @property
+    def session_id(self) -> str | None:
+        """The session id of the request; None: it has none."""
+        match = re.search(rb"<sid\b[^>]*>(.*?)</sid>", self.body)
+        return match[1].decode() if match else None
 
     @property
     def operation(self) -> str:
@@ -49,6 +57,7 @@ class Request:
         headers: Mapping[str, str] = {},
     ) -> None:
         """Respond with a body; ``count`` is a wrong Content-Length, or None for none."""
+        JUDGE.note_response(self.server, self.body, body)
         lines = [f"HTTP/1.1 {status} X", "Content-Type: text/xml; charset=ISO-8859-1"]
         if count is not None:
             lines.append(f"Content-Length: {len(body) if count == '' else count}")
@@ -70,7 +79,7 @@ class Hangup(Exception):
 
 
 class Faulty:
-    """Serves each request with the handler; counts connections and keeps requests."""
+    """Serves each request with the handler; counts connections, keeps requests and sessions."""
 
     def __init__(
         self,
@@ -81,6 +90,9 @@ class Faulty:
         self.requests: list[Request] = []
         self.connections = 0
         self.closing = threading.Event()
+        # Those that were issued and did not expire; of a client that has one from elsewhere, any.
+        self._sessions: set[str] = set()
+        self._issued = 0
         self._tls = tls
         self._lock = threading.Lock()
         self._open: set[socket.socket] = set()
@@ -114,6 +126,25 @@ class Faulty:
     def operations(self) -> list[str]:
         return [request.operation for request in self.requests]
 
+    def issue_session(self) -> str:
+        """Log in: each time another session id."""
+        with self._lock:
+            self._issued += 1
+            sid = SID if self._issued == 1 else f"{self._issued:032}"
+            self._sessions.add(sid)
+            return sid
+
+    def expire_sessions(self) -> None:
+        """Refuse all session ids issued so far."""
+        with self._lock:
+            self._sessions.clear()
+
+    def accepts(self, sid: str | None) -> bool:
+        """Return whether a session id is in force, or is one that was never issued here."""
+        with self._lock:
+            issued = {SID, *(f"{n:032}" for n in range(2, self._issued + 1))}
+            return sid in self._sessions or sid not in issued
+
     def _accept(self, listener: socket.socket) -> None:
         while True:
             try:
@@ -136,6 +167,7 @@ class Faulty:
             while request := self._read(stream, connection, number):  # type: ignore[arg-type]
                 with self._lock:
                     self.requests.append(request)
+                JUDGE.note(self, request.body)
                 self.handler(request)
         except (Hangup, OSError, ValueError):
             pass
@@ -157,7 +189,7 @@ class Faulty:
             name, _, value = header.partition(":")
             headers[name.lower()] = value.strip()
         body = stream.read(int(headers.get("content-length", "0")))
-        return Request(line, headers, body, connection, number, self.closing)
+        return Request(line, headers, body, connection, number, self.closing, self)
 
 
 class CountingReader:
@@ -167,21 +199,36 @@ class CountingReader:
     read: Callable[[int], bytes]
 
 
+REFUSED = read_recording("fault_invalid_session").body
+
+
+def respond_to_login(request: Request, seconds: float = 0) -> None:
+    """Log in, and take some time for it."""
+    assert request.server is not None
+    request.closing.wait(seconds)
+    request.respond(make_text_response("api_login", request.server.issue_session()))
+
+
 def respond_normally(request: Request) -> None:
     """Respond as a server that works: a session id, or the documented invoices."""
-    request.respond(LOGIN if request.operation == "api_login" else make_many_rows(12))
+    respond_after_login(lambda request: request.respond(make_many_rows(12)))(request)
 
 
-def respond_after_login(handler: Callable[[Request], None]) -> Callable[[Request], None]:
-    """Let the login work and leave the rest to a handler."""
+def respond_after_login(
+    handler: Callable[[Request], None], *, seconds: float = 0
+) -> Callable[[Request], None]:
+    """Keep sessions: let logins work, refuse what expired, and leave the rest to a handler."""
 
-    def both(request: Request) -> None:
+    def respond(request: Request) -> None:
+        assert request.server is not None
         if request.operation == "api_login":
-            request.respond(LOGIN)
+            respond_to_login(request, seconds)
+        elif not request.server.accepts(request.session_id):
+            request.respond(REFUSED, 500)
         else:
             handler(request)
 
-    return both
+    return respond
 
 
 def stay_silent(request: Request) -> None:
@@ -225,5 +272,6 @@ __all__ = [
     "make_tls_context",
     "respond_after_login",
     "respond_normally",
+    "respond_to_login",
     "stay_silent",
 ]

@@ -481,6 +481,7 @@ ECHOES: dict[str, Callable[[str], Any]] = {
 }  # fmt: skip
 
 
+@pytest.mark.arrives(2)
 @pytest.mark.parametrize("echo", ECHOES)
 @pytest.mark.parametrize("status", [200, 500])
 @pytest.mark.parametrize("method", ["get_client_invoices", "send_mail"])

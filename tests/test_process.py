@@ -362,6 +362,7 @@ def test_any_exception_after_a_byte_left_is_an_unknown_outcome(
     assert server.operations.count("api_make_payment") == 1
 
 
+@pytest.mark.arrives(2)
 def test_a_content_type_of_any_form_is_no_reason_to_fail() -> None:
     for written in (
         "text/xml; charset",
@@ -645,7 +646,7 @@ def test_the_age_of_a_session_goes_by_both_clocks(
 ) -> None:
     clocks = Clocks(monkeypatch)
     empty = read_recording("get_client_invoices_empty").body
-    with Faulty(lambda r: r.respond(LOGIN if r.operation == "api_login" else empty)) as server:
+    with Faulty(respond_after_login(lambda r: r.respond(empty))) as server:
         client = make_client(server)
         client.login()
         clocks.awake += awake
@@ -659,7 +660,7 @@ def test_a_missing_service_does_not_cost_a_login_for_each_call(
 ) -> None:
     clocks = Clocks(monkeypatch)
     doubt = read_recording("fault_unserializable_result")
-    step = lambda r: r.respond(LOGIN) if r.operation == "api_login" else r.respond(doubt.body, 500)  # noqa: E731
+    step = respond_after_login(lambda r: r.respond(doubt.body, 500))
     with Faulty(step) as server:
         client = make_client(server)
         for n in range(10):
@@ -670,7 +671,6 @@ def test_a_missing_service_does_not_cost_a_login_for_each_call(
         with pytest.raises(SoapFault):
             client.get_service(1)
         assert server.operations.count("api_login") == 3
-    step = lambda r: r.respond(LOGIN) if r.operation == "api_login" else respond_with_service(r)  # noqa: E731
 
 
 # --- time ----------------------------------------------------------------------------------------

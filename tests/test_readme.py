@@ -24,8 +24,8 @@ from soapmail.cli import parser
 from soapmail.sandbox import Sandbox
 from soapmail.sandbox.sandbox import _OPERATIONS
 
-from .faulty import Faulty, Hangup, Request, find_closed_port
-from .support import CHANGING, FIELDS, LOGIN, METHODS, ROOT, checkout, read_recording
+from .faulty import Faulty, Hangup, Request, find_closed_port, respond_after_login
+from .support import CHANGING, FIELDS, METHODS, ROOT, checkout, read_recording
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -130,7 +130,7 @@ def test_paying_stops_where_it_is_not_certain(monkeypatch: pytest.MonkeyPatch) -
     def response(request: Request) -> None:
         if request.operation == "api_make_payment":
             raise Hangup
-        request.respond(LOGIN if request.operation == "api_login" else UNPAID)
+        respond_after_login(lambda request: request.respond(UNPAID))(request)
 
     with Faulty(response) as server:
         monkeypatch.setenv("SOAPMAIL_ENDPOINT", server.endpoint)

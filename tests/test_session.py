@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -22,8 +23,10 @@ from soapmail import (
     TransportError,
 )
 from soapmail.deadline import Deadline
+from soapmail.sandbox import PASSWORD, USERNAME
 from soapmail.session import IssuedSession, SessionStore
 
+from .faulty import Faulty, Request, respond_after_login
 from .support import (
     CHANGING,
     LIST,
@@ -260,6 +263,48 @@ def test_an_ambiguous_sign_at_a_changing_operation_is_an_unknown_outcome(
         OutcomeUnknown, match=f"^{operation}: it may or may not have (happened|been sent); check"
     ):
         make_client().call(operation)
+
+
+DOUBTFUL: dict[str, bytes] = {
+    "fault": DOUBT.body,
+    "struct": wrap_in_envelope("api_make_payment", '<return xsi:type="tns:x"></return>'),
+    "list": wrap_in_envelope("api_make_payment", '<return xsi:type="SOAP-ENC:Array"/>'),
+    "page": b"<html>oops</html>",
+    "nothing": b"",
+}
+
+
+@pytest.mark.parametrize("age", [0.0, 10_000.0])
+@pytest.mark.parametrize("sign", DOUBTFUL)
+def test_a_payment_with_a_doubtful_response_arrives_once(
+    sign: str, age: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server keeps sessions: a second login would work, and the second payment too."""
+
+    def doubt(request: Request) -> None:
+        request.respond(DOUBTFUL[sign], 500 if sign == "fault" else 200)
+
+    with Faulty(respond_after_login(doubt)) as server:
+        with Client(USERNAME, PASSWORD, endpoint=server.endpoint) as client:
+            client.login()
+            now = time.monotonic, time.time
+            monkeypatch.setattr("soapmail.session.time.monotonic", lambda: now[0]() + age)
+            monkeypatch.setattr("soapmail.session.time.time", lambda: now[1]() + age)
+            with pytest.raises(OutcomeUnknown):
+                client.make_payment(5)
+            with pytest.raises(OutcomeUnknown):
+                client.call("api_make_payment", module="mail", invoice=6)
+    assert server.operations == ["api_login", "api_make_payment", "api_make_payment"]
+
+
+def test_a_payment_that_an_expired_session_refused_is_sent_with_a_new_one_once() -> None:
+    ok = make_status_response("api_make_payment", "ok", "Paid")
+    with Faulty(respond_after_login(lambda request: request.respond(ok))) as server:
+        with Client(USERNAME, PASSWORD, endpoint=server.endpoint) as client:
+            client.login()
+            server.expire_sessions()
+            assert client.make_payment(5).status == "ok"
+    assert server.operations == ["api_login", "api_make_payment"] * 2
 
 
 def test_a_fault_at_a_changing_operation_is_a_response(http: responses.RequestsMock) -> None:

@@ -214,6 +214,7 @@ def test_it_stops_at_the_first_unknown_outcome(
     assert len(found) == 11
 
 
+@pytest.mark.arrives(2)
 def test_what_is_still_open_is_not_paid_again(
     sandbox: Sandbox, signed_in: Client, path: str
 ) -> None:
@@ -233,6 +234,7 @@ def test_what_is_still_open_is_not_paid_again(
     assert [one.result for one in pay_open(signed_in, plan, Journal(path))] == ["paid", "paid"]
 
 
+@pytest.mark.arrives(2)
 def test_what_the_journal_knows_as_paid_is_not_paid_again_though_it_is_listed(
     sandbox: Sandbox, signed_in: Client, path: str
 ) -> None:
@@ -668,6 +670,7 @@ def test_the_journal_is_on_by_default_for_one_invoice_too(
     assert len(journal_of(monkeypatch)) == 2
 
 
+@pytest.mark.arrives(2)
 def test_an_unknown_outcome_is_settled_by_hand(
     run: Callable[..., Result], sandbox: Sandbox
 ) -> None:
@@ -871,6 +874,7 @@ def test_a_killed_run_never_pays_twice_and_loses_nothing() -> None:
     assert tally.asked > 0
 
 
+@pytest.mark.arrives(2)
 def test_the_judge_sees_a_second_payment() -> None:
     with kill.Judge() as judge, Client(USERNAME, PASSWORD, endpoint=judge.endpoint) as client:
         client.make_payment(ID)

@@ -25,8 +25,8 @@ from ..commands import (
     environment_without_coverage,
     format_section,
 )
-from ..faulty import Faulty, Request
-from ..support import FIELDS, LOGIN
+from ..faulty import Faulty, Request, respond_after_login, respond_to_login
+from ..support import FIELDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -342,7 +342,7 @@ def test_no_more_than_so_many_at_a_time(
     def handler(request: Request) -> None:
         nonlocal now, most
         if request.operation == "api_login":
-            request.respond(LOGIN)
+            respond_to_login(request)
             return
         with lock:
             now += 1
@@ -369,7 +369,7 @@ def test_a_slow_account_holds_up_no_more_than_a_few(
 
     def handler(request: Request) -> None:
         if request.operation == "api_login":
-            request.respond(LOGIN)
+            respond_to_login(request)
             return
         seen.append(request.operation)
         if len(seen) == 1:
@@ -393,7 +393,7 @@ def test_an_interrupt_ends_it_at_once(accounts: Accounts) -> None:
 
     def handler(request: Request) -> None:
         if request.operation == "api_login":
-            request.respond(LOGIN)
+            respond_to_login(request)
             return
         arrived.set()
         request.closing.wait(30)
@@ -416,7 +416,7 @@ def test_progress_is_shown_on_a_terminal_alone(accounts: Accounts) -> None:
     def handler(request: Request) -> None:
         if request.operation != "api_login":
             slow.wait(20)
-        request.respond(LOGIN if request.operation == "api_login" else EMPTY)
+        respond_after_login(lambda request: request.respond(EMPTY))(request)
 
     with Faulty(handler) as server:
         accounts.write("".join(format_section(f"a{n}", server.endpoint) for n in range(3)))

@@ -19,7 +19,7 @@ from soapmail import Client, LossyTextWarning, OutcomeUnknown, ResponseError, Tr
 from soapmail.sandbox import PASSWORD, SESSION_ID, USERNAME
 
 from ..commands import ACCOUNT, Result, start_process
-from ..faulty import Faulty, Hangup, Request
+from ..faulty import Faulty, Hangup, Request, respond_after_login, respond_to_login
 from ..support import (
     DATA,
     LIST,
@@ -144,7 +144,7 @@ def test_a_secret_is_found_in_any_form_and_anywhere(
     written: str, size: int, seen: list[ObservedExchange]
 ) -> None:
     page = f"<html>{'x' * size}{written}{'y' * 50}</html>".encode()
-    with Faulty(lambda r: r.respond(LOGIN if r.operation == "api_login" else page)) as server:
+    with Faulty(respond_after_login(lambda r: r.respond(page))) as server:
         with Client(
             USERNAME, PASSWORD, endpoint=server.endpoint, on_exchange=seen.append, retries=0
         ) as client:
@@ -251,6 +251,7 @@ def test_of_what_got_no_response_the_request_is_kept(
 WIRE = sorted(path.stem for path in (DATA / "wire").glob("*.http"))
 
 
+@pytest.mark.arrives(2)
 @pytest.mark.parametrize("name", WIRE)
 def test_a_dump_of_each_recorded_response_is_equal_to_it_but_for_the_secrets(
     name: str, tmp_path: Path, run: Callable[..., Result]
@@ -263,7 +264,7 @@ def test_a_dump_of_each_recorded_response_is_equal_to_it_but_for_the_secrets(
         if request.operation == operation:
             request.raw(whole)
             raise Hangup
-        request.respond(LOGIN)
+        respond_to_login(request)
 
     with Faulty(handler) as server:
         run("--dump", str(tmp_path), "--endpoint", server.endpoint, "call", operation, "--yes")
@@ -392,7 +393,7 @@ def test_a_folder_without_responses_is_refused(run: Callable[..., Result], tmp_p
 
 def test_a_large_response_is_told_in_time(seen: list[ObservedExchange]) -> None:
     data = make_many_rows(2000)
-    with Faulty(lambda r: r.respond(LOGIN if r.operation == "api_login" else data)) as server:
+    with Faulty(respond_after_login(lambda r: r.respond(data))) as server:
         with Client(
             USERNAME, PASSWORD, endpoint=server.endpoint, on_exchange=seen.append
         ) as client:
@@ -482,7 +483,7 @@ def test_secrets_in_wide_encodings_are_hidden(encoding: str) -> None:
 def test_secrets_in_the_status_line_and_in_names_of_headers_are_hidden() -> None:
     def response(request: Request) -> None:
         if request.operation == "api_login":
-            request.respond(LOGIN)
+            respond_to_login(request)
             return
         head = f"HTTP/1.1 200 {SESSION_ID}\r\nX-{SESSION_ID}: a\r\nContent-Length: 2\r\n\r\nno"
         request.raw(head.encode())

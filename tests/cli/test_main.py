@@ -39,11 +39,17 @@ from ..commands import (
     parse_csv,
     start_process,
 )
-from ..faulty import Faulty, Request, find_closed_port, respond_after_login, stay_silent
+from ..faulty import (
+    Faulty,
+    Request,
+    find_closed_port,
+    respond_after_login,
+    respond_to_login,
+    stay_silent,
+)
 from ..support import (
     FIELDS,
     LIST,
-    LOGIN,
     SAMPLES,
     make_fault_response,
     make_status_response,
@@ -234,6 +240,7 @@ def test_prepays_in_all_formats(run: Callable[..., Result]) -> None:
 # --- changing --------------------------------------------------------------------------------------
 
 
+@pytest.mark.arrives(2)
 def test_cancel(run: Callable[..., Result], sandbox: Sandbox) -> None:
     assert run("cancel", "8556", "--yes") == (0, "mail service 8556 is canceled\n", "")
     assert sandbox.services[0].mail_status == "canceled"
@@ -804,7 +811,7 @@ def run_and_signal(
 
     def handler(request: Request) -> None:
         if request.operation == "api_login" and logs_in:
-            request.respond(LOGIN)
+            respond_to_login(request)
             return
         arrived.set()
         request.closing.wait(20)
@@ -862,7 +869,7 @@ def test_a_second_signal_does_not_come_between_the_first_and_its_words(gap: floa
 def test_an_ignored_signal_stays_ignored() -> None:
     def handler(request: Request) -> None:
         if request.operation == "api_login":
-            request.respond(LOGIN)
+            respond_to_login(request)
             return
         os.kill(command.pid, signal.SIGHUP)
         request.closing.wait(0.3)
@@ -890,7 +897,7 @@ def test_a_signal_while_the_result_is_printed_does_not_hide_it(sandbox: Sandbox)
     done = threading.Event()
 
     def handler(request: Request) -> None:
-        request.respond(LOGIN if request.operation == "api_login" else response)
+        respond_after_login(lambda request: request.respond(response))(request)
         if request.operation != "api_login":
             done.set()
 

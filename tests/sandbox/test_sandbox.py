@@ -193,6 +193,7 @@ def test_numbers_that_are_none_count_as_nothing(sandbox: Sandbox, sid: str) -> N
     assert post(sandbox, body) == (200, read_recording("get_service_unknown_nil").body)
 
 
+@pytest.mark.arrives(2)
 def test_state_is_where_a_caller_can_see_it(sandbox: Sandbox) -> None:
     with Client(sandbox.username, sandbox.password, endpoint=sandbox.endpoint) as client:
         assert client.cancel_service(8626) is True

@@ -191,6 +191,7 @@ def test_a_right_count_keeps_the_connection() -> None:
     assert server.operations == ["api_login", *[LIST] * 3]
 
 
+@pytest.mark.arrives(2)
 def test_a_connection_that_the_server_closed_in_between_is_made_anew() -> None:
     done = threading.Event()
 

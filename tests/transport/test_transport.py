@@ -171,6 +171,7 @@ def test_a_changing_operation_is_sent_once(broken: str, method: str) -> None:
     assert caught.value.__context__ is None
 
 
+@pytest.mark.arrives(2)
 @pytest.mark.parametrize("broken", ["reset", "hang up"])
 def test_a_changing_operation_has_a_connection_of_its_own(broken: str) -> None:
     """A kept one may be dead, or hold what the server sent too late; it is closed before."""
@@ -421,15 +422,32 @@ def test_busy_for_ever_ends_with_the_time_limit(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_login_and_call_share_the_limit() -> None:
-    def slow_login(request: Request) -> None:
-        request.closing.wait(0.6)
-        request.respond(LOGIN) if request.operation == "api_login" else stay_silent(request)
-
-    started = time.monotonic()
-    with Faulty(slow_login) as server, pytest.raises(TransportError, match="timed out"):
-        make_client(server, timeout=1.5).get_client_invoices()
-    assert time.monotonic() - started < 10
+    """A login takes four fifths of the time, and an operation that is never answered the rest."""
+    handler = respond_after_login(stay_silent, seconds=0.8)
+    with Faulty(handler) as server:
+        started = time.monotonic()
+        with pytest.raises(TransportError, match=f"^{LIST}: timed out$"):
+            make_client(server, timeout=1).get_client_invoices()
+        assert time.monotonic() - started < 1.6  # each with a limit of its own would take 1.8
     assert server.operations == ["api_login", LIST]
+
+
+def test_attempts_and_a_second_login_share_the_limit() -> None:
+    """A slow refusal, a slow login and a slow response have one time together."""
+
+    def handler(request: Request) -> None:
+        request.closing.wait(0.4)
+        server.expire_sessions()
+        respond_after_login(stay_silent)(request)
+
+    with Faulty(handler) as server:
+        client = make_client(server, timeout=1)
+        client.login()
+        started = time.monotonic()
+        with pytest.raises(TransportError, match="timed out$"):
+            client.get_client_invoices()
+        assert time.monotonic() - started < 1.7
+    assert server.operations[:3] == ["api_login", LIST, "api_login"]
 
 
 def test_no_time_left_sends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
