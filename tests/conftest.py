@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 from contextlib import ExitStack
@@ -32,6 +33,8 @@ settings.register_profile(
 )
 settings.load_profile("soapmail")
 
+_numbers = itertools.count()
+
 
 def pytest_configure() -> None:
     """Programs inherit what a shell lets a job in the background ignore, but no handlers."""
@@ -49,7 +52,8 @@ def _clean_environment(
         if name.startswith("SOAPMAIL_") or name.lower().endswith(("_proxy", "_ca_bundle")):
             monkeypatch.delenv(name)
     # No journal of whoever runs the tests, nor one for all tests of a sandbox's port.
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+    state = tmp_path_factory.getbasetemp() / f"state{next(_numbers)}"
+    monkeypatch.setenv("XDG_STATE_HOME", str(state))
     # The pauses between retries shrink with the random factor; that they exist is tested apart.
     monkeypatch.setattr("soapmail.call.uniform", lambda low, high: 0.001)
 

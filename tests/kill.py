@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from soapmail.sandbox import PASSWORD, USERNAME, Sandbox
 from soapmail.sandbox.nusoap import parse_request
 
-ROWS = 5
+ROWS = 3
 REQUESTS = 2 + 2 * ROWS  # a login, a list for the plan, and one before each payment
 MOMENTS = ("before", "done")
 

@@ -273,7 +273,7 @@ class TestCalls(Calls.TestCase):  # type: ignore[misc, valid-type]
 
 
 TestCalls.settings = settings(
-    max_examples=int(os.environ.get("STATES", "25")),
+    max_examples=int(os.environ.get("STATES", "12")),
     stateful_step_count=30,
     deadline=None,
     suppress_health_check=list(HealthCheck),

@@ -258,7 +258,7 @@ def test_letters_across_the_border_of_a_piece(unit: bytes, shift: int) -> None:
 
 @pytest.mark.slow
 def test_a_text_that_ends_at_the_border_of_a_piece() -> None:
-    for shift in range(8):
+    for shift in range(4):
         texts = [b"x" * (PIECE - 400 + n) + b"Z\xc3" for n in range(shift * 64, shift * 64 + 64)]
         value = read(response(E_ACUTE, *texts, declared="ISO-8859-1"))
         assert value[1:] == [text[:-1].decode() + FFFD for text in texts]
@@ -367,5 +367,5 @@ def test_decoding_takes_one_copy_of_the_response_beside_it(name: str) -> None:
         finally:
             tracemalloc.stop()
 
-    peak()
+    decode(make_many_rows(1), None, deadline)  # what is imported only once
     assert peak() < 1.1 * len(data) + 2**19

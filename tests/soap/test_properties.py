@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
 import pytest
-from hypothesis import assume, example, given
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from soapmail import Invoice, LossyTextWarning, SoapMailError
@@ -103,6 +103,7 @@ def test_any_invoices_come_back_equal(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["ISO-8859-1", "windows-1252", "ISO-8859-2", "KOI8-R"])
+@settings(max_examples=40)
 @given(data=st.data())
 def test_any_invoices_come_back_equal_in_other_encodings(
     encoding: str, data: st.DataObject
@@ -181,6 +182,7 @@ WIRE_TEXT = st.text(
 )
 
 
+@pytest.mark.arrives(1000)
 def test_any_text_is_on_the_wire_as_it_was_given_and_the_sandbox_garbles_it_as_the_server_does() -> (
     None
 ):
