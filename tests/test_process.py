@@ -855,6 +855,25 @@ def test_frames_with_secrets_are_cut_whatever_leaves(cause: str) -> None:
     assert "hunter2" not in text
 
 
+def test_what_was_handled_below_is_cut_too() -> None:
+    """An interruption that came while an adapter handled an error of its own."""
+
+    class Handling(requests.adapters.HTTPAdapter):
+        def get_connection_with_tls_context(self, *args: Any, **options: Any) -> Any:
+            try:
+                raise ZeroDivisionError(PASSWORD)
+            except ZeroDivisionError:
+                raise KeyboardInterrupt  # noqa: B904 - its context is what is tried
+
+    with requests.Session() as session:
+        session.mount("https://", Handling())
+        client = make_client("https://127.0.0.1:9/", session=session)
+        with pytest.raises(KeyboardInterrupt) as caught:
+            client.login()
+    assert caught.value.__context__ is None
+    assert PASSWORD not in show_everything(caught.value)
+
+
 def test_frames_of_a_constructor_that_fails_hold_no_secret() -> None:
     for options in ({"timeout": 0}, {"endpoint": "ftp://x"}, {"retries": -1}, {"session_id": " "}):
         with pytest.raises(ValueError) as caught:

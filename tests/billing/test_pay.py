@@ -15,6 +15,7 @@ import threading
 from dataclasses import replace
 from datetime import date, datetime, timezone
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,7 @@ from soapmail.billing import (
     pay_open,
 )
 from soapmail.billing import pay as payments
+from soapmail.billing.journal import make_intent
 from soapmail.sandbox import PASSWORD, USERNAME, Sandbox
 
 from .. import kill
@@ -409,6 +411,26 @@ def full(monkeypatch: pytest.MonkeyPatch, after: int) -> list[int]:
 
     monkeypatch.setattr(os, "pwrite", write)
     return count
+
+
+def test_no_signal_comes_between_the_steps_of_one_line(
+    path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While a line is written, signals that stop a program wait; behind it they do not."""
+    stopping = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
+    seen: list[set[Any]] = []
+
+    def note(call: Any, *arguments: Any) -> Any:
+        seen.append(set(signal.pthread_sigmask(signal.SIG_BLOCK, [])) & stopping)
+        return call(*arguments)
+
+    for step in ("pwrite", "ftruncate", "fsync"):
+        monkeypatch.setattr(os, step, partial(note, getattr(os, step)))
+    with Journal(path) as journal:
+        journal.append(make_intent(5, 1.0, "USD"))
+    assert len(seen) >= 3
+    assert all(blocked == stopping for blocked in seen)
+    assert not set(signal.pthread_sigmask(signal.SIG_BLOCK, [])) & stopping
 
 
 def test_a_full_disk_before_the_intent_sends_nothing(

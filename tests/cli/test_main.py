@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import logging
 import os
 import re
 import shlex
@@ -940,6 +941,21 @@ def test_no_control_character_reaches_a_terminal(run: Callable[..., Result]) -> 
         code, out, err = run("-v", "--endpoint", server.endpoint, "call", "get_x", "--timeout", "1")
         assert (code, out) == (4, "")
         assert all(line.isprintable() for line in err.splitlines())
+
+
+def test_a_message_of_the_log_moves_no_cursor(run: Callable[..., Result], sandbox: Sandbox) -> None:
+    """What a server writes may be part of a warning."""
+    respond = sandbox.respond
+
+    def warn(request: bytes) -> tuple[int, bytes] | None:
+        logging.getLogger("soapmail").warning("odd \x1b[2J text\r")
+        return respond(request)
+
+    sandbox.respond = warn  # type: ignore[method-assign]
+    err = run("modules").err
+    assert "odd  [2J text" in err
+    assert "\x1b" not in err
+    assert "\r" not in err
 
 
 def test_a_password_among_the_arguments_is_neither_taken_nor_shown(

@@ -1,0 +1,353 @@
+"""Change one place of the package in a copy, run tests there, and say whether they noticed.
+
+A process for each core has a copy, and forks for each change, so that pytest and the packages are
+loaded once.
+"""
+
+from __future__ import annotations
+
+import ast
+import multiprocessing
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+from xml.etree import ElementTree
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "soapmail"
+_IGNORED = shutil.ignore_patterns(".*", "*.egg-info", "build", "dist", "__pycache__")
+# What the child returns is this and the exit code of pytest; anything else is no end of pytest.
+_FINISHED = 40
+_SECONDS_FOR_ONE_TEST = 25
+# In the random mode: the quick tests of a line first, then so many seconds of the others.
+_FIRST_TESTS, _FIRST_SECONDS, _OTHER_SECONDS = 30, 12, 60
+
+
+class Mutation(NamedTuple):
+    """A change of one place in one module, and the lines on which it stands."""
+
+    module: str
+    start: int
+    before: str
+    after: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.module}:{self.line}: {self.before!r} -> {self.after!r}"
+
+    def apply(self, source: str) -> str:
+        """Return the changed source."""
+        return source[: self.start] + self.after + source[self.start + len(self.before) :]
+
+
+class Task(NamedTuple):
+    """A change, and the tests that judge it, one list after the other until one of them fails."""
+
+    mutation: Mutation
+    tests: Sequence[Sequence[str]]
+    stops_at_first: bool
+
+
+class Verdict(NamedTuple):
+    """What became of a change: ``killed``, ``survived``, ``hung``, and which tests failed."""
+
+    task: Task
+    word: str
+    failed: Sequence[str]
+    seconds: float
+
+
+# --- changes by rule -------------------------------------------------------------------------
+
+_COMPARISONS: dict[type[ast.cmpop], str] = {
+    ast.Eq: "!=", ast.NotEq: "==", ast.Lt: "<=", ast.LtE: "<", ast.Gt: ">=", ast.GtE: ">",
+    ast.Is: "is not", ast.IsNot: "is", ast.In: "not in", ast.NotIn: "in",
+}  # fmt: skip
+
+
+class _Finder(ast.NodeVisitor):
+    """Finds what can be changed: comparisons, ``not``, branches, operands, calls and numbers."""
+
+    def __init__(self, module: str, source: str) -> None:
+        self.module = module
+        self.source = source
+        self.found: list[Mutation] = []
+        self._lines = source.splitlines(keepends=True)
+        self._starts = [0]
+        for line in self._lines:
+            self._starts.append(self._starts[-1] + len(line))
+
+    def _offset(self, line: int, column: int) -> int:
+        return self._starts[line - 1] + len(self._lines[line - 1].encode()[:column].decode())
+
+    def _start(self, node: ast.expr | ast.stmt) -> int:
+        return self._offset(node.lineno, node.col_offset)
+
+    def _end(self, node: ast.expr | ast.stmt) -> int:
+        return self._offset(node.end_lineno or 0, node.end_col_offset or 0)
+
+    def _text(self, node: ast.expr | ast.stmt) -> str:
+        return self.source[self._start(node) : self._end(node)]
+
+    def _replace(self, node: ast.expr | ast.stmt, after: str) -> None:
+        start = self._start(node)
+        self.found.append(Mutation(self.module, start, self._text(node), after, node.lineno))
+
+    def _negate(self, test: ast.expr) -> None:
+        self._replace(test, f"(not ({self._text(test)}))")
+
+    def visit_If(self, node: ast.If) -> None:
+        if self._text(node.test) != "TYPE_CHECKING":
+            self._negate(node.test)
+            self.generic_visit(node)
+
+    def visit_IfExp(self, node: ast.IfExp) -> None:
+        self._negate(node.test)
+        self.generic_visit(node)
+
+    def visit_comprehension(self, node: ast.comprehension) -> None:
+        for test in node.ifs:
+            self._negate(test)
+        self.generic_visit(node)
+
+    def visit_Compare(self, node: ast.Compare) -> None:
+        operands = [node.left, *node.comparators]
+        for left, operator, right in zip(operands, node.ops, node.comparators, strict=False):
+            start = self._end(left)
+            between = self.source[start : self._start(right)]
+            before = between.strip(" \n()")
+            after = _COMPARISONS[type(operator)]
+            at = start + between.index(before)
+            self.found.append(Mutation(self.module, at, before, after, left.end_lineno or 0))
+        self.generic_visit(node)
+
+    def visit_UnaryOp(self, node: ast.UnaryOp) -> None:
+        if isinstance(node.op, ast.Not):
+            self._replace(node, f"({self._text(node.operand)})")
+        self.generic_visit(node)
+
+    def visit_BoolOp(self, node: ast.BoolOp) -> None:
+        own, other = (" and ", " or ") if isinstance(node.op, ast.And) else (" or ", " and ")
+        parts = [f"({self._text(value)})" for value in node.values]
+        self._replace(node, f"({other.join(parts)})")
+        for n in range(len(parts)):
+            self._replace(node, f"({own.join(parts[:n] + parts[n + 1 :])})")
+        self.generic_visit(node)
+
+    def visit_Expr(self, node: ast.Expr) -> None:
+        if isinstance(node.value, ast.Call):
+            self._replace(node, "pass")
+        self.generic_visit(node)
+
+    def visit_Constant(self, node: ast.Constant) -> None:
+        if isinstance(node.value, bool):
+            self._replace(node, str(not node.value))
+        elif isinstance(node.value, (int, float)):
+            self._replace(node, f"({self._text(node)} + 1)")
+            self._replace(node, f"({self._text(node)} - 1)")
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
+        for part in (*node.decorator_list, *node.args.defaults, *node.args.kw_defaults, *node.body):
+            if part is not None:
+                self.visit(part)
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> None:
+        if node.value is not None:
+            self.visit(node.value)
+
+
+def list_mutations(module: str) -> list[Mutation]:
+    """Return all changes by rule of a module."""
+    source = (PACKAGE / module).read_text(encoding="utf-8")
+    finder = _Finder(module, source)
+    finder.visit(ast.parse(source))
+    return finder.found
+
+
+def list_modules() -> list[str]:
+    """Return the modules of the package."""
+    return sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))
+
+
+# --- which tests run a line ------------------------------------------------------------------
+
+
+class LineMap:
+    """Which test functions run each line of the package, and how long they take."""
+
+    def __init__(self) -> None:
+        from coverage import CoverageData
+
+        self._seconds: dict[str, float] = defaultdict(float)
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name) / "copy"
+            shutil.copytree(ROOT, folder, ignore=_IGNORED)
+            self._measure(folder)
+            for case in ElementTree.parse(folder / "junit.xml").iter("testcase"):
+                test = f"{case.attrib['classname']}.{case.attrib['name'].partition('[')[0]}"
+                self._seconds[test] += float(case.attrib["time"])
+            data = CoverageData(str(folder / ".coverage"))
+            data.read()
+            self._lines = {
+                Path(path).relative_to(folder / "soapmail").as_posix(): data.contexts_by_lineno(
+                    path
+                )
+                for path in data.measured_files()
+                if Path(path).is_relative_to(folder / "soapmail")
+            }
+
+    def _measure(self, folder: Path) -> None:
+        settings = (folder / "pyproject.toml").read_text(encoding="utf-8")
+        context = '[tool.coverage.run]\ndynamic_context = "test_function"\n'
+        (folder / "pyproject.toml").write_text(
+            settings.replace("[tool.coverage.run]\n", context), encoding="utf-8"
+        )
+        environment = {**os.environ, "PYTHONPATH": str(folder)}
+        for line in (
+            "run -m pytest -q -n auto -p no:cacheprovider --junitxml=junit.xml",
+            "combine --quiet",
+        ):
+            command = [sys.executable, "-m", "coverage", *line.split()]
+            subprocess.run(command, cwd=folder, env=environment, check=False)
+
+    def list_tests(self, mutation: Mutation) -> list[list[str]]:
+        """Return the quick tests of a change's lines, and some of the others.
+
+        What runs when a module is imported belongs to no test, so all tests of the module do.
+        """
+        lines = self._lines.get(mutation.module, {})
+        first = mutation.line
+        own = [lines.get(n, []) for n in range(first, first + mutation.before.count("\n") + 1)]
+        names = {name for found in own for name in found} - {""}
+        names = names or {name for found in lines.values() for name in found} - {""}
+        known = sorted((self._seconds[name], name) for name in names if name in self._seconds)
+        quick: list[str] = []
+        others: list[str] = []
+        total = rest = 0.0
+        for seconds, name in known:
+            if len(quick) < _FIRST_TESTS and total + seconds < _FIRST_SECONDS:
+                quick.append(_to_node_id(name))
+                total += seconds
+            elif rest + seconds < _OTHER_SECONDS:
+                others.append(_to_node_id(name))
+                rest += seconds
+        return [tests for tests in (quick, others) if tests]
+
+
+def _to_node_id(name: str) -> str:
+    """Return the id by which pytest knows a function that coverage has named."""
+    parts = name.split(".")
+    for n in range(len(parts), 0, -1):
+        path = Path(*parts[:n]).with_suffix(".py")
+        if (ROOT / path).exists():
+            return "::".join([path.as_posix(), *parts[n:]])
+    raise LookupError(name)
+
+
+# --- judging ---------------------------------------------------------------------------------
+
+
+def judge_all(tasks: Sequence[Task]) -> Iterator[Verdict]:
+    """Judge changes on all cores, and yield what became of each."""
+    context = multiprocessing.get_context("fork")
+    results = context.Queue()
+    workers = os.cpu_count() or 1
+    with tempfile.TemporaryDirectory() as folder:
+        processes = [
+            context.Process(
+                target=_judge_some, args=(Path(folder) / str(n), tasks[n::workers], results)
+            )
+            for n in range(workers)
+        ]
+        for process in processes:
+            process.start()
+        for _ in tasks:
+            yield results.get()
+        for process in processes:
+            process.join()
+
+
+def judge_random(count: int, seed: int) -> Iterator[Verdict]:
+    """Judge so many changes by rule, from anywhere in the package."""
+    lines = LineMap()
+    found = [mutation for module in list_modules() for mutation in list_mutations(module)]
+    chosen = random.Random(seed).sample(found, min(count, len(found)))
+    return judge_all([Task(mutation, lines.list_tests(mutation), True) for mutation in chosen])
+
+
+def _judge_some(
+    folder: Path, tasks: Sequence[Task], results: multiprocessing.Queue[Verdict]
+) -> None:
+    shutil.copytree(ROOT, folder, ignore=_IGNORED)
+    for number, task in enumerate(tasks):
+        started = time.monotonic()
+        path = folder / "soapmail" / task.mutation.module
+        source = path.read_text(encoding="utf-8")
+        # Bytecode goes by time and size (PEP 552), and a change may take neither.
+        path.write_text(task.mutation.apply(source), encoding="utf-8")
+        os.utime(path, (1e9 + 2 * number, 1e9 + 2 * number))
+        word = "survived"
+        failed: list[str] = []
+        for tests in task.tests:
+            word, failed = _run_in_child(folder, tests, stops_at_first=task.stops_at_first)
+            if word != "survived":
+                break
+        path.write_text(source, encoding="utf-8")
+        os.utime(path, (1e9 + 2 * number + 1, 1e9 + 2 * number + 1))
+        results.put(Verdict(task, word, failed, time.monotonic() - started))
+
+
+def _run_in_child(
+    folder: Path, tests: Sequence[str], *, stops_at_first: bool
+) -> tuple[str, list[str]]:
+    output = folder / "output"
+    options = ["-x"] if stops_at_first else []
+    context = multiprocessing.get_context("fork")
+    child = context.Process(target=_run_tests, args=(folder, output, [*options, *tests]))
+    child.start()
+    child.join(_OTHER_SECONDS + 2 * _SECONDS_FOR_ONE_TEST)
+    if child.is_alive():
+        child.kill()
+        child.join()
+    with suppress(ProcessLookupError):  # what the tests started, and did not end
+        os.killpg(child.pid or 0, signal.SIGKILL)
+    text = output.read_text(encoding="utf-8", errors="replace")
+    failed = re.findall(r"^(?:FAILED|ERROR) (\S+)", text, re.MULTILINE)
+    code = (child.exitcode or 0) - _FINISHED
+    words = {int(pytest.ExitCode.OK): "survived", int(pytest.ExitCode.TESTS_FAILED): "killed"}
+    if code in (pytest.ExitCode.INTERRUPTED, pytest.ExitCode.USAGE_ERROR):
+        return "killed", failed  # it cannot even be imported
+    return words.get(code, "hung"), failed
+
+
+def _run_tests(folder: Path, output: Path, arguments: Sequence[str]) -> None:
+    """Run pytest in a process group of its own, on the changed copy and nothing else."""
+    os.setpgid(0, 0)
+    os.chdir(folder)
+    sys.path[:] = [str(folder), *(part for part in sys.path if part not in ("", str(ROOT)))]
+    os.environ["PYTHONPATH"] = str(folder)
+    for name in [name for name in sys.modules if name.partition(".")[0] in ("tests", "soapmail")]:
+        del sys.modules[name]
+    with output.open("w", encoding="utf-8") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    options = f"-q -p no:cacheprovider -p no:xdist -o faulthandler_timeout={_SECONDS_FOR_ONE_TEST}"
+    rewriting = ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # plugins are loaded already
+    code = pytest.main([*options.split(), *rewriting, *arguments])
+    sys.stdout.flush()
+    os._exit(_FINISHED + int(code))

@@ -1,0 +1,534 @@
+"""What soapmail promises, a change of the code that breaks each promise, and the tests that see it.
+
+    python -m tests.promises [WORDS]                  every change of the promises that have WORDS
+    python -m tests.promises --random 200 --seed 1    changes by rule, anywhere in the package
+
+Each change is made in a copy, and the tests that are named with it run there alone: all of them have
+to fail. A change that no test sees, that only a hang shows, or that fits the code no more, is an
+error of this program. ``tests/mutations.py`` makes the changes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+from .mutations import PACKAGE, ROOT, Mutation, Task, judge_all, judge_random
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class Change(NamedTuple):
+    """A text of one module before and after, and the tests that fail then."""
+
+    module: str
+    before: str
+    after: str
+    tests: Sequence[str]
+
+
+class Promise(NamedTuple):
+    """A sentence that a user may rely on."""
+
+    sentence: str
+    changes: Sequence[Change]
+
+
+def promise(sentence: str, *changes: tuple[str, str, str, str]) -> Promise:
+    """Make a promise; the tests of a change are written with blanks between them."""
+    made = [
+        Change(module, before, after, tests.split()) for module, before, after, tests in changes
+    ]
+    return Promise(sentence, made)
+
+
+PROMISES = [
+    # --- once only -----------------------------------------------------------------------------
+    promise(
+        "A payment with a doubtful response is sent once.",
+        (
+            "call.py", "if not result.is_ambiguous() or self._is_changing:", "if not result.is_ambiguous():",
+            "test_a_payment_with_a_doubtful_response_arrives_once test_an_ambiguous_sign_at_a_changing_operation_is_an_unknown_outcome",
+        ),
+    ),
+    promise(
+        "A changing operation is sent once, whatever exception is being handled outside.",
+        (
+            "call.py", "is_last or not result.is_transient or (is_changing and delivery.may_have_left)", "is_last or not result.is_transient",
+            "test_what_the_caller_is_handling_is_no_proof_that_nothing_left test_a_changing_operation_is_sent_once",
+        ),
+    ),
+    promise(
+        "An adapter that may send again by itself is refused before a change is sent.",
+        (
+            "call.py", "            self._state.transport.check()\n", "            pass\n",
+            "test_an_adapter_that_may_send_again_by_itself_is_refused_before_anything_is_sent",
+        ),
+    ),
+    promise(
+        "An adapter that retries sends a payment once.",
+        (
+            "transport/connection.py", "if self._owner.delivery.stage is Stage.SENT:", "if False:",
+            "test_a_stubborn_adapter_reads_with_one_request_for_each_attempt",
+        ),
+    ),
+    promise(
+        "Connections that do not report are never believed to have sent nothing.",
+        ("transport/connection.py", "            self.delivery.to_foreign_connection()\n", "            pass\n", "test_an_adapter_that_brings_pools_of_its_own_is_never_believed_to_have_sent_nothing"),
+        ("transport/delivery.py", "return self._stage if self.is_reported else max(self._stage, Stage.MAYBE_SENT)", "return self._stage", "test_what_others_raise_is_never_taken_for_proof_that_nothing_left"),
+    ),
+    promise(
+        "A change is repeated where its connection knows that no byte left.",
+        ("transport/delivery.py", "return self.stage >= Stage.MAYBE_SENT", "return self.stage >= Stage.CONNECTING", "test_a_changing_operation_is_repeated_when_the_connection_was_never_made"),
+    ),
+    promise(
+        "A connection says that a byte leaves before it does.",
+        ("transport/connection.py", "            delivery.sending()\n", "            pass\n", "test_a_changing_operation_is_sent_once"),
+    ),
+    promise(
+        "A request that an expired session refused in words is sent again, once, with a new one.",
+        ("call.py", "        if result.is_refused():\n            hint", "        if False:\n            hint", "test_a_payment_that_an_expired_session_refused_is_sent_with_a_new_one_once"),
+        ("call.py", "session = self._get_session(refused=session)", "session = self._get_session()", "test_a_session_refused_in_words_leads_to_one_login_and_one_repeat"),
+    ),
+    promise(
+        "Any exception after a byte left is OutcomeUnknown.",
+        ("call.py", "            elif not isinstance(error, OutcomeUnknown):", "            elif False:", "test_any_exception_after_a_byte_left_is_an_unknown_outcome"),
+    ),
+    promise(
+        "What interrupts a change passes with a note and a WARNING.",
+        ("call.py", "                _warn_of_interruption(self._request.operation, error)\n", "                pass\n", "test_what_is_no_exception_passes_with_a_note"),
+    ),
+    promise(
+        "A clear no of the server is no unknown outcome.",
+        ("call.py", "        if isinstance(result.error, (SoapFault, OperationFailed)):", "        if False:", "test_a_fault_at_a_changing_operation_is_a_response"),
+    ),
+    promise(
+        "A changing operation has a connection of its own.",
+        ("transport/transport.py", "if idle.origin is origin and not fresh:", "if idle.origin is origin:", "test_a_changing_operation_has_a_connection_of_its_own"),
+    ),
+    promise(
+        "A caller's own TimeoutError ends the call at once.",
+        ("transport/delivery.py", "            self.callers_timeout = error\n", "            pass\n", "test_a_timeout_is_ours_when_time_is_up_unless_the_system_says_so"),
+        ("call.py", "            unknown.__cause__ = error\n", "            pass\n", "test_a_timeout_of_the_callers_own_is_the_cause_of_an_unknown_outcome"),
+    ),
+    promise(
+        "All operations that are not known to read count as changing.",
+        ("operations.py", 'return not operation.startswith("get_") and "_get_" not in operation', 'return "_get_" not in operation and "x" not in operation', "test_what_changes_is_told_apart"),
+    ),
+    # --- deadlines -----------------------------------------------------------------------------
+    promise(
+        "`timeout` is one limit for the login, all attempts and their pauses.",
+        ("call.py", "delivery = Delivery(self._deadline)", "delivery = Delivery(Deadline(self._state.timeout))", "test_login_and_call_share_the_limit test_attempts_and_a_second_login_share_the_limit"),
+        ("call.py", "            if pause >= self._deadline.remaining():\n                return result\n", "", "test_a_pause_that_would_pass_the_limit_is_not_begun"),
+    ),
+    promise(
+        "No time left sends nothing.",
+        ("transport/transport.py", "            if delivery.deadline.remaining() <= 0:\n                raise NetworkTimeout\n", "", "test_no_time_left_asks_no_adapter"),
+    ),
+    promise(
+        "Waiting for another thread's login ends with the time limit.",
+        ("session.py", "timeout=max(0.0, deadline.remaining())", "timeout=5.0", "test_waiting_for_another_threads_login_ends_with_the_time_limit"),
+    ),
+    promise(
+        "`timeout` bounds the work on what came.",
+        ("call.py", "document = Document(text, name, self._deadline)", "document = Document(text, name, Deadline())", "test_the_time_limit_bounds_the_work_on_what_came_too"),
+    ),
+    promise(
+        "Decoding looks at the deadline.",
+        ("deadline.py", "            raise DeadlineExceeded", "            pass", "test_a_call_ends_in_the_middle_of_decoding"),
+    ),
+    promise(
+        "The handshake has what a proxy left of the time.",
+        ("transport/connection.py", "        self.sock.settimeout(self._owner.delivery.timeout())\n", "        pass\n", "test_what_a_proxy_took_of_the_time_is_gone_for_the_handshake"),
+    ),
+    promise(
+        "All addresses of a host share one time.",
+        ("transport/connection.py", "                    delivery.timeout(),\n                    source", "                    30,\n                    source", "test_all_addresses_of_a_host_share_one_time"),
+    ),
+    promise(
+        "Reading a response is bounded byte by byte.",
+("transport/delivery.py", "        seconds = self._remaining()\n", "        seconds = self._remaining() + 3\n", "test_login_and_call_share_the_limit"),
+    ),
+    # --- sessions ------------------------------------------------------------------------------
+    promise(
+        "One login serves all calls.",
+        ("session.py", "if anew or current is None or is_refused:", "if True:", "test_one_login_serves_all_calls test_a_session_id_is_used_until_it_is_refused"),
+    ),
+    promise(
+        "Of threads that meet a refused session, the first one logs in.",
+        ("session.py", "is_refused = refused is not None and current is not None and current.sid == refused.sid", "is_refused = refused is not None", "test_threads_that_meet_a_refused_session_log_in_once"),
+    ),
+    promise(
+        "An empty list of an old session is checked with a new one.",
+        ("call.py", "if session.is_fresh() and (result.is_empty() or is_confirmed):", "if result.is_empty() or is_confirmed:", "test_an_empty_list_from_an_old_session_is_checked_with_a_new_one test_an_empty_list_from_a_handed_session_is_checked_too"),
+    ),
+    promise(
+        "The age of a session goes by both clocks; one set back is an old session.",
+        ("session.py", "is_young = max(awake, passed) < FRESH_SESSION_SECONDS", "is_young = awake < FRESH_SESSION_SECONDS", "test_the_age_of_a_session_goes_by_both_clocks"),
+        ("session.py", "return is_young and passed >= awake - _CLOCK_TOLERANCE_SECONDS", "return is_young", "test_the_age_of_a_session_goes_by_both_clocks"),
+    ),
+    promise(
+        "A missing service does not cost a login for each call.",
+        ("call.py", "            self._state.sessions.current = session._replace(fault_confirmed=True)\n", "            pass\n", "test_a_missing_service_does_not_cost_a_login_for_each_call"),
+    ),
+    promise(
+        "An empty session id is a wrong password.",
+        ("call.py", "if result.value is None or not result.value.strip():", "if result.value is None:", "test_a_blank_session_is_an_authentication_error"),
+    ),
+    promise(
+        "An interrupted login leaves no lock taken.",
+        ("session.py", "                self._lock.release()\n", "                pass\n", "test_an_interrupted_login_leaves_no_lock_taken"),
+    ),
+    # --- wholeness -----------------------------------------------------------------------------
+    promise(
+        "A list has as many rows as it declares.",
+        ("extract.py", '            check_row_count(array, len(records), "return")\n', "            pass\n", "test_a_cut_list_is_whole_or_an_error_at_every_byte"),
+        ("extract.py", '    check_row_count(array, len(texts), "return")\n', "    pass\n", "test_a_cut_list_of_strings_is_counted"),
+        ("soap/dynamic.py", "        check_row_count(element, len(items), place)\n", "        pass\n", "test_a_cut_list_of_any_type_is_counted"),
+    ),
+    promise(
+        "Closing tags are added only behind lists that declare their rows.",
+        ("soap/document.py", "if not counts_rows or not has_row_count(value):", "if not counts_rows:", "test_a_foreign_count_does_not_make_a_cut_list_whole"),
+        ("soap/document.py", "if not counts_rows or not has_row_count(value):", "if not has_row_count(value):", "test_a_cut_value_is_an_error_at_every_byte"),
+    ),
+    promise(
+        "One envelope, one body, one response and one value.",
+        ("soap/document.py", "        if _INDEPENDENT(body):", "        if False:", "test_bad"),
+        ("soap/document.py", "        if len(values) != 1:", "        if not values:", "test_bad"),
+        ("soap/document.py", "        if len(bodies) != 1:", "        if not bodies:", "test_bad"),
+    ),
+    promise(
+        "The response to another operation is refused.",
+        ("soap/document.py", 'if self._operation is not None and name != f"{self._operation}Response":', "if False:", "test_the_response_to_another_operation_is_refused"),
+    ),
+    promise(
+        "The record that came is the one that was asked for.",
+        ("extract.py", "    if id is not None and id != wanted:", "    if False:", "test_the_record_that_came_is_the_one_that_was_asked_for"),
+    ),
+    promise(
+        "References are an error that says so.",
+        ("soap/document.py", "            _reject_references(root, self.deadline)\n", "            pass\n", "test_references_are_said_to_be_unsupported"),
+    ),
+    promise(
+        "A fault is SOAP's.",
+        ("soap/document.py", "        if fault.tag not in tags:", "        if False:", "test_bad"),
+    ),
+    promise(
+        "A field that comes twice is an error.",
+        ("extract.py", "        if columns[index] is not None:", "        if False:", "test_a_field_that_stands_twice_is_named"),
+        ("soap/dynamic.py", "        if len(set(names)) != len(names):", "        if False:", "test_by_type_refuses"),
+    ),
+    promise(
+        "Digits that a float loses are an error; a Decimal keeps them.",
+        ("soap/element.py", "            if exact != Decimal(repr(value)):", "            if False:", "test_digits_that_a_float_loses_are_an_error"),
+        ("soap/element.py", "        if kind is not float:\n            return exact\n", "", "test_a_decimal_keeps_all_digits"),
+        ("soap/envelope.py", "    if Decimal(repr(float(number))) != number:", "    if False:", "test_numbers_that_the_server_cannot_keep_are_refused"),
+    ),
+    promise(
+        "A text is no list.",
+        ("soap/element.py", "    if not (text or nil) and read_count_attribute(element) is not None:", "    if False:", "test_a_list_where_a_text_belongs_is_an_error"),
+    ),
+    promise(
+        "A status other than ok is OperationFailed.",
+        ("extract.py", "    if not is_ok(status):", "    if False:", "test_recorded_refusals"),
+    ),
+    promise(
+        "A value that must be there is an error where it is not.",
+        ("extract.py", '        raise ResponseError("no value", place="return")', "        pass", "test_a_required_value"),
+    ),
+    promise(
+        "Nothing behind a counted page is read as a response.",
+        ("transport/response_body.py", "if is_counted and (is_whole or not self._has_start_tag()):", "if is_counted and is_whole:", "test_nothing_behind_a_counted_page_is_read_as_a_response"),
+    ),
+    promise(
+        "Bytes behind a miscounted length are read.",
+        ("transport/response_body.py", "if is_counted and (is_whole or not self._has_start_tag()):", "if is_counted:", "test_bytes_behind_the_count_may_come_later"),
+    ),
+    promise(
+        "204 and 304 have no body.",
+        ("transport/response_body.py", "        if self._response.status_code in _BODILESS:", "        if False:", "test_no_body_belongs_to_some_statuses"),
+    ),
+    promise(
+        "A connection that holds a byte too many is not used again.",
+        ("transport/response_body.py", "return is_done and not (reader and reader.has_surplus)", "return is_done", "test_a_connection_that_holds_a_byte_too_many_is_not_used_again"),
+    ),
+    promise(
+        "The size limit is exact.",
+        ("transport/response_body.py", "        if self._size > self._limit:", "        if self._size >= self._limit:", "test_the_size_limit_is_exact"),
+    ),
+    promise(
+        "Namespaces have a number and a length.",
+        ("soap/document.py", "    if depth > MAX_NESTED_NAMESPACES:", "    if False:", "test_many_namespaces_one_inside_another_are_an_error"),
+    ),
+    # --- text ----------------------------------------------------------------------------------
+    promise(
+        "What was put right is one WARNING for each kind.",
+        ("call.py", "            warn_of_repairs(name, document.repairs)\n", "            pass\n", "test_repairs_are_told"),
+    ),
+    promise(
+        "A URL is the href of the tag, whole or an error.",
+        ("extract.py", "if len(url) > _MAX_URL_CHARACTERS or not re.fullmatch(URL, url):", "if not url:", "test_an_unquoted_url_is_whole_or_an_error"),
+        ("extract.py", "return unescape(entity[0]) if is_entity else entity[0]", "return unescape(entity[0])", "test_an_unquoted_url_is_whole_or_an_error"),
+    ),
+    promise(
+        "Text that the server will not keep is a warning before anything is sent.",
+        ("soap/envelope.py", 'if not value.isascii() and max(value) > "\\xff":', "if False:", "test_lossy_text_warns_before_anything_is_sent"),
+    ),
+    promise(
+        "What XML cannot carry is refused before anything is sent.",
+        ("soap/envelope.py", "    if forbidden:", "    if False:", "test_call_refuses_before_anything_is_sent"),
+    ),
+    promise(
+        "A bare carriage return arrives as one.",
+        ("soap/envelope.py", ', "\\r": "&#13;"', "", "test_every_awkward_text_is_on_the_wire_exactly"),
+    ),
+    # --- secrets -------------------------------------------------------------------------------
+    promise(
+        "No error holds a password or a session id, in any form in which PHP echoes it.",
+        ("redaction.py", "            yield _normalize(plain), starts, ends\n", "            break\n", "test_forms_in_which_php_echoes_a_secret"),
+        ("call.py", "        self._secrets.add(session.sid)\n", "        pass\n", "test_what_a_server_echoes_reads_as_stars"),
+        ("call.py", "self._secrets = {*secrets, *(state.credentials or ())[1:]}", "self._secrets = {*secrets}", "test_what_a_server_echoes_reads_as_stars"),
+    ),
+    promise(
+        "Frames with secrets are cut, whatever leaves.",
+        ("redaction.py", "    return error.with_traceback(None)", "    return error", "test_frames_with_secrets_are_cut_whatever_leaves"),
+        ("redaction.py", "    error.__context__ = None\n", "", "test_what_was_handled_below_is_cut_too"),
+    ),
+    promise(
+        "The place of an error is searched too.",
+        ("redaction.py", "place = error.place and redact_excerpt(error.place, secrets, _MAX_PLACE_CHARACTERS)", "place = error.place", "test_of_a_long_value_enough_is_searched_to_show_none_of_a_secret"),
+    ),
+    promise(
+        "A password among the parameters of a call is hidden.",
+        ("call.py", 'secrets = [str(value) for name, value in values.items() if "pass" in name]', "secrets = []", "test_a_password_among_the_parameters_of_a_call_is_hidden"),
+    ),
+    promise(
+        "Nothing that http.client prints or urllib3 logs holds a secret.",
+        ("transport/connection.py", "    debuglevel = 0\n", "    debuglevel = property(lambda self: 1, lambda self, value: None)\n", "test_http_client_prints_nothing_of_a_request"),
+        ("transport/connection.py", '        self.msg.defects, self.msg._payload = [], ""  # type: ignore[attr-defined]\n', "", "test_what_cannot_be_parsed_of_the_headers_is_not_logged"),
+    ),
+    promise(
+        "A proxy's password is in no error.",
+        ("transport/failures.py", "    if is_proxied and not isinstance(words, str):", "    if False:", "test_a_password_of_a_proxy_is_in_no_error_however_broken_the_url"),
+    ),
+    promise(
+        "No redirect is followed, no netrc read and no cookie kept.",
+        ("transport/transport.py", "auth=session.auth or (lambda request: request),", "auth=session.auth,", "test_no_netrc_is_read_and_no_cookie_kept"),
+    ),
+    promise(
+        "Passwords go over https only, but for this very machine.",
+        ("operations.py", 'if parts.scheme != "https" and not (parts.scheme == "http" and loopback):', 'if parts.scheme not in ("https", "http"):', "test_an_unsafe_endpoint_is_refused_without_repeating_it"),
+    ),
+    promise(
+        "A dump holds no secret.",
+        ("call.py", "secrets = {*self._secrets, *_find_issued_secrets(outgoing.operation, result)}", "secrets = {*self._secrets}", "test_a_login_url_is_hidden_whoever_asks_for_it"),
+    ),
+    # --- the journal ---------------------------------------------------------------------------
+    promise(
+        "An intent is on the disk before its request leaves.",
+        ("billing/pay.py", "        journal.append(intent)\n        call = client._prepare_payment(id, invoice.invoices_module or \"mail\")\n        status = client._run(call)\n", "        call = client._prepare_payment(id, invoice.invoices_module or \"mail\")\n        status = client._run(call)\n        journal.append(intent)\n", "test_an_intent_is_on_the_disk_before_the_request_leaves"),
+        ("billing/journal.py", "            os.fsync(self._file)\n", "            pass\n", "test_an_intent_is_on_the_disk_before_the_request_leaves"),
+    ),
+    promise(
+        "A disk that is full before the intent sends nothing.",
+        ("billing/journal.py", "if os.pwrite(self._file, data, self._end) < len(data):", "if os.pwrite(self._file, data, self._end) < 0:", "test_a_full_disk_before_the_intent_sends_nothing"),
+    ),
+    promise(
+        "What is not known is not paid again.",
+        ("billing/pay.py", "    if undetermined:", "    if False:", "test_what_is_still_open_is_not_paid_again"),
+        ("billing/journal.py", 'if entry.event == "intent" or entry.result == "unknown"', 'if entry.event == "intent"', "test_what_is_still_open_is_not_paid_again"),
+        ("billing/pay.py", "is_unknown = isinstance(failure, OutcomeUnknown) or may_have_happened", "is_unknown = False", "test_what_is_still_open_is_not_paid_again"),
+    ),
+    promise(
+        "What a run before paid is not sent again.",
+        ("billing/pay.py", "    if journal.is_paid(id):", "    if False:", "test_what_the_journal_knows_as_paid_is_not_paid_again_though_it_is_listed"),
+    ),
+    promise(
+        "The first unknown outcome ends the run.",
+        ("billing/pay.py", '            if entry.result == "unknown":\n                return\n', "", "test_it_stops_at_the_first_unknown_outcome"),
+    ),
+    promise(
+        "A line cut at any byte is an open question; broken elsewhere, it stops.",
+        ("billing/journal.py", "        if not self._torn_tail:\n            return []\n", "        return []\n", "test_a_last_line_cut_at_any_byte_is_an_intent"),
+        ("billing/journal.py", "            elif number == len(lines):", "            elif True:", "test_a_line_that_is_broken_elsewhere_stops"),
+    ),
+    promise(
+        "One run at a time, by whatever path, thread or process.",
+        ("billing/journal.py", "                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)\n", "                pass\n", "test_other_paths_of_a_journal_have_the_same_lock"),
+        ("billing/journal.py", "        if self._owner != _current_owner():\n            raise", "        if False:\n            raise", "test_a_journal_is_written_to_inside_only"),
+    ),
+    promise(
+        "A journal that is removed meanwhile stops the run.",
+        ("billing/journal.py", "                self._check_path()\n", "                pass\n", "test_a_journal_that_is_removed_meanwhile_stops_the_run"),
+    ),
+    promise(
+        "Only what is still open and costs the same is paid.",
+        ("billing/pay.py", "    if (now.amount, now.invoices_currency) != (planned.amount, planned.invoices_currency):", "    if False:", "test_a_plan_that_is_not_true_any_more_pays_nothing"),
+        ("billing/pay.py", "                _require_as_planned(invoice, client.get_client_invoices(), journal)\n", "                pass\n", "test_what_was_paid_elsewhere_meanwhile_is_not_sent"),
+        ("billing/pay.py", "    if len(rows) > 1:", "    if False:", "test_an_invoice_that_is_listed_twice_is_not_paid"),
+    ),
+    promise(
+        "A plan never costs more than it may.",
+        ("billing/plan.py", "(is_full or total + amount > max_total)", "(is_full or amount > max_total)", "test_pay_open"),
+        ("billing/plan.py", "max_each is not None and invoice.amount > max_each", "False", "test_limits_leave_out_and_never_exceed"),
+    ),
+    promise(
+        "Sums keep currencies apart, and say what has no amount.",
+        ("billing/due.py", 'currency = invoice.invoices_currency or ""', 'currency = ""', "test_totals_never_add_different_currencies"),
+        ("billing/due.py", "self.unknown + is_unknown", "self.unknown", "test_an_unknown_amount_is_told_in_the_summary"),
+    ),
+    promise(
+        "An invoice is overdue from the day after its due date.",
+        ("billing/due.py", "return days is not None and days < 0", "return days is not None and days <= 0", "test_due_filters"),
+        ("billing/due.py", "return days is not None and 0 <= days <= within", "return days is not None and 0 < days <= within", "test_due_filters"),
+    ),
+    # --- exit codes ----------------------------------------------------------------------------
+    promise(
+        "An unknown outcome ends with 5.",
+        ("cli/exit_codes.py", "    ((OutcomeUnknown, OutcomeUncertain), UNKNOWN),\n", "    (OutcomeUncertain, UNKNOWN),\n", "test_a_signal_in_the_middle_of_a_change_says_that_it_may_have_happened test_an_unknown_outcome_is_code_5_and_says_so"),
+    ),
+    promise(
+        "When it happened and only the output failed, the exit code says so.",
+        ("cli/exit_codes.py", "    (OutputFailed, OUTPUT_FAILED),\n", "", "test_what_happened_is_told_though_the_output_fails"),
+    ),
+    promise(
+        "A network error ends with 4, a wrong password with 3.",
+        ("cli/exit_codes.py", "    (TransportError, NETWORK),\n", "", "test_network_errors_are_code_4"),
+        ("cli/exit_codes.py", "    (AuthenticationError, AUTHENTICATION),\n", "", "test_password_from_stdin"),
+    ),
+    promise(
+        "An interruption ends as the signal would have ended the command.",
+        ("cli/signals.py", "    os.kill(os.getpid(), number)\n", "    return 1\n", "test_a_signal_before_or_without_a_change_ends_as_it_always_did"),
+    ),
+    promise(
+        "Exit codes do not depend on stderr.",
+        ("cli/main.py", "        if getattr(sys, name) is None:", "        if False:", "test_exit_codes_do_not_depend_on_stderr"),
+    ),
+    promise(
+        "`check` says UNKNOWN and 3 for whatever it could not find out.",
+        ("cli/main.py", "    return _PLUGIN_UNKNOWN\n", "    return exit_code_of(error)\n", "test_output_that_fails_is_never_ok test_as_a_process_it_ends_with_its_codes"),
+    ),
+    promise(
+        "A closed pipe ends quietly.",
+        ("cli/main.py", "        return _PLUGIN_UNKNOWN if _is_monitored(args) else OK\n", "        raise\n", "test_a_closed_pipe_ends_quietly"),
+    ),
+    promise(
+        "No control character reaches a terminal.",
+        ("cli/main.py", 'return f"soapmail: {printable(account + record.getMessage())}"', 'return f"soapmail: {account + record.getMessage()}"', "test_a_message_of_the_log_moves_no_cursor"),
+    ),
+    # --- forks and signals ---------------------------------------------------------------------
+    promise(
+        "After a fork each process has connections of its own.",
+        ("session.py", "    process = os.getpid()\n", "    process = 0\n", "test_after_a_fork_each_process_has_connections_of_its_own"),
+    ),
+    promise(
+        "A child that was forked while a response was read is not locked.",
+        ("soap/element.py", "        if self._process != os.getpid():", "        if self._process == 0:", "test_a_fork_while_another_thread_reads_leaves_the_child_no_lock"),
+    ),
+    promise(
+        "A handler of a signal may use the same client.",
+        ("session.py", "self._lock = threading.RLock()", "self._lock = threading.Lock()", "test_a_handler_may_log_in_while_a_login_is_under_way"),
+    ),
+    promise(
+        "No signal comes between the steps of one line of a journal.",
+        ("billing/journal.py", "before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING_SIGNALS)", "before = signal.pthread_sigmask(signal.SIG_BLOCK, [])", "test_no_signal_comes_between_the_steps_of_one_line"),
+    ),
+    promise(
+        "A signal that somebody swallowed stops before the next payment.",
+        ("cli/signals.py", "            raise self.interruption\n", "            pass\n", "test_a_signal_that_somebody_swallowed_stops_before_the_next_payment"),
+    ),
+    promise(
+        "A second signal does not come between the first and its words.",
+        ("cli/signals.py", "            signal.signal(other, signal.SIG_IGN)\n", "            pass\n", "test_a_second_signal_does_not_come_between_the_first_and_its_words"),
+    ),
+    promise(
+        "An ignored signal stays ignored.",
+        ("cli/signals.py", "if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):", "if True:", "test_an_ignored_signal_stays_ignored"),
+    ),
+]  # fmt: skip
+
+
+def main() -> int:
+    """Judge all promises, or changes by rule; return whether one of them was not noticed."""
+    parser = argparse.ArgumentParser(prog="python -m tests.promises")
+    parser.add_argument("words", nargs="*", help="of the promises that are to be tried")
+    parser.add_argument("--random", type=int, metavar="N", help="N changes by rule instead")
+    parser.add_argument("--seed", type=int, default=1)
+    args = parser.parse_args()
+    return _try_random(args.random, args.seed) if args.random else _try_promises(args.words)
+
+
+def _try_promises(words: Sequence[str]) -> int:
+    started = time.monotonic()
+    wanted = [one for one in PROMISES if all(word in one.sentence for word in words)]
+    problems: list[str] = []
+    sentences: dict[Mutation, tuple[str, Change]] = {}
+    tasks = []
+    for one in wanted:
+        for change in one.changes:
+            try:
+                mutation, tests = _locate(change), [_find_test(name) for name in change.tests]
+            except LookupError as error:
+                problems.append(f"{one.sentence} {error}")
+                continue
+            sentences[mutation] = one.sentence, change
+            tasks.append(Task(mutation, [tests], stops_at_first=False))
+    for verdict in judge_all(tasks):
+        sentence, change = sentences[verdict.task.mutation]
+        blind = [
+            name
+            for name in change.tests
+            if not any(re.search(rf"::{name}\b", failed) for failed in verdict.failed)
+        ]
+        if verdict.word != "killed":
+            problems.append(f"{sentence} {verdict.word}: {verdict.task.mutation}")
+        elif blind:
+            problems.append(f"{sentence} not seen by {', '.join(blind)}: {verdict.task.mutation}")
+    for problem in problems:
+        print(f"- {problem}")
+    minutes, seconds = divmod(round(time.monotonic() - started), 60)
+    killed = len(tasks) - sum(": " in problem for problem in problems)
+    print(
+        f"{len(wanted)} promises, {sum(len(one.changes) for one in wanted)} changes, {killed} killed"
+        f" in {minutes} min {seconds} s"
+    )
+    return bool(problems)
+
+
+def _locate(change: Change) -> Mutation:
+    """Find the one place of a change; LookupError: it fits the code no more."""
+    source = (PACKAGE / change.module).read_text(encoding="utf-8")
+    if source.count(change.before) != 1:
+        times = source.count(change.before)
+        raise LookupError(f"stands {times} times in {change.module}: {change.before!r}")
+    start = source.index(change.before)
+    line = source.count("\n", 0, start) + 1
+    return Mutation(change.module, start, change.before, change.after, line)
+
+
+def _find_test(name: str) -> str:
+    """Return the id by which pytest knows a function of the tests."""
+    for path in sorted((ROOT / "tests").rglob("test_*.py")):
+        if re.search(rf"^def {name}\(", path.read_text(encoding="utf-8"), re.MULTILINE):
+            return f"{path.relative_to(ROOT).as_posix()}::{name}"
+    raise LookupError(f"there is no test {name}")
+
+
+def _try_random(count: int, seed: int) -> int:
+    survivors = 0
+    words = {"killed": 0, "survived": 0, "hung": 0}
+    for verdict in judge_random(count, seed):
+        words[verdict.word] += 1
+        if verdict.word != "killed":
+            survivors += 1
+            print(f"- {verdict.word}: {verdict.task.mutation}", flush=True)
+    print(f"seed {seed}: {count} changes, {words}")
+    return bool(survivors)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
