@@ -260,7 +260,7 @@ class Call(Generic[T]):
             document = Document(text, name, self._deadline)
             value = parse(document)
         except DeadlineExceeded:
-            return _fail(name, "timed out", response._replace(is_transient=False))
+            return _fail(name, "timed out", response)
         except ResponseError as error:
             if response.ended_early is not None:
                 return _fail(name, response.ended_early, response._replace(is_transient=True))

@@ -92,7 +92,6 @@ def drop_frames(error: BaseException) -> BaseException:
         cause.__traceback__ = cause.__context__ = cause.__cause__ = None
     error.__context__ = None
     error.__cause__ = cause
-    error.__suppress_context__ = cause is not None
     return error.with_traceback(None)
 
 

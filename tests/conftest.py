@@ -5,8 +5,9 @@ from __future__ import annotations
 import itertools
 import os
 import signal
+import socket
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import responses as responses_library
@@ -56,6 +57,20 @@ def _clean_environment(
     monkeypatch.setenv("XDG_STATE_HOME", str(state))
     # The pauses between retries shrink with the random factor; that they exist is tested apart.
     monkeypatch.setattr("soapmail.call.uniform", lambda low, high: 0.001)
+
+
+@pytest.fixture(autouse=True)
+def _no_names_are_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Know loopback and no other host: a test that needs a name gives it an address itself."""
+    look_up = socket.getaddrinfo
+
+    def look_up_loopback(host: Any, *rest: Any, **options: Any) -> Any:
+        name = host.decode() if isinstance(host, bytes) else host
+        if not (name in (None, "", "localhost", "::1") or name.startswith("127.0.0.")):
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return look_up(host, *rest, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up_loopback)
 
 
 @pytest.fixture(autouse=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import multiprocessing
 import os
+import queue
 import random
 import re
 import shutil
@@ -27,6 +28,7 @@ import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from multiprocessing.process import BaseProcess
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "soapmail"
@@ -277,9 +279,17 @@ def judge_all(tasks: Sequence[Task]) -> Iterator[Verdict]:
         for process in processes:
             process.start()
         for _ in tasks:
-            yield results.get()
+            yield _wait_for(results, processes)
         for process in processes:
             process.join()
+
+
+def _wait_for(results: multiprocessing.Queue[Verdict], processes: Sequence[BaseProcess]) -> Verdict:
+    while True:
+        with suppress(queue.Empty):
+            return results.get(timeout=1)
+        if not any(process.is_alive() for process in processes) and results.empty():
+            raise RuntimeError("what judges the changes has ended before its time")
 
 
 def judge_random(count: int, seed: int) -> Iterator[Verdict]:

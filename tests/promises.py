@@ -341,7 +341,7 @@ PROMISES = [
         "What is not known is not paid again.",
         ("billing/pay.py", "    if undetermined:", "    if False:", "test_what_is_still_open_is_not_paid_again"),
         ("billing/journal.py", 'if entry.event == "intent" or entry.result == "unknown"', 'if entry.event == "intent"', "test_what_is_still_open_is_not_paid_again"),
-        ("billing/pay.py", "is_unknown = isinstance(failure, OutcomeUnknown) or may_have_happened", "is_unknown = False", "test_what_is_still_open_is_not_paid_again"),
+        ("billing/pay.py", "is_unknown = call is not None and call.may_have_happened", "is_unknown = False", "test_what_is_still_open_is_not_paid_again"),
     ),
     promise(
         "What a run before paid is not sent again.",
@@ -423,7 +423,7 @@ PROMISES = [
     # --- forks and signals ---------------------------------------------------------------------
     promise(
         "After a fork each process has connections of its own.",
-        ("session.py", "    process = os.getpid()\n", "    process = 0\n", "test_after_a_fork_each_process_has_connections_of_its_own"),
+        ("session.py", "    process = os.getpid()\n", "    process = 0\n", "test_a_child_uses_no_connection_of_its_parent"),
     ),
     promise(
         "A child that was forked while a response was read is not locked.",
@@ -471,7 +471,7 @@ def _try_promises(words: Sequence[str]) -> int:
     for one in wanted:
         for change in one.changes:
             try:
-                mutation, tests = _locate(change), [_find_test(name) for name in change.tests]
+                mutation, tests = locate(change), [find_test(name) for name in change.tests]
             except LookupError as error:
                 problems.append(f"{one.sentence} {error}")
                 continue
@@ -499,7 +499,7 @@ def _try_promises(words: Sequence[str]) -> int:
     return bool(problems)
 
 
-def _locate(change: Change) -> Mutation:
+def locate(change: Change) -> Mutation:
     """Find the one place of a change; LookupError: it fits the code no more."""
     source = (PACKAGE / change.module).read_text(encoding="utf-8")
     if source.count(change.before) != 1:
@@ -510,7 +510,7 @@ def _locate(change: Change) -> Mutation:
     return Mutation(change.module, start, change.before, change.after, line)
 
 
-def _find_test(name: str) -> str:
+def find_test(name: str) -> str:
     """Return the id by which pytest knows a function of the tests."""
     for path in sorted((ROOT / "tests").rglob("test_*.py")):
         if re.search(rf"^def {name}\(", path.read_text(encoding="utf-8"), re.MULTILINE):

@@ -6,7 +6,6 @@ import doctest
 import importlib
 import inspect
 import pydoc
-import re
 from pathlib import Path
 from typing import Any
 
@@ -58,17 +57,3 @@ def test_the_methods_name_their_operations_and_errors() -> None:
 def test_help_begins_with_what_the_package_is_for() -> None:
     text = pydoc.plain(pydoc.render_doc(soapmail))
     assert "client.get_client_invoices()" in text[:700]
-
-
-def test_the_pages_of_the_tests_name_tests_that_are_there() -> None:
-    page = (Path(__file__).parent / "README.md").read_text()
-    named = re.findall(
-        r"`(?:(test_\w+)\.py::)?((?:test|Test)\w+)`", page.partition("\n## What holds")[2]
-    )
-    assert len(named) > 60
-    for file, name in named:
-        if not file and name in ("test_process", "test_connection"):
-            continue
-        (path,) = Path(__file__).parent.rglob(f"{file or 'test_process'}.py")
-        text = path.read_text()
-        assert re.search(rf"^(?:def|class) {name}\b", text, re.MULTILINE), (file, name)

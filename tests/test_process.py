@@ -545,6 +545,15 @@ def test_after_a_fork_each_process_has_connections_of_its_own(
     assert server.connections == 2
 
 
+def test_a_child_uses_no_connection_of_its_parent() -> None:
+    with Faulty(respond_normally) as server, make_client(server) as client:
+        client.get_client_invoices()
+        assert run_in_child(lambda: len(client.get_client_invoices())) == 12
+        client.get_client_invoices()
+        assert server.operations == ["api_login", LIST, LIST, LIST]
+        assert [request.number for request in server.requests] == [1, 1, 2, 1]
+
+
 def test_a_fork_while_another_thread_reads_leaves_the_child_no_lock() -> None:
     """lxml locks an expression while it is evaluated; a child that waits for it is ended."""
     body = make_many_rows(200)
@@ -637,7 +646,7 @@ class Clocks:
     [
         (10, 10, True), (599, 599, True), (600, 600, False), (601, 599.5, False),
         (1, 600, False), (0, 40_000, False),  # a night in which the machine was suspended
-        (60, -10, False), (0, -5, False), (60, 30, False),  # a clock that was set back
+        (60, -10, False), (0, -5, False), (60, 30, False), (60, 59, True),  # a clock that was set back
         (60, 59.5, True),  # one that is being slewed
     ],
 )  # fmt: skip

@@ -235,6 +235,36 @@ def test_an_empty_list_that_cannot_be_checked_is_believed_with_a_warning(
     ]
 
 
+def test_a_confirmed_fault_says_nothing_of_other_signs(http: responses.RequestsMock) -> None:
+    """A struct without fields is looked into, though this login has confirmed a fault."""
+    add(http, LOGIN, DOUBT, second_login(), DOUBT)
+    client = make_client()
+    with pytest.raises(SoapFault):
+        client.get_service(1)
+    add(http, NO_STRUCT, second_login("third"), read_recording("get_service"))
+    service = client.get_service(8556)
+    assert service is not None
+    assert service.mail_id == 8556
+
+
+@pytest.mark.parametrize("options", [{}, {"session_id": "handed"}])
+def test_only_an_empty_response_that_cannot_be_checked_is_warned_of(
+    http: responses.RequestsMock, options: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    if options:
+        add(http, DOUBT)
+        client = Client(**options)
+    else:
+        add(http, LOGIN, DOUBT, second_login(), DOUBT)
+        client = make_client()
+    with pytest.raises(SoapFault):
+        client.get_service(1)
+    with_password = make_client(session_id="old")
+    add(http, EMPTY, second_login(), EMPTY)
+    assert with_password.get_client_invoices() == []
+    assert caplog.record_tuples == []
+
+
 def test_call_knows_ambiguous_signs(http: responses.RequestsMock) -> None:
     add(http, LOGIN, NO_STRUCT, second_login(), read_recording("get_service"))
     assert make_client().call("api_mail_get_service", id=8556)["mail_id"] == 8556
@@ -256,8 +286,12 @@ def test_an_ambiguous_sign_at_a_changing_operation_is_an_unknown_outcome(
     add(http, LOGIN, all_responses[sign])
     with pytest.raises(
         OutcomeUnknown, match=f"^{operation}: it may or may not have (happened|been sent); check"
-    ):
+    ) as caught:
         getattr(make_client(), method)(**arguments)
+    if sign == "fault":
+        assert "may mean a refused session (SOAP fault SOAP-ENV:Server: unable to" in str(
+            caught.value
+        )
     add(http, LOGIN, all_responses[sign])
     with pytest.raises(
         OutcomeUnknown, match=f"^{operation}: it may or may not have (happened|been sent); check"

@@ -168,7 +168,7 @@ class Journal:
                 self._check_path()
                 self._append_bytes(data)
             except OSError as error:
-                raise JournalError(f"{self.path}: {error.strerror or error}") from None
+                raise JournalError(f"{self.path}: {error.strerror}") from None
             self._entries += entries
             self._end += len(data)
             self._torn_tail = b""
@@ -287,7 +287,7 @@ def _format_line(entry: Entry) -> bytes:
         for name, value in asdict(entry).items()
         if value is not None or name in _ALWAYS_WRITTEN
     }
-    return json.dumps(values, ensure_ascii=True).encode() + b"\n"
+    return json.dumps(values).encode() + b"\n"
 
 
 def _parse_entry(line: bytes) -> Entry | None:

@@ -187,7 +187,6 @@ def _classify(
     """Return the result of a payment, and what is said of it; its call knows what was sent."""
     if status is not None and call is not None:
         return "paid", call.redact(str(status.status_text))
-    may_have_happened = call is not None and call.may_have_happened
-    is_unknown = isinstance(failure, OutcomeUnknown) or may_have_happened
+    is_unknown = call is not None and call.may_have_happened
     text = str(failure) if isinstance(failure, Exception) else ""
     return "unknown" if is_unknown else "refused", text or type(failure).__name__

@@ -128,6 +128,7 @@ def test_a_plan_is_in_one_currency() -> None:
         make_plan(listed)
     assert ids(make_plan(listed, currency="EUR"))[0] == [2]
     assert ids(make_plan(listed, currency="CHF"))[0] == []
+    assert ids(make_plan(listed, currency=""))[0] == [3]
 
 
 def test_limits_leave_out_and_never_exceed() -> None:
@@ -137,6 +138,13 @@ def test_limits_leave_out_and_never_exceed() -> None:
     entries = ids(make_plan(listed, max_total=Decimal("0.3")))
     assert entries == ([1, 2], [(3, "over 0.3 in all"), (4, "over 0.3 in all")])
     assert make_plan(listed, max_total=Decimal("0.3")).totals == {"USD": Decimal("0.3")}
+    # Nor though it would fit for itself; and what is left out anyway keeps its own reason.
+    entries = ids(make_plan([*listed, listed[2]], max_total=Decimal("0.45")))
+    assert entries == (
+        [1, 2, 4], [(3, "listed twice"), (3, "listed twice")],
+    )  # fmt: skip
+    entries = ids(make_plan(listed, max_total=Decimal("0.45")))
+    assert entries == ([1, 2], [(3, "over 0.45 in all"), (4, "over 0.45 in all")])
     with pytest.raises(ValueError, match="^invoice 1 alone costs 0.1, more than 0.05 in all"):
         make_plan(listed, max_total=Decimal("0.05"))
     entries = ids(
@@ -194,6 +202,87 @@ def test_a_refused_payment_is_written_down_and_the_next_one_is_made(
     entries = [(one.invoice, one.result) for one in pay_open(signed_in, planned, Journal(path))]
     assert entries == [(ID, "refused"), (OTHER, "paid")]
     assert "Invalid Invoice Number" in lines(path)[1]["text"]
+
+
+def test_a_payment_names_the_module_of_its_invoice(
+    sandbox: Sandbox, signed_in: Client, path: str
+) -> None:
+    for n in (0, 1):
+        sandbox.invoices[n] = replace(sandbox.invoices[n], invoices_module=("vps", "mail")[n])
+    plan = Plan([sandbox.invoices[0], replace(sandbox.invoices[1], invoices_module=None)])
+    assert [one.result for one in pay_open(signed_in, plan, Journal(path))] == ["paid", "paid"]
+
+
+def test_an_unknown_payment_that_the_list_does_not_hold_stays_unknown(path: str) -> None:
+    """Neither what is not listed, nor what has no id, says what became of a payment."""
+    nameless = replace(charge(1, invoices_paid=1), invoices_id=None)
+    with Journal(path) as journal:
+        journal.append(make_intent(5, 2.0, "USD"))
+        with pytest.raises(payments.OutcomeUndetermined, match="whether invoice 5 was paid"):
+            list(payments.iter_settled([charge(6, invoices_paid=1), nameless], journal))
+    with open(path, "ab") as file:
+        file.write(b'{"in')
+    with Journal(path) as journal:
+        journal.settle(5, "unpaid")
+    with open(path, "ab") as file:
+        file.write(b'{"in')
+    with Journal(path) as journal, pytest.raises(payments.OutcomeUndetermined, match="unknown"):
+        list(payments.iter_settled([nameless], journal))
+
+
+def test_what_is_unknown_is_the_intent_and_the_last_one_counts(path: str) -> None:
+    with Journal(path) as journal:
+        first, last = make_intent(5, 1.0, "USD"), make_intent(5, 2.0, "USD")
+        for entry in (first, first.follow_up("outcome", "refused", None), last):
+            journal.append(entry)
+        journal.append(last.follow_up("outcome", "unknown", "lost"))
+        assert journal.unsettled() == [last]
+        assert journal.settle(5, "paid").amount == 2.0
+
+
+def test_a_journal_that_could_not_be_entered_can_be_later(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.write_text("in the way")
+    journal = Journal(str(folder / "journal"))
+    for _ in range(2):
+        with pytest.raises(JournalError, match="Not a directory|File exists"):
+            journal.__enter__()
+    folder.unlink()
+    with journal:
+        assert journal.entries() == []
+
+
+def test_a_line_that_cannot_be_written_leaves_what_was_there(
+    path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Journal(path) as journal:
+        journal.append(make_intent(5, 1.0, "USD"))
+    with open(path, "ab") as file:
+        file.write(b'{"invoice": 5, "ev')
+    before = Path(path).read_bytes()
+    write = os.pwrite
+    writes: list[int] = []
+
+    def write_half(file: int, data: bytes, at: int) -> int:
+        writes.append(len(data))
+        return write(file, data[: len(data) // 2] if len(writes) == 1 else data, at)
+
+    monkeypatch.setattr(os, "pwrite", write_half)
+    with Journal(path) as journal, pytest.raises(JournalError, match="No space left"):
+        journal.settle(5, "paid")
+    assert Path(path).read_bytes() == before
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts the open files in /proc")
+def test_no_file_stays_open(path: str) -> None:
+    def count() -> int:
+        return len(os.listdir("/proc/self/fd"))
+
+    before = count()
+    for n in range(1, 4):
+        with Journal(f"{path}{n}") as journal:
+            journal.append(make_intent(5, 1.0, "USD"))
+    assert count() == before
 
 
 def test_it_stops_at_the_first_unknown_outcome(

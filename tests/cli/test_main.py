@@ -1189,6 +1189,8 @@ def test_the_password_may_stand_in_a_file(
     assert run("services").err == ""
     with soapmail.Client.from_env() as client:
         assert len(client.get_services()) == 12
+    path.chmod(0o711)
+    assert run("services").err == ""
     for mode in (0o640, 0o604):
         path.chmod(mode)
         code, _, err = run("services")

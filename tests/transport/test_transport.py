@@ -245,6 +245,28 @@ def test_a_fault_in_a_busy_status_is_repeated_where_that_is_safe() -> None:
     assert server.operations == ["api_login", *[LIST] * 3, "api_login", "api_send_mail"]
 
 
+def test_a_broken_response_in_a_busy_status_is_repeated() -> None:
+    with Faulty(script(lambda request: request.respond(FULL[:-400], 503), good)) as server:
+        assert len(make_client(server).get_client_invoices()) == 12
+    assert server.operations == ["api_login", LIST, LIST]
+
+
+def test_without_a_response_there_is_no_status() -> None:
+    client = make_client(f"http://127.0.0.1:{find_closed_port()}/", retries=0)
+    with pytest.raises(TransportError) as caught:
+        client.login()
+    assert caught.value.status is None
+
+
+def test_what_requests_refuses_of_a_session_passes_as_it_is() -> None:
+    """Before anything is asked of the network, it is a mistake of the caller."""
+    with requests.Session() as session:
+        session.auth = 5  # type: ignore[assignment]
+        client = make_client("http://127.0.0.1:9/", session=session)
+        with pytest.raises(TypeError, match="not callable"):
+            client.login()
+
+
 def test_a_whole_response_in_a_busy_status_is_a_response() -> None:
     with Faulty(script(lambda request: request.respond(FULL, 503))) as server:
         assert len(make_client(server).get_client_invoices()) == 12
