@@ -5,12 +5,18 @@ from __future__ import annotations
 import json
 import string
 from html import escape
+from typing import TYPE_CHECKING
 from urllib.parse import quote, quote_plus
 
 import pytest
 
-from soapmail import OutcomeUnknown, ResponseError, TransportError
-from soapmail.redaction import drop_frames, redact, sanitize_error
+from soapmail import OutcomeUnknown, ResponseError, SoapFault, TransportError
+from soapmail.redaction import drop_frames, redact, redact_excerpt, sanitize_error
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from soapmail import SoapMailError
 
 
 @pytest.mark.parametrize("quote", ["'", '"', " ", "/", "\\", "é"])
@@ -183,3 +189,49 @@ def test_no_part_of_a_secret_moves_into_what_is_kept(begin: str) -> None:
     assert len(str(error.value)) <= 100
     message = str(sanitize_error(TransportError("x" + secret * 400), [secret]))
     assert (message[:4], message[-1], set(message)) == ("x***", "…", set("x*…"))
+
+
+def escape_often(text: str, times: int) -> str:
+    for _ in range(times):
+        text = escape(text)
+    return text
+
+
+@pytest.mark.parametrize("times", [0, 1, 2, 3])
+def test_what_stands_around_an_escaped_secret_stays_to_the_letter(times: int) -> None:
+    assert redact(f"x {escape_often('p&ss', times)} y", ["p&ss"]) == "x *** y"
+    assert redact(f"&lt;{escape_often('p&ss', times)}&gt;", ["p&ss"]) == "&lt;***&gt;"
+
+
+def test_what_was_escaped_more_than_three_times_is_another_text() -> None:
+    text = f"x {escape_often('p&ss', 4)} y"
+    assert redact(text, ["p&ss"]) == text
+
+
+@pytest.mark.parametrize("other", ["&nothing;", "&#1114112;", "&#x110000;", "&#1114111;", "%zz"])
+def test_what_is_no_escape_stays(other: str) -> None:
+    assert redact(f"{other} p&amp;ss {other}", ["p&ss"]) == f"{other} *** {other}"
+
+
+@pytest.mark.parametrize("text", ["-yab", "aby-", "xabx", "1ab", "ab1"])
+def test_two_letters_of_a_word_are_no_secret(text: str) -> None:
+    assert redact(text, ["ab"]) == text
+
+
+@pytest.mark.parametrize(
+    ("make", "limit"),
+    [
+        (lambda text: SoapFault("C", text), 100_000),
+        (lambda text: ResponseError("p", "o", text), 10_000),
+        (TransportError, 400),
+    ],
+)
+def test_a_text_is_cut_behind_its_limit(make: Callable[[str], SoapMailError], limit: int) -> None:
+    kept, cut = (sanitize_error(make("x" * length)) for length in (limit, limit + 1))
+    assert "x" * limit in kept.args
+    assert f"{'x' * (limit - 1)}…" in cut.args
+
+
+def test_a_secret_that_ends_before_what_is_shown_leaves_no_stars() -> None:
+    text = f"…{'a' * 20_000}secret{'b' * 10}"
+    assert redact_excerpt(text, ["secret"], 10) == "b" * 10
