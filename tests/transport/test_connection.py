@@ -6,6 +6,7 @@ import http.client
 import io
 import queue
 import socket
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from soapmail.transport import connection
 from soapmail.transport.connection import _UnlockedQueue, find_source, make_single_request_adapter
 from soapmail.transport.delivery import Delivery, NetworkTimeout, Stage, is_callers_timeout
 
-from ..faulty import Faulty, Hangup, Request, respond_normally
+from ..faulty import Faulty, Hangup, Request, make_client, respond_normally
 
 
 def test_what_is_reached_into_is_listed() -> None:
@@ -159,6 +160,28 @@ def test_all_addresses_of_a_host_share_one_time(monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(TimeoutError):
         pool._new_conn().connect()
     assert waits == [8.0]
+
+
+def test_ten_connections_are_kept_for_what_comes_next() -> None:
+    """Of twelve threads at once, two have to connect anew the next time."""
+    meeting = threading.Barrier(12)
+
+    def handler(request: Request) -> None:
+        if request.operation != "api_login":
+            meeting.wait(20)
+        respond_normally(request)
+
+    with Faulty(handler) as server, make_client(server, timeout=30) as client:
+        client.login()
+        before = server.connections
+        for connections in (12, 14):
+            threads = [threading.Thread(target=client.get_client_invoices) for _ in range(12)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            # The connection of the login is one of them.
+            assert server.connections == before - 1 + connections
 
 
 def test_the_next_address_is_tried_where_one_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
