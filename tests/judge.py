@@ -11,14 +11,14 @@ _BODY = rb"(?s)<(?:[\w.-]+:)?Body\b[^>]*>\s*<(?:[\w.-]+:)?([\w.-]+)(.*?)</(?:[\w
 _SESSION_ID = rb"(?s)<sid\b[^>]*>.*?</sid>"
 # By their names all others may change something; the contract's five are among them.
 _READING = re.compile(r"get_\w+|\w+_get_\w+|api_login|api_api_auto_zonemta_login")
-# What the server writes where it did nothing for want of a session.
-_REFUSAL = b"invalid session"
+# What the server writes where it did nothing for want of a session; a text may hold the words too.
+_REFUSAL = rb"(?i)<(?:faultstring|status_text)\b[^>]*>\s*invalid session"
 
 
 class Arrival(NamedTuple):
     """A changing operation as one server got it, whoever's session it was sent with."""
 
-    server: int
+    server: object
     operation: str
     content: bytes
 
@@ -36,16 +36,17 @@ class Judge:
 
     def note_response(self, server: object, request: bytes, response: bytes) -> None:
         """Take an arrival back whose session the server refused: nothing was done."""
-        if _REFUSAL in response.lower():
+        if re.search(_REFUSAL, response):
             self._count(server, request, -1)
 
     def _count(self, server: object, request: bytes, number: int) -> None:
         match = re.search(_BODY, request)
-        if match is None or _READING.fullmatch(match[1].decode()):
+        operation = match[1].decode() if match else "what cannot be read"
+        if not request or _READING.fullmatch(operation):
             return
-        content = re.sub(_SESSION_ID, b"", match[2])
+        content = re.sub(_SESSION_ID, b"", match[2] if match else request)
         with self._lock:
-            self._arrived[Arrival(id(server), match[1].decode(), content)] += number
+            self._arrived[Arrival(server, operation, content)] += number
 
     def list_repeated(self, allowed: int) -> list[str]:
         """Return what arrived more often than allowed at the same server."""

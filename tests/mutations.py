@@ -65,6 +65,11 @@ class Task(NamedTuple):
     stops_at_first: bool
 
 
+def make_control(tests: Sequence[str]) -> Task:
+    """Return a change that changes nothing: the tests have to pass in a copy."""
+    return Task(Mutation("__init__.py", 0, "", "", 1), (tests,), False)
+
+
 class Verdict(NamedTuple):
     """What became of a change: ``killed``, ``survived``, ``hung``, and which tests failed."""
 
@@ -225,7 +230,7 @@ class LineMap:
             "combine --quiet",
         ):
             command = [sys.executable, "-m", "coverage", *line.split()]
-            subprocess.run(command, cwd=folder, env=environment, check=False)
+            subprocess.run(command, cwd=folder, env=environment, check=True)
 
     def list_tests(self, mutation: Mutation) -> list[list[str]]:
         """Return the quick tests of a change's lines, and some of the others.
@@ -288,7 +293,7 @@ def _wait_for(results: multiprocessing.Queue[Verdict], processes: Sequence[BaseP
     while True:
         with suppress(queue.Empty):
             return results.get(timeout=1)
-        if not any(process.is_alive() for process in processes) and results.empty():
+        if any(process.exitcode for process in processes):
             raise RuntimeError("what judges the changes has ended before its time")
 
 
@@ -337,12 +342,19 @@ def _run_in_child(
     with suppress(ProcessLookupError):  # what the tests started, and did not end
         os.killpg(child.pid or 0, signal.SIGKILL)
     text = output.read_text(encoding="utf-8", errors="replace")
-    failed = re.findall(r"^(?:FAILED|ERROR) (\S+)", text, re.MULTILINE)
+    failed = _list_failed(text)
     code = (child.exitcode or 0) - _FINISHED
     words = {int(pytest.ExitCode.OK): "survived", int(pytest.ExitCode.TESTS_FAILED): "killed"}
     if code in (pytest.ExitCode.INTERRUPTED, pytest.ExitCode.USAGE_ERROR):
         return "killed", failed  # it cannot even be imported
     return words.get(code, "hung"), failed
+
+
+def _list_failed(output: str) -> list[str]:
+    """Return the tests that failed, the judge's word at their end included, not those that could not begin."""
+    ended = set(re.findall(r"ERROR at teardown of (\S+)", output))
+    found = re.findall(r"^(FAILED|ERROR) (\S+)", output, re.MULTILINE)
+    return [id for word, id in found if word == "FAILED" or id.rpartition("::")[2] in ended]
 
 
 def _run_tests(folder: Path, output: Path, arguments: Sequence[str]) -> None:

@@ -16,7 +16,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from .mutations import PACKAGE, ROOT, Mutation, Task, judge_all, judge_random
+from .mutations import PACKAGE, ROOT, Mutation, Task, judge_all, judge_random, make_control
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -459,7 +459,11 @@ def main() -> int:
     parser.add_argument("--random", type=int, metavar="N", help="N changes by rule instead")
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
-    return _try_random(args.random, args.seed) if args.random else _try_promises(args.words)
+    if args.random is not None:
+        return _try_random(args.random, args.seed)
+    if not any(all(word in one.sentence for word in args.words) for one in PROMISES):
+        parser.error(f"no promise has {' '.join(args.words)}")
+    return _try_promises(args.words)
 
 
 def _try_promises(words: Sequence[str]) -> int:
@@ -477,7 +481,13 @@ def _try_promises(words: Sequence[str]) -> int:
                 continue
             sentences[mutation] = one.sentence, change
             tasks.append(Task(mutation, [tests], stops_at_first=False))
-    for verdict in judge_all(tasks):
+    named = sorted({test for task in tasks for test in task.tests[0]})
+    killed = 0
+    for verdict in judge_all([*(make_control(named[n::4]) for n in range(4)), *tasks]):
+        if verdict.task.mutation not in sentences:
+            if verdict.word != "survived":
+                problems.append(f"without a change: {verdict.word} {', '.join(verdict.failed)}")
+            continue
         sentence, change = sentences[verdict.task.mutation]
         blind = [
             name
@@ -488,10 +498,11 @@ def _try_promises(words: Sequence[str]) -> int:
             problems.append(f"{sentence} {verdict.word}: {verdict.task.mutation}")
         elif blind:
             problems.append(f"{sentence} not seen by {', '.join(blind)}: {verdict.task.mutation}")
+        else:
+            killed += 1
     for problem in problems:
         print(f"- {problem}")
     minutes, seconds = divmod(round(time.monotonic() - started), 60)
-    killed = len(tasks) - sum(": " in problem for problem in problems)
     print(
         f"{len(wanted)} promises, {sum(len(one.changes) for one in wanted)} changes, {killed} killed"
         f" in {minutes} min {seconds} s"

@@ -752,7 +752,7 @@ def test_sending_is_bounded_too() -> None:
                 while not stop.wait(0.1):
                     connection.recv(4096)
 
-        thread = threading.Thread(target=sip)
+        thread = threading.Thread(target=sip, daemon=True)
         thread.start()
         client = make_client(
             f"http://127.0.0.1:{listener.getsockname()[1]}/", timeout=1, session_id="x"
