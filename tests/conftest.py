@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import os
 import signal
 import socket
@@ -110,6 +111,14 @@ def _no_change_arrives_twice(
     marker = request.node.get_closest_marker("arrives")
     repeated = JUDGE.list_repeated(1 if marker is None else marker.args[0])
     assert not repeated, "\n".join(repeated)
+
+
+@pytest.fixture
+def quiet() -> Iterator[None]:
+    """Log nothing of the many repairs of odd responses."""
+    logging.disable(logging.CRITICAL)
+    yield
+    logging.disable(logging.NOTSET)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import socket
 import ssl
 import struct
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from soapmail import Client
@@ -30,8 +30,12 @@ class Request:
     body: bytes
     connection: socket.socket
     number: int  # of the connection
-    closing: threading.Event = field(default_factory=threading.Event)
-    server: Faulty | None = None
+    server: Faulty
+
+    @property
+    def closing(self) -> threading.Event:
+        """Set when the server ends."""
+        return self.server.closing
 
     @property
     def session_id(self) -> str | None:
@@ -188,7 +192,7 @@ class Faulty:
             name, _, value = header.partition(":")
             headers[name.lower()] = value.strip()
         body = stream.read(int(headers.get("content-length", "0")))
-        return Request(line, headers, body, connection, number, self.closing, self)
+        return Request(line, headers, body, connection, number, self)
 
 
 class CountingReader:
@@ -203,7 +207,6 @@ REFUSED = read_recording("fault_invalid_session").body
 
 def respond_to_login(request: Request, seconds: float = 0) -> None:
     """Log in, and take some time for it."""
-    assert request.server is not None
     request.closing.wait(seconds)
     request.respond(make_text_response("api_login", request.server.issue_session()))
 
@@ -219,7 +222,6 @@ def respond_after_login(
     """Keep sessions: let logins work, refuse what expired, and leave the rest to a handler."""
 
     def respond(request: Request) -> None:
-        assert request.server is not None
         if request.operation == "api_login":
             respond_to_login(request, seconds)
         elif not request.server.accepts(request.session_id):

@@ -7,17 +7,16 @@ loaded once.
 from __future__ import annotations
 
 import ast
+import itertools
 import multiprocessing
 import os
 import queue
 import random
 import re
-import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections import defaultdict
 from contextlib import suppress
 from pathlib import Path
@@ -26,13 +25,13 @@ from xml.etree import ElementTree
 
 import pytest
 
+from .support import ROOT, checkout
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from multiprocessing.process import BaseProcess
 
-ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "soapmail"
-_IGNORED = shutil.ignore_patterns(".*", "*.egg-info", "build", "dist", "__pycache__")
 # What the child returns is this and the exit code of pytest; anything else is no end of pytest.
 _FINISHED = 40
 _SECONDS_FOR_ONE_TEST = 25
@@ -76,7 +75,6 @@ class Verdict(NamedTuple):
     task: Task
     word: str
     failed: Sequence[str]
-    seconds: float
 
 
 # --- changes by rule -------------------------------------------------------------------------
@@ -203,7 +201,7 @@ class LineMap:
         self._seconds: dict[str, float] = defaultdict(float)
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name) / "copy"
-            shutil.copytree(ROOT, folder, ignore=_IGNORED)
+            checkout(folder)
             self._measure(folder)
             for case in ElementTree.parse(folder / "junit.xml").iter("testcase"):
                 test = f"{case.attrib['classname']}.{case.attrib['name'].partition('[')[0]}"
@@ -308,23 +306,26 @@ def judge_random(count: int, seed: int) -> Iterator[Verdict]:
 def _judge_some(
     folder: Path, tasks: Sequence[Task], results: multiprocessing.Queue[Verdict]
 ) -> None:
-    shutil.copytree(ROOT, folder, ignore=_IGNORED)
-    for number, task in enumerate(tasks):
-        started = time.monotonic()
+    checkout(folder)
+    stamps = itertools.count(10**9)
+    for task in tasks:
         path = folder / "soapmail" / task.mutation.module
         source = path.read_text(encoding="utf-8")
-        # Bytecode goes by time and size (PEP 552), and a change may take neither.
-        path.write_text(task.mutation.apply(source), encoding="utf-8")
-        os.utime(path, (1e9 + 2 * number, 1e9 + 2 * number))
+        _write(path, task.mutation.apply(source), next(stamps))
         word = "survived"
         failed: list[str] = []
         for tests in task.tests:
             word, failed = _run_in_child(folder, tests, stops_at_first=task.stops_at_first)
             if word != "survived":
                 break
-        path.write_text(source, encoding="utf-8")
-        os.utime(path, (1e9 + 2 * number + 1, 1e9 + 2 * number + 1))
-        results.put(Verdict(task, word, failed, time.monotonic() - started))
+        _write(path, source, next(stamps))
+        results.put(Verdict(task, word, failed))
+
+
+def _write(path: Path, source: str, stamp: int) -> None:
+    """Write a module with a time of its own: bytecode goes by time and size (PEP 552)."""
+    path.write_text(source, encoding="utf-8")
+    os.utime(path, (stamp, stamp))
 
 
 def _run_in_child(

@@ -14,9 +14,12 @@ import argparse
 import re
 import sys
 import time
+from collections import Counter
+from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from .mutations import PACKAGE, ROOT, Mutation, Task, judge_all, judge_random, make_control
+from .mutations import PACKAGE, Mutation, Task, judge_all, judge_random, make_control
+from .support import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -461,14 +464,14 @@ def main() -> int:
     args = parser.parse_args()
     if args.random is not None:
         return _try_random(args.random, args.seed)
-    if not any(all(word in one.sentence for word in args.words) for one in PROMISES):
+    wanted = [one for one in PROMISES if all(word in one.sentence for word in args.words)]
+    if not wanted:
         parser.error(f"no promise has {' '.join(args.words)}")
-    return _try_promises(args.words)
+    return _try_promises(wanted)
 
 
-def _try_promises(words: Sequence[str]) -> int:
+def _try_promises(wanted: Sequence[Promise]) -> int:
     started = time.monotonic()
-    wanted = [one for one in PROMISES if all(word in one.sentence for word in words)]
     problems: list[str] = []
     sentences: dict[Mutation, tuple[str, Change]] = {}
     tasks = []
@@ -523,22 +526,29 @@ def locate(change: Change) -> Mutation:
 
 def find_test(name: str) -> str:
     """Return the id by which pytest knows a function of the tests."""
-    for path in sorted((ROOT / "tests").rglob("test_*.py")):
-        if re.search(rf"^def {name}\(", path.read_text(encoding="utf-8"), re.MULTILINE):
-            return f"{path.relative_to(ROOT).as_posix()}::{name}"
-    raise LookupError(f"there is no test {name}")
+    if name not in _index_tests():
+        raise LookupError(f"there is no test {name}")
+    return f"{_index_tests()[name]}::{name}"
+
+
+@cache
+def _index_tests() -> dict[str, str]:
+    """Return the file of each function of the tests."""
+    return {
+        name: path.relative_to(ROOT).as_posix()
+        for path in sorted((ROOT / "tests").rglob("test_*.py"))
+        for name in re.findall(r"(?m)^def (test_\w+)\(", path.read_text(encoding="utf-8"))
+    }
 
 
 def _try_random(count: int, seed: int) -> int:
-    survivors = 0
-    words = {"killed": 0, "survived": 0, "hung": 0}
+    words: Counter[str] = Counter()
     for verdict in judge_random(count, seed):
         words[verdict.word] += 1
         if verdict.word != "killed":
-            survivors += 1
             print(f"- {verdict.word}: {verdict.task.mutation}", flush=True)
-    print(f"seed {seed}: {count} changes, {words}")
-    return bool(survivors)
+    print(f"seed {seed}: {words.total()} changes, {dict(words)}")
+    return words["killed"] < words.total()
 
 
 if __name__ == "__main__":

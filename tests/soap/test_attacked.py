@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import itertools
-import logging
 import time
 from dataclasses import InitVar, dataclass
 from typing import TYPE_CHECKING, Any
@@ -23,7 +22,9 @@ from soapmail.soap.repair import decode
 from ..support import load_document, make_many_rows, make_text_response, wrap_in_envelope
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
+
+pytestmark = pytest.mark.usefixtures("quiet")
 
 SOAP = "http://schemas.xmlsoap.org/soap/envelope/"
 XSD = "http://www.w3.org/2001/XMLSchema"
@@ -172,13 +173,6 @@ def test_a_model_with_an_argument_that_is_no_field_is_refused() -> None:
 
 
 # --- costs -----------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(autouse=True)
-def _quiet() -> Iterator[None]:
-    logging.disable(logging.CRITICAL)
-    yield
-    logging.disable(logging.NOTSET)
 
 
 LARGE: dict[str, Callable[[], bytes]] = {

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-from typing import TYPE_CHECKING
-
 import pytest
 
 from ..costs import GROWTHS, READERS, cost
@@ -12,15 +9,8 @@ from ..costs import GROWTHS, READERS, cost
 # The two that read all of a response; the others stop at the first thing that is not theirs.
 DEEP = ("table", "by type")
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
-
-@pytest.fixture(autouse=True)
-def _quiet() -> Iterator[None]:
-    logging.disable(logging.CRITICAL)
-    yield
-    logging.disable(logging.NOTSET)
+pytestmark = pytest.mark.usefixtures("quiet")
 
 
 @pytest.mark.parametrize("growth", GROWTHS)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import random
 from dataclasses import asdict, is_dataclass
 from typing import TYPE_CHECKING, Any
@@ -18,9 +17,11 @@ from ..support import DATA, FIELDS, METHODS, load_document
 from ..test_client import ANSWERS, add, make_client
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     import responses
+
+pytestmark = pytest.mark.usefixtures("quiet")
 
 # A method knows its fields and their types, and refuses what they cannot be. By type, a text without
 # a type is any text, and a struct may have any fields.
@@ -47,13 +48,6 @@ FILES = [
     for folder in ("odd", "bad", "found")
     for path in sorted((DATA / folder).iterdir())
 ]
-
-
-@pytest.fixture(autouse=True)
-def _quiet() -> Iterator[None]:
-    logging.disable(logging.CRITICAL)
-    yield
-    logging.disable(logging.NOTSET)
 
 
 def attempt(read: Callable[[bytes], Any], data: bytes) -> tuple[Any, SoapMailError | None]:
@@ -116,13 +110,6 @@ def untyped(value: Any) -> Any:
     return value
 
 
-# What call leaves as the server wrote it, and a method takes out of it.
-TAKEN_OUT = {
-    "get_paypal_url": lambda text: text.split('"')[1],
-    "get_prepay_paypal_fill_url": lambda text: text,
-}
-
-
 @pytest.mark.parametrize("method", [name for name in METHODS if name != "login"])
 def test_each_method_returns_what_call_returns(http: responses.RequestsMock, method: str) -> None:
     operation, arguments = METHODS[method]
@@ -131,7 +118,8 @@ def test_each_method_returns_what_call_returns(http: responses.RequestsMock, met
     add(http, body, body)
     value = getattr(client, method)(**arguments)
     found = Client(session_id="given").call(operation)
-    found = TAKEN_OUT.get(method, lambda found: found)(found)
+    if method == "get_paypal_url":  # call leaves the anchor, out of which the method takes the URL
+        found = found.split('"')[1]
     wanted = untyped(value)
     if isinstance(wanted, dict):
         assert {name: text for name, text in wanted.items() if text is not None} == {
