@@ -93,6 +93,7 @@ def signal_main_thread(number: int) -> None:
 def checkout(folder: Path) -> None:
     """Make a clean copy of this project."""
     shutil.copytree(ROOT, folder, ignore=IGNORED)
+    shutil.copytree(ROOT / ".ci", folder / ".ci")
 
 
 def load_document(

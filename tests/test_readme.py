@@ -8,7 +8,6 @@ import inspect
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from dataclasses import fields
@@ -512,7 +511,6 @@ with Sandbox() as sandbox:
 def test_an_operation_is_added_in_five_places(tmp_path: Path, steps: list[str]) -> None:
     copy = tmp_path / "copy"
     checkout(copy)
-    shutil.copytree(ROOT / ".ci", copy / ".ci")
     template, record, method, response, row = steps
     package = copy / "soapmail"
     (copy / "templates" / "api_get_dns_domain.xml").write_text(template)
