@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import importlib.util
 import os
 import shutil
@@ -14,6 +15,7 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pip as pip_package
 import pytest
 import requests
 
@@ -52,14 +54,18 @@ def build(copy: Path, folder: Path, what: str, **environment: str) -> None:
     )
 
 
-@pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Build the wheel and the sdist from a clean copy."""
-    folder = tmp_path_factory.mktemp("built")
-    copy = folder / "copy"
-    checkout(copy)
-    build(copy, folder, "sdist")
-    build(copy, folder, "wheel")
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """Build the wheel and the sdist from a clean copy, once for all workers of a run."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base if worker_id == "master" else base.parent) / "built"
+    with Path(f"{folder}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            copy = base / "copy"
+            checkout(copy)
+            build(copy, folder, "sdist")
+            build(copy, folder, "wheel")
     return folder
 
 
@@ -202,17 +208,14 @@ def copy_package(folder: Path, templates: str) -> None:
 # --- installed -------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make a virtual environment that finds requests and lxml, but no soapmail."""
-    folder = tmp_path_factory.mktemp(ODD) / "environment"
-    venv.create(folder, with_pip=True)
+@pytest.fixture
+def environment(tmp_path: Path) -> Path:
+    """Make a virtual environment that finds pip, requests and lxml, but no soapmail."""
+    folder = tmp_path / ODD / "environment"
+    venv.create(folder)
     (packages,) = (folder / "lib").glob("python*/site-packages")
-    # Where Python brings its own setuptools along, that one is too old to build wheels.
-    command = [str(folder / "bin" / "python"), "-m", "pip", "uninstall", "--yes", "setuptools"]
-    subprocess.run(command, check=True, capture_output=True)
-    for path in Path(DEPENDENCIES).iterdir():
-        if not path.name.startswith(("soapmail", "pip")) and not (packages / path.name).exists():
+    for path in (*Path(DEPENDENCIES).iterdir(), Path(pip_package.__file__).parent):
+        if "soapmail" not in path.name and not (packages / path.name).exists():
             (packages / path.name).symlink_to(path)
     return folder
 
@@ -220,7 +223,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def pip(environment: Path, *arguments: str) -> None:
     """Install with pip, out of what is here and nowhere else."""
     command = [str(environment / "bin" / "python"), "-I", "-m", "pip", "install", "--no-index"]
-    options = ["--no-deps", "--no-build-isolation", "--force-reinstall"]
+    options = ["--no-deps", "--no-build-isolation"]
     done = subprocess.run(
         [*command, *options, *arguments], capture_output=True, text=True, check=False
     )
@@ -246,7 +249,6 @@ def test_it_can_be_installed(
     built: Path, environment: Path, tmp_path: Path, way: Callable[[Path, Path], str]
 ) -> None:
     folder = tmp_path / ODD
-    folder.mkdir()
     pip(environment, way(built, folder))
     job = JOB.format(name="soapmail")
     program = str(environment / "bin" / "python")

@@ -216,7 +216,8 @@ def test_other_statuses_are_not_repeated(status: int) -> None:
 @pytest.mark.parametrize(
     "body", [b"<html>x</html>", b'{"a": 1}', b"ok", FULL[:-400], FULL.replace(b"[12]", b"[13]")]
 )
-def test_wrong_responses_are_not_repeated(body: bytes) -> None:
+def test_wrong_responses_are_not_repeated(body: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("soapmail.transport.response_body.AFTER_COUNT_SECONDS", 0.1)
     with Faulty(script(lambda request: request.respond(body))) as server:
         with pytest.raises(ResponseError):
             make_client(server).get_client_invoices()
@@ -245,7 +246,8 @@ def test_a_fault_in_a_busy_status_is_repeated_where_that_is_safe() -> None:
     assert server.operations == ["api_login", *[LIST] * 3, "api_login", "api_send_mail"]
 
 
-def test_a_broken_response_in_a_busy_status_is_repeated() -> None:
+def test_a_broken_response_in_a_busy_status_is_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("soapmail.transport.response_body.AFTER_COUNT_SECONDS", 0.1)
     with Faulty(script(lambda request: request.respond(FULL[:-400], 503), good)) as server:
         assert len(make_client(server).get_client_invoices()) == 12
     assert server.operations == ["api_login", LIST, LIST]
