@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import responses as responses_library
 from hypothesis import HealthCheck, settings
-from xdist.scheduler import WorkStealingScheduling
 
 from soapmail import Client
 from soapmail.sandbox import Sandbox
@@ -39,8 +38,12 @@ settings.load_profile("soapmail")
 _numbers = itertools.count()
 
 
-def pytest_configure() -> None:
-    """Programs inherit what a shell lets a job in the background ignore, but no handlers."""
+def pytest_configure(config: pytest.Config) -> None:
+    """Set how tests are shared out, and what a shell lets a job in the background ignore."""
+    if config.getoption("dist", "no") == "load":
+        # The dear tests stand in a few modules: a worker that is done takes over from the others.
+        config.option.dist = "worksteal"
+    # Programs inherit what is ignored, but no handlers.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
@@ -51,12 +54,6 @@ def pytest_configure() -> None:
 def pytest_xdist_auto_num_workers() -> int:
     """Use one more than there are cores: tests of time limits and of killed programs wait."""
     return (os.cpu_count() or 1) + 1
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> WorkStealingScheduling | None:
-    """Let a worker that is done take over from the others: the dear tests stand in a few modules."""
-    return WorkStealingScheduling(config, log) if config.option.dist == "load" else None
 
 
 @pytest.fixture(autouse=True)
