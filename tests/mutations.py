@@ -209,16 +209,21 @@ class LineMap:
             data = CoverageData(str(folder / ".coverage"))
             data.read()
             self._lines = {
-                Path(path).relative_to(folder / "soapmail").as_posix(): data.contexts_by_lineno(
-                    path
-                )
+                Path(path).relative_to(folder / "soapmail").as_posix(): {
+                    line: {_to_name(context) for context in contexts}
+                    for line, contexts in data.contexts_by_lineno(path).items()
+                }
                 for path in data.measured_files()
                 if Path(path).is_relative_to(folder / "soapmail")
             }
 
     def _measure(self, folder: Path) -> None:
         settings = (folder / "pyproject.toml").read_text(encoding="utf-8")
-        context = '[tool.coverage.run]\ndynamic_context = "test_function"\n'
+        # What a test's programs run belongs to the test too; pytest tells them its name.
+        context = (
+            '[tool.coverage.run]\ndynamic_context = "test_function"\n'
+            'context = "${PYTEST_CURRENT_TEST-}"\n'
+        )
         (folder / "pyproject.toml").write_text(
             settings.replace("[tool.coverage.run]\n", context), encoding="utf-8"
         )
@@ -239,7 +244,7 @@ class LineMap:
         """
         lines = self._lines.get(mutation.module, {})
         first = mutation.line
-        own = [lines.get(n, []) for n in range(first, first + mutation.before.count("\n") + 1)]
+        own = [lines.get(n, set()) for n in range(first, first + mutation.before.count("\n") + 1)]
         names = {name for found in own for name in found} - {""}
         names = names or {name for found in lines.values() for name in found} - {""}
         known = sorted((self._seconds[name], name) for name in names if name in self._seconds)
@@ -254,6 +259,12 @@ class LineMap:
                 others.append(_to_node_id(name))
                 rest += seconds
         return [tests for tests in (quick, others) if tests]
+
+
+def _to_name(context: str) -> str:
+    """Return the function of a context: named by coverage, or for a program by pytest."""
+    name = re.split(r"\[| \(", context)[0]
+    return name.replace("/", ".").replace(".py::", ".").replace("::", ".")
 
 
 def _to_node_id(name: str) -> str:
