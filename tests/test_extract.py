@@ -720,6 +720,13 @@ def test_rows_of_equal_width_but_other_fields_keep_their_own() -> None:
     assert [r.invoices_amount for r in rows(data, Invoice)] == [2.0, 2.0, None, 2.0]
     swapped = make_invoices_response([short, one, {"invoices_amount": 9, "x": 0}])
     assert [r.invoices_amount for r in rows(swapped, Invoice)] == [None, 2.0, 9.0]
+    # A field of the third row is the second one's in a rhythm of two, and twice there as it is.
+    amount = '<invoices_amount xsi:type="xsd:float">3</invoices_amount>'
+    turned = {"invoices_amount": 8, "invoices_id": 6}
+    data = make_invoices_response([one, short, turned, one])
+    at = data.index(b"</item>", data.index(b">6<"))
+    duplicate = data[:at] + amount.encode() + data[at:]
+    assert wrong(duplicate) == ("row 3, invoices_amount", "duplicate field", None)
 
 
 @pytest.mark.parametrize("at", range(4))

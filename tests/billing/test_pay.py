@@ -273,6 +273,16 @@ def test_a_line_that_cannot_be_written_leaves_what_was_there(
     assert Path(path).read_bytes() == before
 
 
+def test_a_cut_line_longer_than_those_in_its_place_leaves_nothing_behind(path: str) -> None:
+    whole = write_journal(path, entry("intent"))
+    Path(path).write_bytes(whole + whole[:-20] + b"x" * 5000)
+    with Journal(path) as journal:
+        journal.settle(ID, "unpaid")
+    assert brief(path) == [
+        (ID, "intent", None), (ID, "intent", None), (ID, "settled", "unpaid")
+    ]  # fmt: skip
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="counts the open files in /proc")
 def test_no_file_stays_open(path: str) -> None:
     def count() -> int:

@@ -365,7 +365,7 @@ def test_a_slow_account_holds_up_no_more_than_a_few(
 ) -> None:
     """Rows of finished accounts wait for their turn, but not those of all accounts."""
     seen: list[str] = []
-    slow = threading.Event()
+    slow, beyond = threading.Event(), threading.Event()
 
     def handler(request: Request) -> None:
         if request.operation == "api_login":
@@ -374,8 +374,11 @@ def test_a_slow_account_holds_up_no_more_than_a_few(
         seen.append(request.operation)
         if len(seen) == 1:
             slow.wait(20)
+            beyond.wait(0.3)
             behind.append(len(seen))
-        elif len(seen) >= 8:
+        elif len(seen) > 9:
+            beyond.set()
+        elif len(seen) == 8:
             slow.set()
         request.respond(EMPTY)
 
@@ -385,7 +388,7 @@ def test_a_slow_account_holds_up_no_more_than_a_few(
         code, _, _ = run("services", "--all-accounts", "--jobs", "2", "--format", "jsonl")
     assert code == 0
     assert len(seen) == 40
-    assert 8 <= behind[0] <= 9
+    assert 8 <= behind[0] <= 9  # the first one to come may be of the second account
 
 
 def test_an_interrupt_ends_it_at_once(accounts: Accounts) -> None:

@@ -140,6 +140,21 @@ def test_amounts_by_currency_are_never_added(run: Callable[..., Result], sandbox
     assert len(details) == 4
 
 
+def test_what_is_longest_overdue_comes_first_and_what_has_no_date_before_it(
+    run: Callable[..., Result], sandbox: Sandbox
+) -> None:
+    words = {}
+    for due in ("2021-03-11", None, "2021-03-09", "2021-03-10"):
+        words[due] = str(open_charge(sandbox, due, invoices_description=f"of {due}").invoices_id)
+    out = run("check", "--today", "2021-03-12").out
+    order = [out.index(words[due]) for due in ("2021-03-09", "2021-03-10", "2021-03-11")]
+    assert order == sorted(order)
+    details = [line for line in out.splitlines() if ": of " in line or ", of " in line]
+    assert [line.rpartition(", ")[2] for line in details] == [
+        "of 2021-03-09", "of 2021-03-10", "of 2021-03-11", "of None"
+    ]  # fmt: skip
+
+
 def test_an_unknown_amount_is_told() -> None:
     bill = check_formats.OpenInvoice(None, Invoice(invoices_id=5, invoices_type=1), -1)
     report = check.make_report([bill], set(), 0)

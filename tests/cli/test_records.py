@@ -312,6 +312,7 @@ def test_url_and_amount_of_a_status(signed_in: Client) -> None:
     assert empty.url is None
     assert empty.amount is None
     assert replace(status, status_text=None).url is None
+    assert replace(status, status_text=None).amount is None
     with pytest.raises(OperationFailed):
         signed_in.auto_zonemta_login(1)
 
