@@ -224,10 +224,17 @@ class LineMap:
             '[tool.coverage.run]\ndynamic_context = "test_function"\n'
             'context = "${PYTEST_CURRENT_TEST-}"\n'
         )
-        (folder / "pyproject.toml").write_text(
-            settings.replace("[tool.coverage.run]\n", context), encoding="utf-8"
-        )
-        environment = {**os.environ, "PYTHONPATH": str(folder)}
+        for before, after in (
+            ("[tool.coverage.run]\n", context),
+            ('patch = ["subprocess"]\n', ""),  # it would hand on the settings with the name
+        ):
+            settings = settings.replace(before, after)
+        (folder / "pyproject.toml").write_text(settings, encoding="utf-8")
+        environment = {
+            **os.environ,
+            "PYTHONPATH": str(folder),
+            "COVERAGE_PROCESS_START": str(folder / "pyproject.toml"),
+        }
         # What is installed does not come before the copy on that path.
         apart = "--deselect tests/test_packaging.py::test_it_can_be_installed"
         for line in (
@@ -240,13 +247,15 @@ class LineMap:
     def list_tests(self, mutation: Mutation) -> list[list[str]]:
         """Return the quick tests of a change's lines, those of its room first, and some others.
 
-        What runs when a module is imported belongs to no test, so all tests of the module do.
+        What runs when a module is imported is of use in any of its functions, whichever test
+        imports it first, so all tests of the module judge it.
         """
         lines = self._lines.get(mutation.module, {})
         first = mutation.line
-        own = [lines.get(n, set()) for n in range(first, first + mutation.before.count("\n") + 1)]
-        names = {name for found in own for name in found} - {""}
-        names = names or {name for found in lines.values() for name in found} - {""}
+        last = first + mutation.before.count("\n")
+        names = {name for n in range(first, last + 1) for name in lines.get(n, set())} - {""}
+        if not names or not _is_in_function(mutation):
+            names = {name for found in lines.values() for name in found} - {""}
         # The tests of its own room or module know best what it promises.
         room = mutation.module.removesuffix(".py").split("/")[0]
         near = (f"tests.{room}.", f"tests.test_{room}.")
@@ -266,6 +275,15 @@ class LineMap:
                 others.append(_to_node_id(name))
                 rest += seconds
         return [tests for tests in (quick, others) if tests]
+
+
+def _is_in_function(mutation: Mutation) -> bool:
+    tree = ast.parse((PACKAGE / mutation.module).read_text(encoding="utf-8"))
+    return any(
+        node.body[0].lineno <= mutation.line <= (node.end_lineno or 0)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef)
+    )
 
 
 def _to_name(context: str) -> str:

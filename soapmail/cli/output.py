@@ -141,11 +141,9 @@ class RecordWriter:
         marked = [
             width is not None and self._record_format.is_marked(record) for _, record in self._rows
         ]
-        if any(marked) and width is not None:
-            width -= len(_MARK)
-        lines = align([heads] * self._has_header + table, numbers, width)
+        space = " " * len(_MARK) if any(marked) else ""
+        lines = align([heads] * self._has_header + table, numbers, width and width - len(space))
         for line, is_marked in zip(lines, [False] * self._has_header + marked, strict=True):
-            space = " " * len(_MARK) if any(marked) else ""
             print(colour_red(_MARK + line) if is_marked else space + line)
         if any(marked):
             print(_MARK + self._record_format.mark)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import re
 import sys
 from contextlib import suppress
@@ -144,15 +145,13 @@ def _suggest_command(name: str, commands: Iterable[str]) -> str:
     return f"no command {name!r}; {hint}"
 
 
-def _parse_whole_number(text: str, what: str, *, least: int, most: int) -> int:
+def _parse_whole_number(text: str, what: str, *, least: int, most: float = math.inf) -> int:
     if is_count(text) and least <= int(text) <= most:
         return int(text)
     raise argparse.ArgumentTypeError(f"{text!r} is not {what}")
 
 
-_parse_positive_number = partial(
-    _parse_whole_number, what="a positive number", least=1, most=10**19 - 1
-)
+_parse_positive_number = partial(_parse_whole_number, what="a positive number", least=1)
 _parse_days = partial(_parse_whole_number, what="a number of days", least=0, most=99_999)
 _parse_port = partial(_parse_whole_number, what="a port", least=0, most=65_535)
 

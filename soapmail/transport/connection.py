@@ -279,7 +279,7 @@ class CountingReader(io.BufferedReader):
         """Close it, and look for bytes that were received and not read."""
         if not self.closed:
             self.raw.may_not_wait = True
-            self.has_surplus = bool(self.peek(1)) or self.raw.has_pending()
+            self.has_surplus = bool(self.peek()) or self.raw.has_pending()
         super().close()
 
 

@@ -72,7 +72,7 @@ class Transport:
         except requests.exceptions.InvalidSchema:
             return  # there is none, so nothing will be sent
         is_plain = isinstance(adapter, HTTPAdapter) and "send" not in vars(adapter)
-        if not self._is_own and not (is_plain and type(adapter).send is HTTPAdapter.send):
+        if not (is_plain and type(adapter).send is HTTPAdapter.send):
             raise ValueError(
                 f"session: its adapter ({type(adapter).__name__}) has a send of its own, which"
                 " might repeat a request that must be sent once; mount a plain HTTPAdapter"

@@ -30,7 +30,10 @@ from soapmail.cli.accounts import TrackingClient
 from soapmail.cli.commands import records as lists
 from soapmail.cli.commands.change import run_change
 from soapmail.cli.main import _flush
+from soapmail.cli.output import align
+from soapmail.cli.terminal import has_terminal
 from soapmail.sandbox import PASSWORD, USERNAME, Sandbox
+from soapmail.sandbox.nusoap import read_operation
 
 from ..commands import (
     ACCOUNT,
@@ -384,6 +387,31 @@ def test_wrong_usage_is_one_line_and_code_2(
     assert re.fullmatch(r"soapmail: .+\n", err), err
 
 
+@pytest.mark.parametrize("missing", ["to", "from", "subject"])
+def test_a_mail_without_its_parts_is_not_sent(run: Callable[..., Result], missing: str) -> None:
+    parts = [f"--{name}=x" for name in ("to", "from", "subject") if name != missing]
+    code, out, err = run("send", *parts, "--yes", stdin="body")
+    assert (code, out) == (2, "")
+    assert f"required: --{missing}" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["service", "9223372036854775807"], 1),  # there is none
+        (["service", "9223372036854775808"], 2),
+        (["sandbox", "--port", "65536"], 2),
+        (["invoices", "--due-within", "99999"], 0),
+        (["invoices", "--due-within", "100000"], 2),
+        (["prepay", "add", "999999999999.99", "--yes"], 0),
+        (["prepay", "add", "-999999999999", "--yes"], 2),
+        (["prepay", "add", "1000000000000", "--yes"], 2),
+    ],
+)  # fmt: skip
+def test_numbers_have_an_end(run: Callable[..., Result], arguments: list[str], code: int) -> None:
+    assert run(*arguments).code == code
+
+
 def test_missing_credentials_are_wrong_usage(
     run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -537,6 +565,16 @@ def test_the_example_in_each_help_works(run: Callable[..., Result], command: lis
 
 
 # --- widths ------------------------------------------------------------------------------------------
+
+
+def test_no_text_becomes_narrower_than_a_word() -> None:
+    """Eight letters stay in any terminal, and a number is never cut."""
+    table = [["x" * 8, "y" * 9, "z" * 20, "1" * 20]]
+    for limit in (1, 8, 40):
+        (line,) = align(table, [False, False, False, True], limit)
+        words = line.split()
+        assert (words[0], words[3]) == ("x" * 8, "1" * 20)
+        assert list(map(len, words[1:3])) == [8, 8]
 
 
 def test_wide_letters_keep_columns_aligned() -> None:
@@ -1154,6 +1192,33 @@ def test_completion_without_its_package_says_what_to_install(
 def ask(sandbox: Sandbox, *arguments: str) -> tuple[str, Terminal]:
     terminal = Terminal(*arguments, environment={**ACCOUNT, "SOAPMAIL_ENDPOINT": sandbox.endpoint})
     return terminal.until("? [y/N] ").replace("\r\n", "\n"), terminal
+
+
+@pytest.mark.parametrize("terminals", [(), ("stdin",), ("stderr",), ("stdin", "stderr")])
+def test_who_can_be_asked_reads_and_writes_on_a_terminal(
+    monkeypatch: pytest.MonkeyPatch, terminals: tuple[str, ...]
+) -> None:
+    for name in ("stdin", "stderr"):
+        stream = io.StringIO()
+        monkeypatch.setattr(stream, "isatty", lambda name=name: name in terminals)
+        monkeypatch.setattr(sys, name, stream)
+    assert has_terminal() == (len(terminals) == 2)
+
+
+def test_with_yes_nothing_is_looked_up_to_ask_about(
+    run: Callable[..., Result], sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("soapmail.cli.commands.change.has_terminal", lambda: True)
+    asked: list[str] = []
+    answer = sandbox.answer
+
+    def note(request: bytes) -> tuple[int, bytes]:
+        asked.append(read_operation(request))
+        return answer(request)
+
+    monkeypatch.setattr(sandbox, "answer", note)
+    assert run("cancel", "8556", "--yes").code == 0
+    assert asked == ["api_login", "api_mail_cancel_service"]
 
 
 def test_pay_asks_with_what_it_knows(sandbox: Sandbox) -> None:

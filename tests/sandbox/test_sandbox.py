@@ -7,11 +7,13 @@ import socket
 import urllib.error
 import urllib.request
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
 from soapmail import Client, Invoice, LossyTextWarning, OperationFailed, OutcomeUnknown, SoapFault
 from soapmail.sandbox import PASSWORD, SESSION_ID, USERNAME, Sandbox
+from soapmail.sandbox.server import LoopbackServer
 from soapmail.soap.envelope import Request
 
 from ..support import (
@@ -265,6 +267,29 @@ def test_a_fixed_port_is_taken() -> None:
         port = int(first.endpoint.rpartition(":")[2].partition("/")[0])
     with Sandbox(port=port) as second:
         assert second.endpoint == first.endpoint
+
+
+def test_serving_ends_with_the_port_free(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(server: LoopbackServer) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(LoopbackServer, "serve_forever", interrupt)
+    serving = Sandbox()
+    with pytest.raises(KeyboardInterrupt):
+        serving.serve()
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", urlsplit(serving.endpoint).port or 0))
+
+
+def test_the_payment_of_the_varied_example_names_what_it_paid() -> None:
+    with Sandbox(example="varied") as sandbox:
+        varied = sandbox.invoices
+    (payment,) = [invoice for invoice in varied if not invoice.is_charge]
+    (paid,) = [invoice for invoice in varied if invoice.is_paid and invoice.is_charge]
+    assert payment.invoices_type == 10
+    assert payment.invoices_extra == paid.invoices_id
+    assert payment.date is not None
+    assert payment.due_date is None
 
 
 def test_unknown_operation_through_the_client(sandbox: Sandbox) -> None:

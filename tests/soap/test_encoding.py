@@ -146,6 +146,12 @@ def test_an_encoding_that_the_server_never_writes_is_named(name: str, text: byte
         assert caught.value.value == name
 
 
+def test_a_header_that_names_no_encoding_is_left_aside() -> None:
+    for charset in ("", "no name", "'iso-8859-2'", "x" * 41, "é"):
+        assert read(response(b"\xbe", declared="ISO-8859-2"), charset) == ["ž"]
+        assert read(response(b"plain", declared=None), charset) == ["plain"]
+
+
 def test_the_xml_declares_before_the_header() -> None:
     assert read(response(b"\xbe", declared="ISO-8859-2"), "GBK") == ["ž"]
     assert read(response(E_ACUTE, declared="UTF-8"), "Shift_JIS") == ["é"]

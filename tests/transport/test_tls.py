@@ -358,11 +358,18 @@ def test_without_pysocks_one_sentence_says_what_is_missing(
     words = r"a SOCKS proxy needs PySocks; install it with: pip install 'requests\[socks\]'"
     refuses(change, make_client(ELSEWHERE, session_id="given"), words)
 
+    def wrong(*args: object, **options: object) -> None:
+        raise requests.exceptions.InvalidURL("no such proxy")
+
+    monkeypatch.setattr("requests.adapters.SOCKSProxyManager", wrong)
+    words = r"the request could not be sent \(InvalidURL\)"
+    refuses(change, make_client(ELSEWHERE, session_id="given"), words)
+
 
 def test_what_a_proxy_took_of_the_time_is_gone_for_the_handshake(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """It responses CONNECT late, and then nobody shakes hands."""
+    """It answers CONNECT late, and then nobody shakes hands."""
     stop = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as listener:
 

@@ -125,7 +125,7 @@ def _format_detail(state: str, opened: OpenInvoice) -> str:
         cost = f"unknown amount {invoice.invoices_currency or ''}".strip()
     due = f"due {invoice.due_date.date()}" if invoice.due_date else "no due date"
     service = f"service {invoice.invoices_service}" if invoice.invoices_service else "no service"
-    texts = (str(invoice.invoices_id), cost, due, service, invoice.invoices_description or "")
+    texts = (str(invoice.invoices_id), cost, due, service, invoice.invoices_description)
     detail = _replace_bar(", ".join(filter(None, texts)))
     return f"{_format_prefix(opened.account)}{state.replace('_', ' ')}: {detail}"
 
