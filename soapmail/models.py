@@ -252,11 +252,8 @@ class Order:
         >>> Order(invoices="23785939,23785940").invoice_ids
         [23785939, 23785940]
         """
-        texts = [text.strip() for text in (self.invoices or "").split(",")]
-        if texts == [""]:
-            return []
-        if all(map(is_count, texts)):
-            return [int(text) for text in texts]
-        raise ResponseError(
-            "not a list of numbers", place="invoices", value=truncate(self.invoices or "")
-        )
+        text = (self.invoices or "").strip()
+        numbers = [number.strip() for number in text.split(",")] if text else []
+        if all(map(is_count, numbers)):
+            return list(map(int, numbers))
+        raise ResponseError("not a list of numbers", place="invoices", value=truncate(text))

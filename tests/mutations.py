@@ -223,6 +223,7 @@ class LineMap:
         context = (
             '[tool.coverage.run]\ndynamic_context = "test_function"\n'
             'context = "${PYTEST_CURRENT_TEST-}"\n'
+            f'data_file = "{folder / ".coverage"}"\n'
         )
         for before, after in (
             ("[tool.coverage.run]\n", context),

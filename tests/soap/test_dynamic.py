@@ -45,6 +45,18 @@ def test_a_type_counts_by_its_namespace(kind: str, text: str, value: object) -> 
     assert parse_by_type(load_document(wrap_in_envelope("x", inner))) == {"a": value, "b": 1}
 
 
+@pytest.mark.parametrize(
+    ("kind", "is_map"),
+    [("m:Map", True), ("unknown:Map", True), ("tns:Map", False), ("m:Hash", False)],
+)
+def test_a_map_is_one_by_its_name_and_its_namespace(kind: str, is_map: bool) -> None:
+    spaces = 'xmlns:m="http://xml.apache.org/xml-soap"'
+    item = '<item><key>a</key><value xsi:type="xsd:int">1</value></item>'
+    xml = f'<return {spaces} xsi:type="{kind}">{item}</return>'
+    value = parse_by_type(load_document(wrap_in_envelope("x", xml)))
+    assert value == ({"a": 1} if is_map else {"item": {"key": "a", "value": 1}})
+
+
 def test_a_prefix_means_what_it_means_where_it_stands() -> None:
     schema = "http://www.w3.org/2001/XMLSchema"
     xml = (
