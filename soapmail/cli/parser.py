@@ -276,7 +276,7 @@ _OUTPUT = (
 # They stand before or after the command; wrong values are told of when the command is known.
 _SANDBOX_HELP = "use example data, and no endpoint or account; --sandbox=varied has more kinds"
 _ACCOUNT_HELP = "an account of the accounts file; lists take it more than once"
-_TIMEOUT_HELP = "limit of each call in all (default: 60)"
+_TIMEOUT_HELP = f"limit of each call in all (default: {_DEFAULTS['timeout']:g})"
 _COMMON = (
     _option(
         "--sandbox =EXAMPLE",
@@ -290,7 +290,9 @@ _COMMON = (
     _option("--account NAME", _ACCOUNT_HELP, action=_Append),
     _option("--all-accounts", "all accounts of that file"),
     _option(
-        "--jobs N", "accounts at a time (default: 8)", type=_defer("--jobs", _parse_positive_number)
+        "--jobs N",
+        f"accounts at a time (default: {_DEFAULTS['jobs']})",
+        type=_defer("--jobs", _parse_positive_number),
     ),
     _option("--timeout SECONDS", _TIMEOUT_HELP, type=_defer("--timeout", _parse_seconds)),
     _option("--dump DIR", "write each request and response into this folder, without secrets"),

@@ -67,6 +67,10 @@ def test_the_sandbox_is_as_believed(
             assert findings[f"WSDL of {operation}"] == ("ok", "the same parameters")
     assert re.fullmatch(r"\d+ ms; 12 rows", findings["api_mail_get_client_invoices"][1])
     assert findings["a wrong session"] == ("ok", "is refused in words")
+    reading = {name for name in list_operations() if "_get_" in name or name == "get_modules"}
+    asked = {what for what in findings if what.split(" ")[0] in OPERATIONS}
+    assert asked == {"api_login", "api_api_auto_zonemta_login"} | reading
+    assert not any("attempts" in said for _, said in findings.values())
 
 
 def test_it_changes_nothing(

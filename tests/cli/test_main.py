@@ -23,7 +23,7 @@ import soapmail
 from soapmail import Invoice, cli
 from soapmail.billing.journal import STOPPING_SIGNALS
 from soapmail.cli import exit_codes as codes
-from soapmail.cli import output
+from soapmail.cli import output, parser
 from soapmail.cli import signals as changing
 from soapmail.cli import terminal as shown_at
 from soapmail.cli.accounts import TrackingClient
@@ -260,6 +260,17 @@ def test_buy(run: Callable[..., Result], sandbox: Sandbox) -> None:
     assert len(sandbox.invoices) == len(sandbox.services) == 13
 
 
+def test_an_order_without_invoices_says_so(run: Callable[..., Result]) -> None:
+    fields = {"status": "ok", "status_text": "Order placed", "invoices": "", "cost": "0"}
+    cells = "".join(
+        f'<{name} xsi:type="xsd:string">{text}</{name}>' for name, text in fields.items()
+    )
+    order = wrap_in_envelope("api_api_buy_mail", f"<return>{cells}</return>")
+    with Faulty(respond_after_login(lambda request: request.respond(order))) as server:
+        result = run("buy", "--yes", "--endpoint", server.endpoint)
+    assert result == (0, "Order placed: invoices none, cost 0\n", "")
+
+
 def test_send(run: Callable[..., Result], sandbox: Sandbox, tmp_path: Path) -> None:
     address = ["--to", "a@b", "--from", "c@d", "--subject", "s é"]
     assert run("send", *address, "--yes", stdin="x\ny & é") == (0, "Mail queued\n", "")
@@ -385,6 +396,14 @@ def test_wrong_usage_is_one_line_and_code_2(
     code, out, err = run(*arguments)
     assert (code, out) == (2, "")
     assert re.fullmatch(r"soapmail: .+\n", err), err
+
+
+def test_defaults_are_as_the_help_says(run: Callable[..., Result]) -> None:
+    args = parser.new_namespace()
+    text = " ".join(run("--help").out.split())
+    for words, value in (("at a time", args.jobs), ("each call in all", args.timeout)):
+        assert f"{words} (default: {value:g})" in text
+    assert (args.jobs, args.timeout) == (8, 60)
 
 
 @pytest.mark.parametrize("missing", ["to", "from", "subject"])

@@ -138,6 +138,15 @@ def test_text_that_a_spreadsheet_takes_for_a_formula_is_quoted_in_csv_alone(
     assert [row[0] for row in rows[1:]] == texts
 
 
+def test_json_with_signs_that_move_a_cursor_is_json_all_the_same() -> None:
+    value = {"a\x9b": ["\u202e", "é", "\n", 1.5]}
+    for indent in (None, 2):
+        text = output.format_json(value, indent)
+        assert json.loads(text) == value
+        assert "é" in text
+        assert text.replace("\n", "").isprintable()
+
+
 def test_a_negative_number_is_no_formula() -> None:
     assert output._format_csv(-1.5) == "-1.5"
 
