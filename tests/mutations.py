@@ -36,7 +36,7 @@ PACKAGE = ROOT / "soapmail"
 _FINISHED = 40
 _SECONDS_FOR_ONE_TEST = 25
 # In the random mode: the quick tests of a line first, then so many seconds of the others.
-_FIRST_TESTS, _FIRST_SECONDS, _OTHER_SECONDS = 100, 12, 60
+_FIRST_SECONDS, _OTHER_SECONDS = 15, 60
 
 
 class Mutation(NamedTuple):
@@ -221,8 +221,7 @@ class LineMap:
         settings = (folder / "pyproject.toml").read_text(encoding="utf-8")
         # What a test's programs run belongs to the test too; pytest tells them its name.
         context = (
-            '[tool.coverage.run]\ndynamic_context = "test_function"\n'
-            'context = "${PYTEST_CURRENT_TEST-}"\n'
+            '[tool.coverage.run]\ncontext = "${PYTEST_CURRENT_TEST-}"\n'
             f'data_file = "{folder / ".coverage"}"\n'
         )
         for before, after in (
@@ -239,7 +238,7 @@ class LineMap:
         # What is installed does not come before the copy on that path.
         apart = "--deselect tests/test_packaging.py::test_it_can_be_installed"
         for line in (
-            f"run -m pytest -q -n auto -p no:cacheprovider --junitxml=junit.xml {apart}",
+            f"run -m pytest -q -n auto -p no:cacheprovider -p {__name__} --junitxml=junit.xml {apart}",
             "combine --quiet",
         ):
             command = [sys.executable, "-m", "coverage", *line.split()]
@@ -257,25 +256,35 @@ class LineMap:
         names = {name for n in range(first, last + 1) for name in lines.get(n, set())} - {""}
         if not names or not _is_in_function(mutation):
             names = {name for found in lines.values() for name in found} - {""}
-        # The tests of its own room or module know best what it promises.
-        room = mutation.module.removesuffix(".py").split("/")[0]
-        near = (f"tests.{room}.", f"tests.test_{room}.")
+        # The tests of its own module and room know best what it promises.
+        path = mutation.module.removesuffix(".py").split("/")
         known = sorted(
-            (not name.startswith(near), self._seconds[name], name)
-            for name in names
-            if name in self._seconds
+            (f".test_{path[-1]}." not in name, f"tests.{path[0]}." not in name, seconds, name)
+            for name, seconds in self._seconds.items()
+            if name in names
         )
         quick: list[str] = []
         others: list[str] = []
         total = rest = 0.0
-        for _, seconds, name in known:
-            if len(quick) < _FIRST_TESTS and total + seconds < _FIRST_SECONDS:
+        for *_, seconds, name in known:
+            if total + seconds < _FIRST_SECONDS:
                 quick.append(_to_node_id(name))
                 total += seconds
             elif rest + seconds < _OTHER_SECONDS:
                 others.append(_to_node_id(name))
                 rest += seconds
         return [tests for tests in (quick, others) if tests]
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Let a test's fixtures and threads belong to it too, while coverage is measured."""
+    from coverage import Coverage
+
+    measuring = Coverage.current()
+    if measuring is not None:
+        measuring.switch_context(item.nodeid)
+    yield
 
 
 def _is_in_function(mutation: Mutation) -> bool:
@@ -288,7 +297,7 @@ def _is_in_function(mutation: Mutation) -> bool:
 
 
 def _to_name(context: str) -> str:
-    """Return the function of a context: named by coverage, or for a program by pytest."""
+    """Return the test function of a context."""
     name = re.split(r"\[| \(", context)[0]
     return name.replace("/", ".").replace(".py::", ".").replace("::", ".")
 
