@@ -60,6 +60,7 @@ def test_errors_pickle_copy_and_compare(error: SoapMailError) -> None:
 def test_attributes_and_texts() -> None:
     assert TransportError("x", 502).status == 502
     assert TransportError("x").status is None
+    assert TransportError("x").args == ("x", None)
     assert str(TransportError("x", 502)) == "x"
     wrong = ResponseError("not an int", "api_x", "row 3, invoices_id", "12a")
     assert (wrong.problem, wrong.operation, wrong.place, wrong.value) == wrong.args

@@ -739,6 +739,13 @@ def test_the_row_of_an_error_is_counted_from_one(at: int) -> None:
     assert wrong(make_invoices_response(same))[0] == f"row {at + 1}, invoices_id"
 
 
+def test_the_size_of_soap11_counts_where_both_are_there() -> None:
+    declared = b'SOAP-ENC:arrayType="tns:sql_row_invoices[1]"'
+    both = b'SOAP-ENC:arrayType="tns:sql_row_invoices[2]" arraySize="1"'
+    data = make_invoices_response([PLAIN]).replace(declared, both)
+    assert wrong(data) == ("return", "2 rows declared and 1 sent", None)
+
+
 def test_soap12_sizes_are_counted_too() -> None:
     data = make_invoices_response([PLAIN]).replace(
         b'SOAP-ENC:arrayType="tns:sql_row_invoices[1]"', b'SOAP-ENC:arraySize="2"'

@@ -104,7 +104,6 @@ class _Handler(BaseHTTPRequestHandler):
             return
         if reply.raw is not None:  # NuSOAP's length may be miscounted: the end of it is the end
             self.wfile.write(reply.raw)
-            self.connection.shutdown(socket.SHUT_WR)
         elif reply.status == 404:
             self.send_error(404, reply.body.decode())
         else:

@@ -80,8 +80,6 @@ class ResponseBody:
             self.ended_early = f"the connection broke after {self._received} bytes ({reason})"
         except zlib.error as error:
             self.unusable = f"a broken compressed response ({error})"
-        finally:
-            self._delivery.limit_reads(None)
         if self._size > self._limit:
             self.unusable = f"a response over {self._limit} bytes (max_response_bytes)"
         return self._data.getvalue()

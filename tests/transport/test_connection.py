@@ -119,7 +119,7 @@ def test_a_connection_that_is_asked_for_takes_a_delivery_over() -> None:
 
 
 def test_a_timeout_is_ours_when_time_is_up_unless_the_system_says_so() -> None:
-    early, late = Delivery(Deadline(5)), Delivery(Deadline(-1))
+    early, late = Delivery(Deadline(0.9)), Delivery(Deadline(-1))
     system, mine = TimeoutError(110, "Connection timed out"), TimeoutError("mine")
     assert early.attribute_timeout(system) is late.attribute_timeout(system) is system
     assert early.callers_timeout is None

@@ -99,9 +99,8 @@ def find_journal(args: argparse.Namespace, selection: AccountSelection, stack: E
 def _normalize(endpoint: str) -> str:
     """Return an endpoint in one form, however it was given (RFC 3986 6.2)."""
     parts = urlsplit(endpoint)
-    host = parts.hostname or ""
     port = parts.port or {"https": 443, "http": 80}.get(parts.scheme)
-    return f"{parts.scheme}://{host}:{port}{parts.path or '/'}?{parts.query}"
+    return f"{parts.scheme}://{parts.hostname}:{port}{parts.path or '/'}?{parts.query}"
 
 
 _ENTRIES = RecordFormat(
