@@ -96,6 +96,16 @@ def test_a_cut_response_with_prefixed_names_is_closed_with_them() -> None:
     assert rows(data[: data.index(b"</tns:return") + 4], Invoice) == rows(PLAIN, Invoice)
 
 
+@pytest.mark.parametrize("end", [None, -5, -60])
+def test_the_body_of_a_cut_response_is_the_one_of_its_envelope(end: int | None) -> None:
+    """Neither one within a header, nor one of another namespace."""
+    body = b"<SOAP-ENV:Body>"
+    within = b"<SOAP-ENV:Header>%b<a/></SOAP-ENV:Body></SOAP-ENV:Header>%b" % (body, body)
+    foreign = b'<x:Body xmlns:x="urn:x"><a/></x:Body>' + body
+    for other in (within, foreign):
+        assert rows(PLAIN.replace(body, other)[:end], Invoice) == rows(PLAIN, Invoice)
+
+
 def test_errors_of_a_cut_response_show_its_end() -> None:
     cases = {
         PLAIN[: PLAIN.index(b"<SOAP-ENV:Body") - 3]: "cut off before the value",
