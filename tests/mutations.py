@@ -247,14 +247,14 @@ class LineMap:
     def list_tests(self, mutation: Mutation) -> list[list[str]]:
         """Return the quick tests of a change's lines, those of its room first, and some others.
 
-        What runs when a module is imported is of use in any of its functions, whichever test
-        imports it first, so all tests of the module judge it.
+        What runs once, at import or into a cache, is of use in any function of the module, whichever
+        test is the first, so all tests of the module judge it.
         """
         lines = self._lines.get(mutation.module, {})
         first = mutation.line
         last = first + mutation.before.count("\n")
         names = {name for n in range(first, last + 1) for name in lines.get(n, set())} - {""}
-        if not names or not _is_in_function(mutation):
+        if not names or _runs_once(mutation):
             names = {name for found in lines.values() for name in found} - {""}
         # The tests of its own module and room know best what it promises.
         path = mutation.module.removesuffix(".py").split("/")
@@ -287,13 +287,16 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     yield
 
 
-def _is_in_function(mutation: Mutation) -> bool:
+def _runs_once(mutation: Mutation) -> bool:
     tree = ast.parse((PACKAGE / mutation.module).read_text(encoding="utf-8"))
-    return any(
-        node.body[0].lineno <= mutation.line <= (node.end_lineno or 0)
+    functions = [
+        node
         for node in ast.walk(tree)
         if isinstance(node, ast.FunctionDef)
-    )
+        and node.body[0].lineno <= mutation.line <= (node.end_lineno or 0)
+    ]
+    decorators = [ast.unparse(one) for node in functions for one in node.decorator_list]
+    return not functions or any("cache" in one for one in decorators)
 
 
 def _to_name(context: str) -> str:

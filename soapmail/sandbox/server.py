@@ -87,8 +87,7 @@ class _Handler(BaseHTTPRequestHandler):
         length = self.headers.get("Content-Length", "")
         coded = [name for name in ("Transfer-Encoding", "Content-Encoding") if name in self.headers]
         if coded or not is_count(length, _MAX_LENGTH_DIGITS):
-            self.close_connection = True
-            self.send_error(400)
+            self.send_error(400)  # which ends the connection
             return
         request = self.rfile.read(int(length))
         if self.path.partition("?")[0] != "/api.php":

@@ -843,6 +843,7 @@ def test_what_the_journal_knows_as_paid_stops_the_command_too(
     code, _, err = run("pay", str(ID), "--yes")
     assert code == 5
     assert "was paid, and the server still lists it as open" in err
+    assert err.endswith(f": soapmail journal settle {ID} unpaid\n")
     assert not sandbox.invoices[0].is_paid
 
 

@@ -275,6 +275,8 @@ def python(code: str) -> str:
         (python("import os, time; os.close(1); time.sleep(60)"), "did not end within 0.5 seconds (--timeout)"),
         (python("print('x' * 10_000_000)"), "printed more than 65536 bytes"),
         ("yes", "printed more than 65536 bytes"),
+        (python("print(end='x' * 65_537)"), "printed more than 65536 bytes"),
+        (python("print('x\\n' + 'y' * 65_533)"), None),
         (python("import sys; sys.stdout.buffer.write(b'caf\\xe9')"), "printed what is not UTF-8"),
         (python("import os; os.kill(os.getpid(), 9)"), "was ended by signal 9"),
         ("echo $HOME | cat; echo `x`", None),

@@ -140,9 +140,7 @@ def test_amounts_by_currency_are_never_added(run: Callable[..., Result], sandbox
     assert len(details) == 4
 
 
-def test_what_is_longest_overdue_comes_first_and_what_has_no_date_before_it(
-    run: Callable[..., Result], sandbox: Sandbox
-) -> None:
+def test_what_is_longest_overdue_comes_first(run: Callable[..., Result], sandbox: Sandbox) -> None:
     words = {}
     for due in ("2021-03-11", None, "2021-03-09", "2021-03-10"):
         words[due] = str(open_charge(sandbox, due, invoices_description=f"of {due}").invoices_id)
@@ -155,7 +153,15 @@ def test_what_is_longest_overdue_comes_first_and_what_has_no_date_before_it(
     ]  # fmt: skip
 
 
+def test_what_has_no_currency_has_a_label_too(run: Callable[..., Result], sandbox: Sandbox) -> None:
+    open_charge(sandbox, "2021-03-10", invoices_currency="-")
+    assert plugin(run("check"))[2]["overdue_none"] == "1.00;;;0"
+
+
 def test_an_unknown_amount_is_told() -> None:
+    charge = Invoice(invoices_id=5, invoices_type=1, invoices_currency="EUR")
+    report = check.make_report([check_formats.OpenInvoice(None, charge, -1)], set(), 0)
+    assert "overdue: 5, unknown amount EUR, no due" in check_formats.format_as_text(report)
     bill = check_formats.OpenInvoice(None, Invoice(invoices_id=5, invoices_type=1), -1)
     report = check.make_report([bill], set(), 0)
     assert "1 overdue, 0.00 and 1 of unknown amount (5)" in check_formats.format_as_text(report)

@@ -503,6 +503,14 @@ def test_a_login_url_is_hidden_whoever_asks_for_it(
     assert not any(b"mail.example.com" in path.read_bytes() for path in tmp_path.iterdir())
 
 
+def test_a_url_that_lets_nobody_in_is_told(sandbox: Sandbox, seen: list[ObservedExchange]) -> None:
+    with Client(USERNAME, PASSWORD, endpoint=sandbox.endpoint, on_exchange=seen.append) as client:
+        client.get_paypal_url(7514880)
+        client.call("api_get_paypal_url", module="mail", invoice=7514880)
+    for exchange in seen[1:]:
+        assert exchange.response == read_recording("get_paypal_url").body
+
+
 def test_numbers_of_more_than_four_digits_go_on(run: Callable[..., Result], tmp_path: Path) -> None:
     for n in (9999, 10000):
         (tmp_path / f"{n}_x.http").write_text("")

@@ -14,8 +14,12 @@ import pytest
 
 from soapmail import Invoice, OperationFailed, ResponseError
 from soapmail.billing import due
+from soapmail.billing.journal import make_intent
 from soapmail.cli import output, parser
+from soapmail.cli.commands import records as lists
 from soapmail.cli.commands import summary
+from soapmail.cli.commands.journal import _ENTRIES
+from soapmail.cli.commands.summary import group_invoices
 
 from ..commands import Result, Terminal, parse_csv
 from ..support import FIELDS, LIST, SAMPLES
@@ -24,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from soapmail import Client
+    from soapmail.cli.output import RecordFormat
     from soapmail.sandbox import Sandbox
 
 DERIVED = ["amount", "is_open", "overdue", "days_left"]
@@ -357,6 +362,34 @@ def test_an_overdue_invoice_is_marked_without_colour_alone() -> None:
 
 def test_nothing_is_marked_in_a_pipe(run: Callable[..., Result]) -> None:
     assert "!" not in run("invoices").out
+
+
+FORMATS: dict[str, Callable[[Sandbox], tuple[RecordFormat, list[Any]]]] = {
+    "invoices": lambda box: (
+        lists._make_invoice_format(date(2021, 3, 12)),
+        [lists._InvoiceRow(invoice, "expired") for invoice in box.invoices],
+    ),
+    "services": lambda box: (lists._SERVICES, box.services),
+    "prepays": lambda box: (lists._PREPAYS, box.prepays),
+    "entries": lambda box: (_ENTRIES, [make_intent(5, 1.0, "USD")]),
+    "months": lambda box: (summary._make_format("month"), group_invoices(box.invoices, "month")),
+    "by service": lambda box: (
+        summary._make_format("service"),
+        group_invoices(box.invoices, "service"),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_numbers_stand_to_the_right_and_nothing_else_does(sandbox: Sandbox, name: str) -> None:
+    record_format, records = FORMATS[name](sandbox)
+    for column in (*record_format.columns, *record_format.table):
+        values = [value for value in map(column.get, records) if value is not None]
+        is_number = all(
+            not isinstance(value, bool) and re.fullmatch(r"-?\d+(\.\d+)?( [A-Z]{3})?", str(value))
+            for value in values
+        )
+        assert not values or column.is_number == is_number, column.name
 
 
 # --- summary ---------------------------------------------------------------------------------------------

@@ -219,7 +219,9 @@ def test_state_is_where_a_caller_can_see_it(sandbox: Sandbox) -> None:
         assert bought_service.mail_id == invoice.invoices_service
         assert bought_service.mail_status == "pending"
 
+        last = max(prepay.prepay_id or 0 for prepay in client.get_prepay_list())
         added = client.add_prepay(2.5, automatic_use=False)
+        assert added == last + 1
         prepay = client.get_prepay_list()[-1]
         assert (prepay.prepay_id, prepay.prepay_amount) == (added, 2.5)
         assert (prepay.prepay_module, prepay.prepay_automatic_use) == ("mail", 0)

@@ -366,6 +366,16 @@ def test_without_pysocks_one_sentence_says_what_is_missing(
     refuses(change, make_client(ELSEWHERE, session_id="given"), words)
 
 
+def test_a_scheme_that_a_session_lacks_has_nothing_to_do_with_its_proxy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    with requests.Session() as session:
+        session.adapters.clear()
+        words = r"the request could not be sent \(InvalidSchema\)"
+        refuses(change, make_client(ELSEWHERE, session_id="given", session=session), words)
+
+
 def test_what_a_proxy_took_of_the_time_is_gone_for_the_handshake(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -27,6 +27,7 @@ from soapmail import (
     TransportError,
 )
 from soapmail.sandbox import PASSWORD
+from soapmail.transport.response_body import ResponseBody
 
 from ..faulty import (
     Faulty,
@@ -790,6 +791,27 @@ def test_with_little_time_left_errors_say_what_happened() -> None:
             TransportError, match=r"broke after 2000 bytes \(Connection reset by peer\)"
         ):
             client.get_client_invoices()
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (ConnectionResetError(104, "Connection reset by peer"), "Connection reset by peer"),
+        (http.client.HTTPException("odd"), "odd"),
+        (http.client.HTTPException(), "HTTPException"),
+    ],
+)
+def test_how_a_connection_broke_is_said_as_the_system_says_it(
+    error: Exception, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def break_off(body: ResponseBody) -> None:
+        raise error
+
+    monkeypatch.setattr(ResponseBody, "_read_all", break_off)
+    with Faulty(script(good)) as server:
+        with pytest.raises(TransportError) as caught:
+            make_client(server, retries=0, session_id="x").get_client_invoices()
+    assert str(caught.value).endswith(f"the connection broke after 0 bytes ({words})")
 
 
 @pytest.mark.parametrize("error", [requests.ConnectTimeout("x"), requests.ReadTimeout("x")])
