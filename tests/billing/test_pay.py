@@ -35,6 +35,7 @@ from soapmail.billing import (
 )
 from soapmail.billing import pay as payments
 from soapmail.billing.journal import make_intent
+from soapmail.cli.commands.journal import _normalize
 from soapmail.sandbox import PASSWORD, USERNAME, Sandbox
 
 from .. import kill
@@ -1245,6 +1246,14 @@ def test_the_default_journal_is_one_however_its_account_is_spelled(
     for endpoint in (sandbox.endpoint, f"HTTP://127.0.0.1:{port}", f"{sandbox.endpoint}?", f"{sandbox.endpoint}#x"):  # fmt: skip
         run("pay", str(ID), "--yes", "--endpoint", endpoint)
     assert len(journal_of(monkeypatch)) == 1
+
+
+@pytest.mark.parametrize(("scheme", "port"), [("https", 443), ("http", 80)])
+def test_the_usual_port_is_the_one_that_nobody_names(scheme: str, port: int) -> None:
+    """RFC 9110 4.2.1 and 4.2.2."""
+    named = {_normalize(f"{scheme}://host{text}/") for text in ("", f":{port}")}
+    assert len(named) == 1
+    assert _normalize(f"{scheme}://host:{port + 1}/") not in named
 
 
 def test_a_state_folder_that_is_not_absolute_does_not_count(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import signal
 import subprocess
@@ -431,6 +432,9 @@ def test_progress_is_shown_on_a_terminal_alone(accounts: Accounts) -> None:
         code, output = terminal.end()
     assert code == 0
     assert output.endswith("\r\x1b[K")
+    counts = re.findall(r"\r(\d+) of 3 accounts", output)
+    assert counts == sorted(counts)
+    assert all(int(count) <= 3 for count in counts)
 
 
 def test_a_full_disk_is_told(accounts: Accounts) -> None:

@@ -325,6 +325,7 @@ def test_any_text_may_be_an_amount(sandbox: Sandbox, sid: str, amount: str, kind
     assert (status, b">1119</return>" in response) == (200, True)
     assert post(sandbox, fill_template("api_get_prepay_remaining", sid, "mail"))[0] == 200
     assert post(sandbox, fill_template("api_get_prepay_list", sid))[0] == 200
+    assert sandbox.prepays[-1].prepay_amount == 0
 
 
 @pytest.mark.parametrize(
