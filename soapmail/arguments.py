@@ -139,7 +139,7 @@ def timeout(value: float) -> float:
     """Return a time limit that a lock can wait for."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise TypeError(f"timeout: a number of seconds expected, not {type(value).__name__}")
-    if not _is_finite(value) or not 0 < value <= threading.TIMEOUT_MAX:
+    if not 0 < value <= threading.TIMEOUT_MAX:
         raise ValueError(f"timeout: must be a positive number of seconds, got {value}")
     return float(value)
 

@@ -103,8 +103,6 @@ class _Handler(BaseHTTPRequestHandler):
             return
         if reply.raw is not None:  # NuSOAP's length may be miscounted: the end of it is the end
             self.wfile.write(reply.raw)
-        elif reply.status == 404:
-            self.send_error(404, reply.body.decode())
         else:
             self.send_response(reply.status)
             self.send_header("Content-Type", "text/xml; charset=ISO-8859-1")

@@ -171,7 +171,7 @@ class Transport:
         return make_single_request_adapter(origin)
 
     def _release_adapter(self, adapter: SingleRequestAdapter, *, is_reusable: bool) -> None:
-        if is_reusable and not self._is_closed and len(self._idle) < _MAX_IDLE_ADAPTERS:
+        if is_reusable and len(self._idle) < _MAX_IDLE_ADAPTERS:
             self._idle.append(adapter)
         else:
             adapter.close()

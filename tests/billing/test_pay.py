@@ -698,8 +698,13 @@ def test_without_yes_the_plan_is_all_that_is_shown(
         code, out, err = run("pay", "--open", *options)
         assert (code, err) == (0, "")
         assert out.splitlines()[-1] == "12 invoices, 12.00 USD"
-    code, out, _ = run("pay", str(ID), "--dry-run")
-    assert (code, out.splitlines()[-1]) == (0, "1 invoice, 1.00 USD")
+        head, first, *_, last, _ = out.splitlines()
+        assert head == "      id  due date      amount  service  description"
+        assert first.startswith(" 7514880  2021-03-10  1.00 USD     8556  (Repeat Invoice: 191569")
+        assert last.startswith("23785939  2023-11-16  1.00 USD    50367  (Repeat Invoice: 205558")
+    for options in ([], ["--yes"]):
+        code, out, _ = run("pay", str(ID), "--dry-run", *options)
+        assert (code, out.splitlines()[-1]) == (0, "1 invoice, 1.00 USD")
     assert not any(invoice.is_paid for invoice in sandbox.invoices)
 
 

@@ -15,13 +15,16 @@ from soapmail.cli.commands import doctor
 from soapmail.sandbox import Sandbox, list_operations
 from soapmail.soap.envelope import read_parameters
 from soapmail.transport.delivery import Tls
+from soapmail.transport.transport import Outgoing, Transport
 
 from ..faulty import Faulty, Hangup, Request
-from ..support import DATA, OPERATIONS, ROOT, read_recording
+from ..support import DATA, LIST, OPERATIONS, ROOT, read_recording
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from soapmail.transport.delivery import Delivery, Response
 
     from ..commands import Result
 
@@ -71,6 +74,23 @@ def test_the_sandbox_is_as_believed(
     asked = {what for what in findings if what.split(" ")[0] in OPERATIONS}
     assert asked == {"api_login", "api_api_auto_zonemta_login"} | reading
     assert not any("attempts" in said for _, said in findings.values())
+
+
+def test_the_wsdl_comes_over_a_connection_of_its_own(
+    seen: Callable[..., tuple[int, dict[str, tuple[str, str]]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that is kept may be dead by then, and nothing repeats this request."""
+    fresh = {}
+    send = Transport.send
+
+    def note(self: Transport, outgoing: Outgoing, delivery: Delivery, **options: bool) -> Response:
+        fresh[outgoing.operation] = options["fresh"]
+        return send(self, outgoing, delivery, **options)
+
+    monkeypatch.setattr(Transport, "send", note)
+    seen()
+    assert fresh["wsdl"]
+    assert not fresh[LIST]
 
 
 def test_it_changes_nothing(

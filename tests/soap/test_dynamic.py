@@ -57,6 +57,39 @@ def test_a_map_is_one_by_its_name_and_its_namespace(kind: str, is_map: bool) -> 
     assert value == ({"a": 1} if is_map else {"item": {"key": "a", "value": 1}})
 
 
+LEVELS = {
+    "structs": ("<return>", "<a>", '<b xsi:type="xsd:int">1</b>', "</a>"),
+    "lists": (
+        '<return SOAP-ENC:arrayType="xsd:anyType[1]">',
+        '<i SOAP-ENC:arrayType="xsd:anyType[1]">',
+        '<i xsi:type="xsd:int">1</i>',
+        "</i>",
+    ),
+    "maps": (
+        '<return xsi:type="x:Map">',
+        '<item><key>k</key><value xsi:type="x:Map">',
+        '<item><key>k</key><value xsi:type="xsd:int">1</value></item>',
+        "</value></item>",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", LEVELS)
+def test_sixty_four_levels_are_read_and_no_more(kind: str) -> None:
+    start, opening, inside, closing = LEVELS[kind]
+
+    def nest(count: int) -> Any:
+        xml = f"{start}{opening * count}{inside}{closing * count}</return>"
+        return parse_by_type(load_document(wrap_in_envelope("x", xml)))
+
+    value, levels = nest(63), 0
+    while value != 1:
+        ((value,), levels) = (value if kind == "lists" else value.values(), levels + 1)
+    assert levels == 64
+    with pytest.raises(ResponseError, match="nested too deep$"):
+        nest(64)
+
+
 def test_a_prefix_means_what_it_means_where_it_stands() -> None:
     schema = "http://www.w3.org/2001/XMLSchema"
     xml = (

@@ -6,6 +6,7 @@ import http.client
 import io
 import queue
 import socket
+import ssl
 import threading
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from soapmail.deadline import Deadline
 from soapmail.transport import connection
 from soapmail.transport.connection import _UnlockedQueue, find_source, make_single_request_adapter
 from soapmail.transport.delivery import Delivery, NetworkTimeout, Stage, is_callers_timeout
+from soapmail.transport.failures import describe_failure
 
 from ..faulty import Faulty, Hangup, Request, make_client, respond_normally
 
@@ -107,6 +109,22 @@ def test_a_delivery_knows_what_may_have_left() -> None:
     ]  # fmt: skip
     assert [stage for stage in Stage if stage >= Stage.MAYBE_SENT] == [Stage.MAYBE_SENT, Stage.SENT]
     assert delivery.may_have_left
+
+
+def test_once_a_request_was_sent_tls_that_fails_is_a_connection_that_broke() -> None:
+    delivery = Delivery(Deadline(5))
+    error = ssl.SSLError(1, "bad record")
+    refused = "no trusted TLS connection (bad record)"
+    for step, problem in (
+        (delivery.connecting, refused),
+        (delivery.sending, "the connection broke (bad record)"),
+    ):
+        step()
+        response = describe_failure(error, delivery, "host", None)
+        assert response.problem == problem
+        assert response.is_transient == (problem != refused)
+    late = Delivery(Deadline(0))
+    assert describe_failure(error, late, "host", None).problem == "timed out"
 
 
 def test_a_connection_that_is_asked_for_takes_a_delivery_over() -> None:
