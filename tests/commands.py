@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from soapmail import cli
 from soapmail.sandbox import PASSWORD, USERNAME, Sandbox
+from soapmail.sandbox.nusoap import read_operation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -43,6 +44,19 @@ def make_runner(
         return Result(code, *capsys.readouterr())
 
     return command
+
+
+def note_operations(sandbox: Sandbox) -> list[str]:
+    """Return a list to which the sandbox adds each operation that arrives."""
+    found: list[str] = []
+    answer = sandbox.answer
+
+    def note(request: bytes) -> tuple[int, bytes]:
+        found.append(read_operation(request))
+        return answer(request)
+
+    sandbox.answer = note  # type: ignore[method-assign]
+    return found
 
 
 def parse_csv(text: str) -> list[dict[str, str]]:

@@ -18,9 +18,16 @@ from soapmail import Invoice
 from soapmail.cli.commands import check, check_formats
 from soapmail.sandbox.sandbox import _OPERATIONS
 
-from ..commands import ACCOUNT, Accounts, Result, format_section, start_process
+from ..commands import (
+    ACCOUNT,
+    Accounts,
+    Result,
+    format_section,
+    note_operations,
+    start_process,
+)
 from ..faulty import Faulty
-from ..support import LOGIN
+from ..support import LIST, LOGIN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -151,6 +158,15 @@ def test_what_is_longest_overdue_comes_first(run: Callable[..., Result], sandbox
     assert [line.rpartition(", ")[2] for line in details] == [
         "of 2021-03-09", "of 2021-03-10", "of 2021-03-11", "of None"
     ]  # fmt: skip
+
+
+def test_where_nothing_is_open_nothing_more_is_asked(
+    run: Callable[..., Result], sandbox: Sandbox
+) -> None:
+    asked = note_operations(sandbox)
+    sandbox.invoices = [replace(one, invoices_paid=1) for one in sandbox.invoices]
+    assert plugin(run("check"))[0] == 0
+    assert asked == ["api_login", LIST]
 
 
 def test_what_has_no_currency_has_a_label_too(run: Callable[..., Result], sandbox: Sandbox) -> None:

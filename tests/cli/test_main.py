@@ -33,13 +33,13 @@ from soapmail.cli.main import _flush
 from soapmail.cli.output import align
 from soapmail.cli.terminal import has_terminal
 from soapmail.sandbox import PASSWORD, USERNAME, Sandbox
-from soapmail.sandbox.nusoap import read_operation
 
 from ..commands import (
     ACCOUNT,
     Result,
     Terminal,
     environment_without_coverage,
+    note_operations,
     parse_csv,
     start_process,
 )
@@ -1228,14 +1228,7 @@ def test_with_yes_nothing_is_looked_up_to_ask_about(
     run: Callable[..., Result], sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("soapmail.cli.commands.change.has_terminal", lambda: True)
-    asked: list[str] = []
-    answer = sandbox.answer
-
-    def note(request: bytes) -> tuple[int, bytes]:
-        asked.append(read_operation(request))
-        return answer(request)
-
-    monkeypatch.setattr(sandbox, "answer", note)
+    asked = note_operations(sandbox)
     assert run("cancel", "8556", "--yes").code == 0
     assert asked == ["api_login", "api_mail_cancel_service"]
 

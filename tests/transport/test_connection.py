@@ -21,7 +21,7 @@ from soapmail.deadline import Deadline
 from soapmail.transport import connection
 from soapmail.transport.connection import _UnlockedQueue, find_source, make_single_request_adapter
 from soapmail.transport.delivery import Delivery, NetworkTimeout, Stage, is_callers_timeout
-from soapmail.transport.failures import describe_failure
+from soapmail.transport.failures import describe_failure, describe_status
 
 from ..faulty import Faulty, Hangup, Request, make_client, respond_normally
 
@@ -112,7 +112,7 @@ def test_a_delivery_knows_what_may_have_left() -> None:
 
 
 def test_once_a_request_was_sent_tls_that_fails_is_a_connection_that_broke() -> None:
-    delivery = Delivery(Deadline(5))
+    delivery = Delivery(Deadline(0.9))
     error = ssl.SSLError(1, "bad record")
     refused = "no trusted TLS connection (bad record)"
     for step, problem in (
@@ -125,6 +125,22 @@ def test_once_a_request_was_sent_tls_that_fails_is_a_connection_that_broke() -> 
         assert response.is_transient == (problem != refused)
     late = Delivery(Deadline(0))
     assert describe_failure(error, late, "host", None).problem == "timed out"
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        (200, " (OK)"),
+        (299, ""),
+        (300, " (a redirect, not followed)"),
+        (399, " (a redirect, not followed)"),
+        (400, " (Bad Request)"),
+        (599, ""),
+    ],
+)
+def test_the_words_of_a_status(status: int, words: str) -> None:
+    """RFC 9110 15: what begins with 3 is a redirect."""
+    assert describe_status(status) == words
 
 
 def test_a_connection_that_is_asked_for_takes_a_delivery_over() -> None:
