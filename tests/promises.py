@@ -226,6 +226,10 @@ PROMISES = [
         ("soap/dynamic.py", "        if len(set(names)) != len(names):", "        if False:", "test_by_type_refuses"),
     ),
     promise(
+        "The fields of a row are its own, however those of its neighbours go on.",
+        ("extract.py", "if set(widths) != {width} or names != ", "if names != ", "test_rows_of_equal_width_but_other_fields_keep_their_own"),
+    ),
+    promise(
         "Digits that a float loses are an error; a Decimal keeps them.",
         ("soap/element.py", "            if exact != Decimal(repr(value)):", "            if False:", "test_digits_that_a_float_loses_are_an_error"),
         ("soap/element.py", "        if kind is not float:\n            return exact\n", "", "test_a_decimal_keeps_all_digits"),
@@ -329,6 +333,11 @@ PROMISES = [
     promise(
         "A dump holds no secret.",
         ("call.py", "secrets = {*self._secrets, *_find_issued_secrets(outgoing.operation, result)}", "secrets = {*self._secrets}", "test_a_login_url_is_hidden_whoever_asks_for_it"),
+    ),
+    # --- the plan ------------------------------------------------------------------------------
+    promise(
+        "A dry run pays nothing, with --yes too.",
+        ("cli/commands/pay.py", "if args.invoice is not None and args.yes and not args.dry_run:", "if args.invoice is not None and args.yes:", "test_without_yes_the_plan_is_all_that_is_shown"),
     ),
     # --- the journal ---------------------------------------------------------------------------
     promise(
