@@ -495,7 +495,8 @@ def _try_promises(wanted: Sequence[Promise]) -> int:
             tasks.append(Task(mutation, [tests], stops_at_first=False))
     named = sorted({test for task in tasks for test in task.tests[0]})
     killed = 0
-    for verdict in judge_all([*(make_control(named[n::4]) for n in range(4)), *tasks]):
+    controls = [make_control(tests) for n in range(4) if (tests := named[n::4])]
+    for verdict in judge_all([*controls, *tasks]):
         if verdict.task.mutation not in sentences:
             if verdict.word != "survived":
                 problems.append(f"without a change: {verdict.word} {', '.join(verdict.failed)}")
