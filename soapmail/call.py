@@ -187,7 +187,7 @@ class Call(Generic[T]):
         return self._repeat(self._request, session, self._parse, is_changing=self._is_changing)
 
     def _unwrap(self, result: AttemptResult) -> T:
-        if self._is_changing and self._unconfirmed is not None and result.is_ambiguous():
+        if self._unconfirmed is not None and result.is_ambiguous():
             seen = result.value if result.error is None else result.error
             reason = f"the response may mean a refused session ({seen})"
             raise outcome_unknown(self._request.operation, reason)

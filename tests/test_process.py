@@ -495,6 +495,18 @@ def test_a_timeout_of_the_callers_own_while_connecting_is_his() -> None:
             one.close()
 
 
+def test_closing_while_a_call_is_under_way_keeps_no_connection() -> None:
+    def handler(request: Request) -> None:
+        client.close()
+        respond_with_service(request)
+
+    with Faulty(handler) as server:
+        client = make_client(server, session_id="x")
+        transport = client._state().transport
+        assert client.get_service(8556) is not None
+    assert transport._idle == []
+
+
 def test_closing_in_a_handler_takes_no_lock() -> None:
     """Whatever the interrupted call was doing: the handler runs at each line of it."""
     with Faulty(respond_after_login(respond_with_service)) as server:
