@@ -64,7 +64,7 @@ class Call(Generic[T]):
         self._parse = parse
         self._is_changing = is_changing
         self._deadline = Deadline(state.timeout)
-        self._secrets = {*secrets, *(state.credentials or ())[1:]}
+        self._secrets = {*secrets, *state.secrets}
         # The last delivery of a changing operation, unless its response was a clear no.
         self._unconfirmed: Delivery | None = None
         self._status: int | None = None

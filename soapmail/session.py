@@ -105,6 +105,11 @@ class ProcessState:
     retries: int
     on_exchange: Callable[[ObservedExchange], object] | None
 
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What nothing that is told may hold: the password, where there is one."""
+        return () if self.credentials is None else self.credentials[1:]
+
 
 def get_process_state(
     states: dict[int, ProcessState], options: dict[str, Any], sid: str | None

@@ -254,12 +254,14 @@ class LineMap:
         first = mutation.line
         last = first + mutation.before.count("\n")
         names = {name for n in range(first, last + 1) for name in lines.get(n, set())} - {""}
+        path = mutation.module.removesuffix(".py").split("/")
+        own = f".test_{path[-1]}."
         if not names or _runs_once(mutation):
             names = {name for found in lines.values() for name in found} - {""}
+            names |= {name for name in self._seconds if own in name}
         # The tests of its own module and room know best what it promises.
-        path = mutation.module.removesuffix(".py").split("/")
         known = sorted(
-            (f".test_{path[-1]}." not in name, f"tests.{path[0]}." not in name, seconds, name)
+            (own not in name, f"tests.{path[0]}." not in name, seconds, name)
             for name, seconds in self._seconds.items()
             if name in names
         )

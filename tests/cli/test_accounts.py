@@ -105,6 +105,13 @@ def test_a_wrong_date_is_an_error_of_its_account(
     assert "soapmail: second: invoices_date: not a date" in result.err
 
 
+def test_records_of_several_accounts_stand_apart(
+    run: Callable[..., Result], accounts: Accounts
+) -> None:
+    out = run("invoice", "7529153", "--all-accounts").out
+    assert [part.split()[1] for part in out.split("\n\n")] == ["second", "third"]
+
+
 def test_one_account_may_do_everything(run: Callable[..., Result], accounts: Accounts) -> None:
     assert run("pay", "7514880", "--yes", "--account", "second").code == 0
     paid = [

@@ -552,6 +552,29 @@ def test_version_and_help(run: Callable[..., Result]) -> None:
         assert re.search(rf"^  {exit_code} +\w", out, re.MULTILINE)
 
 
+def test_the_help_of_a_command_says_what_it_needs(run: Callable[..., Result]) -> None:
+    common = "options of every command: see soapmail --help"
+    out = run("services", "--help").out
+    assert "soapmail --sandbox services " in out
+    assert common in out
+    for command in ("sandbox", "completion"):
+        out = run(command, "--help").out
+        assert "--sandbox" not in out
+        assert common not in out
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("a:bool=true", True), ("a:bool=TRUE", True), ("a:bool=1", True), ("a:bool=false", False),
+        ("a:bool=0", False), ("a:int=0", 0), ("a:float=1.5", 1.5), ("a=true", "true"),
+    ],
+)  # fmt: skip
+def test_a_parameter_has_the_type_that_is_named(text: str, value: object) -> None:
+    name, found = parser._parse_pair(text)
+    assert (name, found, type(found)) == ("a", value, type(value))
+
+
 HELP = subprocess.run(
     [sys.executable, "-c", "from soapmail.cli import main; main(['--help'])"],
     capture_output=True, text=True, check=True,

@@ -235,12 +235,11 @@ def fetch_wsdl(state: ProcessState, observe: Callable[[ObservedExchange], None])
     problem = response.problem or response.unusable or response.ended_early
     if problem is None and response.status != 200:
         problem = f"HTTP status {response.status}{describe_status(response.status)}"
-    error = None if problem is None else TransportError(problem, response.status or None)
-    secrets = (state.credentials or ())[1:]
+    error = None if problem is None else TransportError(problem)
     result = AttemptResult(error=error)
-    notify(observe, outgoing, response, seconds, result, secrets)
+    notify(observe, outgoing, response, seconds, result, state.secrets)
     if error is not None:
-        raise sanitize_error(error, secrets)
+        raise sanitize_error(error, state.secrets)
     return response.data
 
 

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 def pay(args: argparse.Namespace, selection: AccountSelection) -> int:
     """Pay one invoice, or what is open, and write down each step of it."""
     _check_options(args)
-    if args.invoice is not None and not (args.yes or args.dry_run or has_terminal()):
+    if args.invoice is not None and not (args.dry_run or has_terminal()):
         confirm(args, f"pay invoice {args.invoice} from the account's funds")
     client = selection.client()
     with ExitStack() as stack, translate_billing_errors():
