@@ -28,7 +28,7 @@ import pytest
 from .support import ROOT, checkout
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from multiprocessing.process import BaseProcess
 
 PACKAGE = ROOT / "soapmail"
@@ -64,9 +64,15 @@ class Task(NamedTuple):
     stops_at_first: bool
 
 
-def make_control(tests: Sequence[str]) -> Task:
-    """Return a change that changes nothing: the tests have to pass in a copy."""
-    return Task(Mutation("__init__.py", 0, "", "", 1), (tests,), False)
+NOTHING = Mutation("__init__.py", 0, "", "", 1)
+_CONTROLS = 8
+
+
+def make_controls(tests: Iterable[str]) -> list[Task]:
+    """Return tasks that change nothing: in a copy, without xdist, the tests have to pass too."""
+    named = sorted(set(tests))
+    parts = [named[n::_CONTROLS] for n in range(_CONTROLS)]
+    return [Task(NOTHING, (part,), False) for part in parts if part]
 
 
 class Verdict(NamedTuple):
@@ -221,7 +227,7 @@ class LineMap:
         settings = (folder / "pyproject.toml").read_text(encoding="utf-8")
         # What a test's programs run belongs to the test too; pytest tells them its name.
         context = (
-            '[tool.coverage.run]\ncontext = "${PYTEST_CURRENT_TEST-}"\n'
+            '[tool.coverage.run]\ncontext = "${PYTEST_CURRENT_TEST-}"\ncore = "ctrace"\n'
             f'data_file = "{folder / ".coverage"}"\n'
         )
         for before, after in (
@@ -349,11 +355,13 @@ def _wait_for(results: multiprocessing.Queue[Verdict], processes: Sequence[BaseP
 
 
 def judge_random(count: int, seed: int) -> Iterator[Verdict]:
-    """Judge so many changes by rule, from anywhere in the package."""
+    """Judge so many changes by rule, from anywhere in the package, and the tests without one."""
     lines = LineMap()
     found = [mutation for module in list_modules() for mutation in list_mutations(module)]
     chosen = random.Random(seed).sample(found, min(count, len(found)))
-    return judge_all([Task(mutation, lines.list_tests(mutation), True) for mutation in chosen])
+    tasks = [Task(mutation, lines.list_tests(mutation), True) for mutation in chosen]
+    named = itertools.chain.from_iterable(part for task in tasks for part in task.tests)
+    return judge_all([*make_controls(named), *tasks])
 
 
 def _judge_some(

@@ -15,7 +15,6 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pip as pip_package
 import pytest
 import requests
 
@@ -55,17 +54,18 @@ def build(copy: Path, folder: Path, what: str, **environment: str) -> None:
 
 
 @pytest.fixture(scope="session")
-def built(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Build the wheel and the sdist from a clean copy, once for all workers of a run."""
     base = tmp_path_factory.getbasetemp()
-    folder = (base if worker_id == "master" else base.parent) / "built"
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "built"
     with Path(f"{folder}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not folder.exists():
             copy = base / "copy"
             checkout(copy)
-            build(copy, folder, "sdist")
-            build(copy, folder, "wheel")
+            build(copy, base / "building", "sdist")
+            build(copy, base / "building", "wheel")
+            (base / "building").rename(folder)
     return folder
 
 
@@ -211,10 +211,12 @@ def copy_package(folder: Path, templates: str) -> None:
 @pytest.fixture
 def environment(tmp_path: Path) -> Path:
     """Make a virtual environment that finds pip, requests and lxml, but no soapmail."""
+    installer = importlib.util.find_spec("pip")
+    assert installer is not None and installer.origin is not None, "pip is needed"
     folder = tmp_path / ODD / "environment"
     venv.create(folder)
     (packages,) = (folder / "lib").glob("python*/site-packages")
-    for path in (*Path(DEPENDENCIES).iterdir(), Path(pip_package.__file__).parent):
+    for path in (*Path(DEPENDENCIES).iterdir(), Path(installer.origin).parent):
         if "soapmail" not in path.name and not (packages / path.name).exists():
             (packages / path.name).symlink_to(path)
     return folder
