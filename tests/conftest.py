@@ -66,6 +66,8 @@ def _clean_environment(
     for name in list(os.environ):
         if name.startswith("SOAPMAIL_") or name.lower().endswith(("_proxy", "_ca_bundle")):
             monkeypatch.delenv(name)
+    # It would hide that output was not flushed where that has to be known.
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
     # No journal of whoever runs the tests, nor one for all tests of a sandbox's port.
     state = tmp_path_factory.getbasetemp() / f"state{next(_numbers)}"
     monkeypatch.setenv("XDG_STATE_HOME", str(state))

@@ -507,6 +507,13 @@ def test_closing_while_a_call_is_under_way_keeps_no_connection() -> None:
     assert transport._idle == []
 
 
+def test_a_connection_that_broke_is_not_kept() -> None:
+    with Faulty(hang_up) as server, make_client(server, session_id="x", retries=0) as client:
+        with pytest.raises(TransportError):
+            client.get_client_invoices()
+        assert client._state().transport._idle == []
+
+
 def test_closing_in_a_handler_takes_no_lock() -> None:
     """Whatever the interrupted call was doing: the handler runs at each line of it."""
     with Faulty(respond_after_login(respond_with_service)) as server:

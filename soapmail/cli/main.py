@@ -34,8 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if args.verbose:
                 log.setLevel(logging.DEBUG)
             return _run(args)
-    except SystemExit as stop:  # of argparse, after --help and --version
-        return int(stop.code or OK)
+    except SystemExit:  # of argparse, after --help and --version
+        return OK
     except KeyboardInterrupt as error:
         return _report(error, args) if _is_monitored(args) else INTERRUPTED
     except Interrupted as interruption:

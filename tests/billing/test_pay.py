@@ -274,6 +274,13 @@ def test_a_line_that_cannot_be_written_leaves_what_was_there(
     assert Path(path).read_bytes() == before
 
 
+def test_a_journal_is_entered_as_often_as_it_is_left(path: str) -> None:
+    journal = Journal(path, seconds=0.2)
+    for _ in range(2):
+        with journal, journal:
+            assert journal.entries() == []
+
+
 def test_a_cut_line_longer_than_those_in_its_place_leaves_nothing_behind(path: str) -> None:
     whole = write_journal(path, entry("intent"))
     Path(path).write_bytes(whole + whole[:-20] + b"x" * 5000)
@@ -748,6 +755,13 @@ def test_two_currencies_are_asked_for(run: Callable[..., Result], sandbox: Sandb
     assert "invoice 99: Payment made" in output
     assert sandbox.invoices[-1].is_paid
     assert not sandbox.invoices[0].is_paid
+
+
+def test_on_a_terminal_yes_needs_no_limit(sandbox: Sandbox) -> None:
+    environment = {**ACCOUNT, "SOAPMAIL_ENDPOINT": sandbox.endpoint}
+    code, _ = Terminal("pay", "--open", "--yes", environment=environment).end()
+    assert code == 0
+    assert all(invoice.is_paid for invoice in sandbox.invoices)
 
 
 def test_a_no_on_a_terminal_pays_nothing(sandbox: Sandbox) -> None:
@@ -1259,6 +1273,8 @@ def test_the_usual_port_is_the_one_that_nobody_names(scheme: str, port: int) -> 
     named = {_normalize(f"{scheme}://host{text}/") for text in ("", f":{port}")}
     assert len(named) == 1
     assert _normalize(f"{scheme}://host:{port + 1}/") not in named
+    assert _normalize(f"{scheme}://host/api.php") not in named
+    assert {_normalize(f"{scheme}://host")} == named
 
 
 def test_a_state_folder_that_is_not_absolute_does_not_count(

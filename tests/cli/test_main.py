@@ -698,6 +698,22 @@ def test_the_sandbox_ends_well_when_it_is_shut_down(
     ]  # fmt: skip
 
 
+def test_the_sandbox_serves_the_example_that_is_asked_for(
+    run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served: list[int] = []
+
+    def serve(sandbox: Sandbox) -> None:
+        served.append(len(sandbox.invoices))
+        sandbox._server.server_close()
+
+    monkeypatch.setattr(Sandbox, "serve", serve)
+    for options in ([], ["--sandbox=documented"], ["--sandbox=varied"]):
+        run("sandbox", *options)
+    assert served[:2] == [12, 12]
+    assert served[2] > 12
+
+
 def test_a_port_that_is_taken_is_one_line(run: Callable[..., Result], sandbox: Sandbox) -> None:
     port = sandbox.endpoint.rpartition(":")[2].partition("/")[0]
     code, out, err = run("sandbox", "--port", port)
@@ -715,6 +731,7 @@ def test_a_change_is_asked_for_on_a_terminal(sandbox: Sandbox, answer: str, done
     assert sandbox.services[0].mail_status == "expired"
     terminal.type(answer)
     code, rest = terminal.end()
+    assert rest.startswith(answer.rstrip("\x04"))  # what is typed is seen
     assert code == (0 if done else 1)
     assert ("is canceled" in rest) == done
     assert ("nothing was done" in rest) == (not done)
@@ -1154,9 +1171,11 @@ def test_a_change_that_was_stopped_before_it_left_ends_the_command(
     assert run("pay", "5", "--yes") == (128 + number, "", "")
 
 
-def test_a_signal_before_anything_was_sent_passes(sandbox: Sandbox) -> None:
+@pytest.mark.parametrize("is_called", [False, True])
+def test_a_signal_before_anything_was_sent_passes(sandbox: Sandbox, is_called: bool) -> None:
     with TrackingClient(USERNAME, PASSWORD, endpoint=sandbox.endpoint) as client:
-        client.get_modules()  # a call that changes nothing, and is not asked about
+        if is_called:  # what changes nothing is not asked about
+            client.get_modules()
         with pytest.raises(codes.Interrupted):
             run_change(client, lambda: signal.raise_signal(signal.SIGTERM), str)
 

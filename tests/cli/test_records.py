@@ -21,7 +21,7 @@ from soapmail.cli.commands import summary
 from soapmail.cli.commands.journal import _ENTRIES
 from soapmail.cli.commands.summary import group_invoices
 
-from ..commands import Result, Terminal, parse_csv
+from ..commands import Result, Terminal, note_operations, parse_csv
 from ..support import FIELDS, LIST, SAMPLES
 
 if TYPE_CHECKING:
@@ -289,6 +289,16 @@ def test_a_clock_at_1970_is_told_where_it_matters(
 
 
 # --- one record ----------------------------------------------------------------------------------------
+
+
+def test_one_invoice_needs_no_service_unless_its_status_is_asked_for(
+    run: Callable[..., Result], sandbox: Sandbox
+) -> None:
+    asked = note_operations(sandbox)
+    run("invoice", "7514880")
+    assert asked == ["api_login", LIST]
+    run("invoice", "7514880", "--columns", "mail_status")
+    assert asked[2:] == ["api_login", LIST, "api_mail_get_service"]
 
 
 def test_one_invoice(run: Callable[..., Result]) -> None:

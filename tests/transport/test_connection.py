@@ -21,7 +21,7 @@ from soapmail.deadline import Deadline
 from soapmail.transport import connection
 from soapmail.transport.connection import _UnlockedQueue, find_source, make_single_request_adapter
 from soapmail.transport.delivery import Delivery, NetworkTimeout, Stage, is_callers_timeout
-from soapmail.transport.failures import describe_failure, describe_status
+from soapmail.transport.failures import describe_failure, describe_status, iter_causes
 
 from ..faulty import Faulty, Hangup, Request, make_client, respond_normally
 
@@ -125,6 +125,18 @@ def test_once_a_request_was_sent_tls_that_fails_is_a_connection_that_broke() -> 
         assert response.is_transient == (problem != refused)
     late = Delivery(Deadline(0))
     assert describe_failure(error, late, "host", None).problem == "timed out"
+
+
+def test_what_a_foreign_connection_has_counts_as_sent_and_is_not_reported() -> None:
+    delivery = Delivery(Deadline(5))
+    delivery.to_foreign_connection()
+    assert (delivery.stage, delivery.is_reported) == (Stage.SENT, False)
+
+
+def test_a_cause_that_is_its_own_cause_is_told_once() -> None:
+    error, other = OSError("a"), OSError("b")
+    error.__cause__, other.__cause__ = other, error
+    assert list(iter_causes(error)) == [error, other]
 
 
 @pytest.mark.parametrize(
