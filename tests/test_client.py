@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import pickle
 import traceback
 import warnings
@@ -703,3 +704,15 @@ def test_recorded_faults(http: responses.RequestsMock, name: str, code: str, tex
     with pytest.raises(SoapFault) as caught:
         make_client().get_client_invoices()
     assert caught.value == SoapFault(code, text)
+
+
+def test_a_client_of_the_environment_has_the_defaults_of_every_other() -> None:
+    """A minute for a call, two retries, and 64 MiB for a response."""
+    usual, other = (
+        {name: one.default for name, one in inspect.signature(make).parameters.items()}
+        for make in (Client, Client.from_env)
+    )
+    assert (usual["timeout"], usual["retries"], usual["max_response_bytes"]) == (60, 2, 2**26)
+    shared = set(other) - {"endpoint"}
+    assert shared < set(usual)
+    assert {name: other[name] for name in shared} == {name: usual[name] for name in shared}

@@ -143,6 +143,10 @@ def test_text_that_a_spreadsheet_takes_for_a_formula_is_quoted_in_csv_alone(
     assert [row[0] for row in rows[1:]] == texts
 
 
+def test_json_is_indented_by_two_blanks() -> None:
+    assert output.format_json([{"a": 1}]) == '[\n  {\n    "a": 1\n  }\n]'
+
+
 def test_json_with_signs_that_move_a_cursor_is_json_all_the_same() -> None:
     value = {"a\x9b": ["\u202e", "é", "\n", 1.5]}
     for indent in (None, 2):
