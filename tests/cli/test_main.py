@@ -1217,6 +1217,7 @@ def test_a_signal_that_is_ignored_or_handled_elsewhere_is_left_alone(sandbox: Sa
     ("words", "problem"),
     [
         (["invoice s"], "no command 'invoice s'; did you mean 'invoices'? (see soapmail --help)"),
+        (["invoice s", "5"], "no command 'invoice s'; did you mean 'invoices'? (see soapmail --help)"),
         (["prepay", "lst"], "no command 'lst'; did you mean 'list'? (see soapmail prepay --help)"),
         (["prepay", "x"], "no command 'x'; there are: list, remaining, add (see soapmail prepay --help)"),
     ],

@@ -20,6 +20,7 @@ from soapmail.cli.commands import records as lists
 from soapmail.cli.commands import summary
 from soapmail.cli.commands.journal import _ENTRIES
 from soapmail.cli.commands.summary import group_invoices
+from soapmail.cli.exit_codes import UsageError
 
 from ..commands import Result, Terminal, note_operations, parse_csv
 from ..support import FIELDS, LIST, SAMPLES
@@ -290,6 +291,27 @@ def test_a_clock_at_1970_is_told_where_it_matters(
         assert (code, out, err) == (2, "", f"soapmail: {words}\n")
     assert run(*arguments, "--today", "2021-03-11").code in (0, 2)
     assert run("invoices").code == 0
+
+
+@pytest.mark.parametrize(
+    ("day", "is_believed"), [(date(2014, 12, 31), False), (date(2015, 1, 1), True)]
+)
+def test_from_what_day_on_a_clock_is_believed(
+    day: date, is_believed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The oldest record of the contract is of 2015."""
+
+    class Then(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> Then:
+            return cls(day.year, day.month, day.day)
+
+    monkeypatch.setattr(parser, "datetime", Then)
+    if is_believed:
+        assert parser.resolve_today(None) == day
+    else:
+        with pytest.raises(UsageError, match=f"says {day}: set it"):
+            parser.resolve_today(None)
 
 
 # --- one record ----------------------------------------------------------------------------------------
