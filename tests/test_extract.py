@@ -739,6 +739,14 @@ def test_the_row_of_an_error_is_counted_from_one(at: int) -> None:
     assert wrong(make_invoices_response(same))[0] == f"row {at + 1}, invoices_id"
 
 
+def test_a_nil_is_none_though_it_names_a_size() -> None:
+    cell = '<invoices_module xsi:nil="true" SOAP-ENC:arrayType="xsd:string[0]"/>'
+    identity = '<invoices_id xsi:type="xsd:int">5</invoices_id>'
+    data = wrap_in_envelope(LIST, write_array([f"<item>{identity}{cell}</item>"]))
+    (record,) = rows(data, Invoice)
+    assert (record.invoices_id, record.invoices_module) == (5, None)
+
+
 def test_the_size_of_soap11_counts_where_both_are_there() -> None:
     declared = b'SOAP-ENC:arrayType="tns:sql_row_invoices[1]"'
     both = b'SOAP-ENC:arrayType="tns:sql_row_invoices[2]" arraySize="1"'
