@@ -160,6 +160,12 @@ def test_what_is_longest_overdue_comes_first(run: Callable[..., Result], sandbox
     ]  # fmt: skip
 
 
+def test_what_has_no_date_is_not_due_today_where_its_service_has_ended() -> None:
+    bill = Invoice(invoices_type=1, invoices_service=5)
+    opened = [check_formats.OpenInvoice(None, bill, days) for days in (5, None, -5, 0)]
+    assert [one.days for one in check.make_report(opened, {5}, 0).apart] == [None, -5, 0, 5]
+
+
 def test_where_nothing_is_open_nothing_more_is_asked(
     run: Callable[..., Result], sandbox: Sandbox
 ) -> None:

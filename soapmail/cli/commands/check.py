@@ -82,7 +82,7 @@ def _check_account(client: Client, args: argparse.Namespace, today: date) -> Due
 def make_report(invoices: Iterable[OpenInvoice], ended: set[int | None], within: int) -> DueReport:
     """Return open invoices by what they mean; ``ended``: the services that have ended."""
     lists: dict[str, Any] = {state: [] for state in DUE_STATES}
-    for opened in sorted(invoices, key=lambda opened: opened.days or 0):
+    for opened in sorted(invoices, key=lambda opened: (opened.days is not None, opened.days or 0)):
         lists[_classify(opened, ended, within)].append(opened)
     return DueReport(**lists)
 
