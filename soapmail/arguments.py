@@ -86,8 +86,20 @@ def optional_text(name: str, value: str | None) -> str | None:
 
 def http_session(value: requests.Session | None) -> requests.Session | None:
     """Return what may send: a session of requests, or ``None``."""
-    if value is not None and not hasattr(value, "get_adapter"):
+    if value is None:
+        return None
+    if not hasattr(value, "get_adapter"):
         raise TypeError("session: requests.Session expected")
+    return check_http_session(value)
+
+
+def check_http_session(value: requests.Session) -> requests.Session:
+    """Return a session that trusts not just anyone; ValueError."""
+    if not value.verify:
+        raise ValueError(
+            "session: its verify is off, so the password would go to anyone; set it to True, or to"
+            " the path of a CA bundle"
+        )
     return value
 
 

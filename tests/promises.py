@@ -91,7 +91,18 @@ PROMISES = [
     promise(
         "Connections that do not report are never believed to have sent nothing.",
         ("transport/connection.py", "            self.delivery.to_foreign_connection()\n", "            pass\n", "test_an_adapter_that_brings_pools_of_its_own_is_never_believed_to_have_sent_nothing"),
-        ("transport/delivery.py", "return self._stage if self.is_reported else max(self._stage, Stage.MAYBE_SENT)", "return self._stage", "test_what_others_raise_is_never_taken_for_proof_that_nothing_left"),
+        ("transport/delivery.py", "        self.stage = max(self.stage, Stage.MAYBE_SENT)\n", "        pass\n", "test_what_others_raise_is_never_taken_for_proof_that_nothing_left"),
+        ("transport/delivery.py", "if self._is_plain and self.stage is not Stage.SENT:", "if self.stage is not Stage.SENT:", "test_what_is_not_soapmails_own_is_never_believed_to_have_sent_nothing"),
+    ),
+    promise(
+        "What stands in place of a function of requests or urllib3 gets the payment.",
+        ("transport/transport.py", 'if is_replaced(getattr(adapter.send, "__func__", None)):', "if False:", "test_requests_mock_gets_the_payment"),
+        ("transport/transport.py", "is_same = idle.origin is origin and idle.connection_classes == classes", "is_same = idle.origin is origin", "test_a_cassette_that_is_put_in_later_gets_what_comes_then"),
+        ("transport/transport.py", "    return not is_kind or \"send\" in vars(owner)\n", "    return False\n", "test_a_session_with_a_send_of_its_own_reads_and_changes_nothing"),
+    ),
+    promise(
+        "A session that trusts any certificate is refused.",
+        ("arguments.py", "    if not value.verify:", "    if False:", "test_verification_of_certificates_cannot_be_switched_off"),
     ),
     promise(
         "A change is repeated where its connection knows that no byte left.",
@@ -120,11 +131,11 @@ PROMISES = [
     ),
     promise(
         "A changing operation has a connection of its own.",
-        ("transport/transport.py", "if idle.origin is origin and not fresh:", "if idle.origin is origin:", "test_a_changing_operation_has_a_connection_of_its_own"),
+        ("transport/transport.py", "if is_same and not fresh:", "if is_same:", "test_a_changing_operation_has_a_connection_of_its_own"),
     ),
     promise(
-        "A caller's own TimeoutError ends the call at once.",
-        ("transport/delivery.py", "            self.callers_timeout = error\n", "            pass\n", "test_a_timeout_is_ours_when_time_is_up_unless_the_system_says_so"),
+        "What a signal's handler raises ends the call at once.",
+        ("transport/delivery.py", "            self.callers_error = error\n", "            pass\n", "test_what_a_signals_handler_raised_is_known_by_its_frame"),
         ("call.py", "            unknown.__cause__ = error\n", "            pass\n", "test_a_timeout_of_the_callers_own_is_the_cause_of_an_unknown_outcome"),
     ),
     promise(
@@ -158,12 +169,12 @@ PROMISES = [
         ("transport/connection.py", "        self.sock.settimeout(self._owner.delivery.timeout())\n", "        pass\n", "test_what_a_proxy_took_of_the_time_is_gone_for_the_handshake"),
     ),
     promise(
-        "All addresses of a host share one time.",
-        ("transport/connection.py", "                    delivery.timeout(),\n                    source", "                    30,\n                    source", "test_all_addresses_of_a_host_share_one_time"),
+        "Each address of a host has a share of the time.",
+        ("transport/connection.py", "delivery.timeout() / (len(addresses) - number)", "delivery.timeout()", "test_each_address_of_a_host_gets_a_share_of_the_time"),
     ),
     promise(
         "Reading a response is bounded byte by byte.",
-("transport/delivery.py", "        seconds = self._remaining()\n", "        seconds = self._remaining() + 3\n", "test_login_and_call_share_the_limit"),
+("transport/delivery.py", "        seconds = self.deadline.remaining()\n", "        seconds = self.deadline.remaining() + 3\n", "test_login_and_call_share_the_limit"),
     ),
     # --- sessions ------------------------------------------------------------------------------
     promise(

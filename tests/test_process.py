@@ -1158,10 +1158,14 @@ def test_a_timeout_of_the_callers_own_between_two_waits_is_his_too(
 ) -> None:
     """A signal may come while requests is at work, and not while a connection waits."""
     error = TimeoutError("mine")
-    monkeypatch.setattr(HTTPAdapter, "request_url", lambda *args: throw(error)())
+    before = signal.signal(signal.SIGUSR1, lambda number, frame: throw(error)())
+    monkeypatch.setattr(
+        HTTPAdapter, "request_url", lambda *args: signal.raise_signal(signal.SIGUSR1)
+    )
     with Faulty(respond_normally) as server:
         for do in (Client.get_services, lambda client: client.make_payment(5)):
             with pytest.raises(TimeoutError) as caught:
                 do(make_client(server, session_id="x"))
             assert caught.value is error
+    signal.signal(signal.SIGUSR1, before)
     assert server.requests == []

@@ -1,7 +1,8 @@
 """An adapter that sends one request, over connections that report whether a byte left.
 
-They also know whether more came than was read. All private reaches into requests, urllib3 and
-http.client are here; ``tests/README.md`` lists them.
+They also know whether more came than was read. What else may stand in their place is looked at
+for each request: a recorder can be put in at any time. All private reaches into requests, urllib3
+and http.client are here; ``tests/README.md`` lists them.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from requests.structures import CaseInsensitiveDict
 from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import LocationParseError, NewConnectionError
 from urllib3.util import Retry
 from urllib3.util.connection import allowed_gai_family, create_connection
 
@@ -26,18 +28,45 @@ from .delivery import Stage, Tls
 if TYPE_CHECKING:
     from .delivery import Delivery
 
+# What a request goes through, and the modules that it belongs to.
+_POOL_METHODS = ("urlopen", "_make_request", "_get_conn", "_new_conn", "_validate_conn")
+_CONNECTION_METHODS = (
+    "request", "putrequest", "endheaders", "send", "getresponse", "connect", "_new_conn",
+)  # fmt: skip
+_PACKAGES = {"requests", "urllib3", "http"}
+
+
+def is_replaced(function: Any) -> bool:
+    """Return whether something else, such as a mock, stands in place of a package's function."""
+    module: str = getattr(function, "__globals__", {}).get("__name__", "")
+    return module.partition(".")[0] not in _PACKAGES
+
+
+def find_connection_classes(manager: Any) -> dict[Any, Any]:
+    """Return the class of the connections of each class of pools; ``None``: it is not plain.
+
+    What writes in a way of its own, or makes its connections so, cannot report.
+    """
+    found = {}
+    for pool_class in manager.pool_classes_by_scheme.values():
+        connection = getattr(pool_class, "ConnectionCls", None)
+        functions = [getattr(pool_class, name, None) for name in _POOL_METHODS]
+        functions += [getattr(connection, name, None) for name in _CONNECTION_METHODS]
+        found[pool_class] = None if any(map(is_replaced, functions)) else connection
+    return found
+
 
 class SingleRequestAdapter(HTTPAdapter):
     """An adapter with one connection, for one delivery at a time."""
 
     delivery: Delivery
     origin: HTTPAdapter
+    connection_classes: dict[Any, Any]
 
     def get_connection_with_tls_context(self, *args: Any, **options: Any) -> Any:
         """Return a pool, and note whether its connections report."""
         self.delivery.to_own_connection()
         pool = super().get_connection_with_tls_context(*args, **options)
-        # test_an_adapter_that_brings_pools_of_its_own_is_never_believed...
         if not issubclass(getattr(pool, "ConnectionCls", object), ReportingConnection):
             self.delivery.to_foreign_connection()
         return pool
@@ -67,6 +96,7 @@ def make_single_request_adapter(origin: HTTPAdapter) -> SingleRequestAdapter:
     adapter: Any = object.__new__(_make_single_request_class(kind))
     adapter.__dict__.update(origin.__dict__)
     adapter.origin = origin
+    adapter.connection_classes = find_connection_classes(origin.poolmanager)
     adapter.max_retries = Retry(0, read=False)
     adapter.poolmanager = _make_reporting_manager(origin.poolmanager, adapter)
     adapter.proxy_manager = {}
@@ -81,19 +111,25 @@ def _make_single_request_class(kind: Any) -> type[SingleRequestAdapter]:
 
 
 def _make_reporting_manager(manager: Any, owner: SingleRequestAdapter) -> Any:
+    connections = find_connection_classes(manager)
     reporting = copy.copy(manager)
     reporting.pools = type(manager.pools)(1)
     reporting.pool_classes_by_scheme = {
-        scheme: partial(_make_reporting_pool_class(pool_class), owner=owner)
+        scheme: _make_pool_factory(pool_class, connections[pool_class], owner)
         for scheme, pool_class in manager.pool_classes_by_scheme.items()
     }
     return reporting
 
 
+def _make_pool_factory(pool_class: Any, connection: Any, owner: SingleRequestAdapter) -> Any:
+    if connection is None:
+        return pool_class
+    return partial(_make_reporting_pool_class(pool_class, connection), owner=owner)
+
+
 @cache
-def _make_reporting_pool_class(pool_class: Any) -> Any:
+def _make_reporting_pool_class(pool_class: Any, connection: Any) -> Any:
     direct = {HTTPConnection: _DirectHTTPConnection, HTTPSConnection: _DirectHTTPSConnection}
-    connection = pool_class.ConnectionCls
     reporting = direct.get(connection) or type(
         connection.__name__, (ReportingConnection, connection), {}
     )
@@ -152,8 +188,8 @@ class ReportingConnection:
         self.timeout = delivery.timeout()
         try:
             super().connect()  # type: ignore[misc]
-        except TimeoutError as error:
-            raise delivery.attribute_timeout(error) from None
+        except OSError as error:
+            raise delivery.mark(error) from None
         self._is_open = True
         if hasattr(self.sock, "getpeercert"):
             delivery.tls = Tls(self.sock.version() or "", self.sock.getpeercert() or {})
@@ -172,8 +208,8 @@ class ReportingConnection:
         try:
             self.sock.settimeout(delivery.timeout())
             super().send(data)  # type: ignore[misc]
-        except TimeoutError as error:
-            raise delivery.attribute_timeout(error) from None
+        except OSError as error:
+            raise delivery.mark(error) from None
 
 
 class _DirectConnection(ReportingConnection):
@@ -185,26 +221,32 @@ class _DirectConnection(ReportingConnection):
     socket_options: Any
 
     def _new_conn(self) -> socket.socket:
+        """Connect to one address after another, each with a share of the time (RFC 8305 4)."""
         delivery = self._owner.delivery
-        family = allowed_gai_family()
-        addresses = socket.getaddrinfo(self._dns_host, self.port, family, socket.SOCK_STREAM)
-        for number, (*_, address) in enumerate(addresses, 1):
+        host = self._dns_host
+        try:
+            addresses = socket.getaddrinfo(
+                host, self.port, allowed_gai_family(), socket.SOCK_STREAM
+            )
+        except UnicodeError as error:  # RFC 1035 2.3.4: an empty label, or one that is too long
+            raise LocationParseError(f"{host!r}, {error}") from None
+        failure: OSError = OSError("the name has no address")
+        for number, (*_, address) in enumerate(addresses):
             try:
-                sock = create_connection(
+                return create_connection(
                     (str(address[0]), self.port),
-                    delivery.timeout(),
+                    delivery.timeout() / (len(addresses) - number),
                     source_address=self.source_address,
                     socket_options=self.socket_options,
                 )
-                sock.settimeout(delivery.timeout())
-                return sock
-            except TimeoutError as error:
-                if error.errno is None or number == len(addresses):
-                    raise delivery.attribute_timeout(error) from None
-            except OSError:
-                if number == len(addresses):
-                    raise
-        raise OSError("the name has no address")
+            except OSError as error:
+                failure = delivery.mark(error)
+                if delivery.callers_error is not None:
+                    break
+        # Not as it is: urllib3 takes a reset for one of a request that was sent (urlopen of 2.x).
+        if isinstance(failure, ConnectionError):
+            raise NewConnectionError(self, str(failure)) from failure  # type: ignore[arg-type]
+        raise failure
 
 
 class _DirectHTTPConnection(_DirectConnection, HTTPConnection):
@@ -256,8 +298,8 @@ class _DeadlineSocketIO(io.RawIOBase):
         self._sock.settimeout(self._delivery.timeout())
         try:
             return self._raw.readinto(buffer)
-        except TimeoutError as error:
-            raise self._delivery.attribute_timeout(error) from None
+        except OSError as error:
+            raise self._delivery.mark(error) from None
 
     def has_pending(self) -> bool:
         """Return whether TLS holds bytes that were received and not read."""

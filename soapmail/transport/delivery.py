@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import signal
+import traceback
 from enum import IntEnum
+from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -14,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Stage(IntEnum):
-    """How far a request came; it only goes forward."""
+    """How far a request came, or may have come."""
 
     LOCAL = 0  # no connection was asked for: an error is one of this machine, as a missing CA file
     CONNECTING = 1
@@ -58,47 +61,49 @@ class Delivery:
 
     def __init__(self, deadline: Deadline) -> None:
         self.deadline = deadline
-        self._stage = Stage.LOCAL
-        # Whether who has the request reports here; else nobody knows whether a byte left.
-        self.is_reported = True
-        # A timeout that somebody else raised while a connection waited; urllib3 may swallow it.
-        self.callers_timeout: TimeoutError | None = None
+        self.stage = Stage.LOCAL
+        self._is_plain = True
+        # What a signal's handler raised while a connection waited.
+        self.callers_error: OSError | None = None
+        # Whether the last wait was to end before the call does.
+        self.is_only_patience = False
         self.reader: CountingReader | None = None
         self.source: http.client.HTTPResponse | None = None
         self.tls: Tls | None = None
         self._patience: Deadline | None = None
 
     @property
-    def stage(self) -> Stage:
-        """How far the request came, or may have come."""
-        return self._stage if self.is_reported else max(self._stage, Stage.MAYBE_SENT)
-
-    @property
     def may_have_left(self) -> bool:
         """Whether a byte of the request may have left."""
         return self.stage >= Stage.MAYBE_SENT
 
-    def to_adapter(self) -> None:
-        """Note that an adapter has the request; it may be mocked, and never report."""
-        self.is_reported = False
+    def to_adapter(self, *, is_plain: bool) -> None:
+        """Note that an adapter has the request: what it does is not known, until it reports.
+
+        One that is not requests' own is never believed to have sent nothing.
+        """
+        self._is_plain = self._is_plain and is_plain
+        self.stage = max(self.stage, Stage.MAYBE_SENT)
 
     def to_foreign_connection(self) -> None:
-        """Note that a connection which does not report has the request: it counts as sent."""
-        self.is_reported = False
-        self._stage = Stage.SENT
+        """Note that a connection which does not report has the request."""
+        self.to_adapter(is_plain=False)
 
     def to_own_connection(self) -> None:
         """Note that none but connections that report can send the request."""
-        self.is_reported = True
+        self._believe(Stage.LOCAL)
 
     def connecting(self) -> None:
         """Note that a connection is being made, over which nothing has left."""
-        self.is_reported = True
-        self._stage = max(self._stage, Stage.CONNECTING)
+        self._believe(Stage.CONNECTING)
 
     def sending(self) -> None:
         """Note that a byte of the request leaves."""
-        self._stage = Stage.SENT
+        self.stage = Stage.SENT
+
+    def _believe(self, stage: Stage) -> None:
+        if self._is_plain and self.stage is not Stage.SENT:
+            self.stage = stage
 
     def limit_reads(self, patience: Deadline | None) -> None:
         """Also limit the next reads to this deadline, whichever of the two is earlier."""
@@ -106,31 +111,34 @@ class Delivery:
 
     def timeout(self) -> float:
         """Return how long to wait for the network; NetworkTimeout: no longer."""
-        seconds = self._remaining()
-        if seconds <= 0:
+        seconds = self.deadline.remaining()
+        patience = seconds if self._patience is None else self._patience.remaining()
+        self.is_only_patience = patience < seconds
+        if min(seconds, patience) <= 0:
             raise NetworkTimeout
-        return seconds
+        return min(seconds, patience)
 
-    def _remaining(self) -> float:
-        remaining = self.deadline.remaining()
-        return remaining if self._patience is None else min(remaining, self._patience.remaining())
+    def mark(self, error: OSError) -> OSError:
+        """Return what an operation of a socket raised: a timeout as such, whatever the clock says.
 
-    def attribute_timeout(self, error: TimeoutError) -> TimeoutError:
-        """Return a NetworkTimeout, or a timeout that somebody else raised while time remained."""
-        if error.errno is None and self._remaining() <= 0:
+        What a signal's handler raised meanwhile is noted, as urllib3 may swallow it.
+        """
+        if is_of_handler(error):
+            self.callers_error = error
+        elif isinstance(error, TimeoutError):
             return NetworkTimeout()
-        if is_callers_timeout(error):
-            self.callers_timeout = error
         return error
 
 
-def is_callers_timeout(error: BaseException) -> bool:
-    """Return whether somebody else raised a timeout, such as a signal's handler of the caller.
+def is_of_handler(error: BaseException) -> bool:
+    """Return whether a signal's handler raised it: then it came through the handler's frame."""
+    codes = {_find_code(signal.getsignal(number)) for number in signal.valid_signals()}
+    frames = traceback.walk_tb(error.__traceback__)
+    return any(frame.f_code in codes for frame, _ in frames)
 
-    One of the operating system has an errno (PEP 3151).
-    """
-    return (
-        isinstance(error, TimeoutError)
-        and error.errno is None
-        and type(error) is not NetworkTimeout
-    )
+
+def _find_code(handler: Any) -> object:
+    function = getattr(handler, "func", handler)  # of functools.partial
+    if not isinstance(function, (FunctionType, MethodType)):
+        function = getattr(type(function), "__call__", None)  # noqa: B004 - of an object's class
+    return getattr(function, "__code__", 0)

@@ -13,7 +13,7 @@ import urllib3
 from ..deadline import Deadline
 from ..patterns import is_count
 from .connection import find_source
-from .delivery import NetworkTimeout, is_callers_timeout
+from .delivery import NetworkTimeout, is_of_handler
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,7 +74,7 @@ class ResponseBody:
         try:
             self._read_all()
         except BREAKS as error:
-            if self._delivery.deadline.remaining() <= 0 or is_callers_timeout(error):
+            if isinstance(error, TimeoutError) or is_of_handler(error):
                 raise
             reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
             self.ended_early = f"the connection broke after {self._received} bytes ({reason})"
@@ -104,9 +104,9 @@ class ResponseBody:
                     return
                 self._append(chunk)
         except BREAKS as error:
-            has_time = self._delivery.deadline.remaining() > 0
-            is_enough = is_whole or (self._has_reached_count() and has_time)
-            if not is_enough or is_callers_timeout(error):
+            is_late = isinstance(error, TimeoutError) and not self._delivery.is_only_patience
+            is_enough = is_whole or (self._has_reached_count() and not is_late)
+            if not is_enough or is_of_handler(error):
                 raise
 
     def _has_reached_count(self) -> bool:

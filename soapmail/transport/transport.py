@@ -8,13 +8,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, urlsplit
 
 import requests
-from requests.adapters import HTTPAdapter
+from requests.adapters import BaseAdapter, HTTPAdapter
 from requests.utils import select_proxy
 from urllib3.exceptions import InvalidHeader
 from urllib3.util import Retry
 
-from .connection import SingleRequestAdapter, make_single_request_adapter
-from .delivery import NetworkTimeout, Response, Stage, is_callers_timeout
+from ..arguments import check_http_session
+from .connection import (
+    SingleRequestAdapter,
+    find_connection_classes,
+    is_replaced,
+    make_single_request_adapter,
+)
+from .delivery import NetworkTimeout, Response, Stage, is_of_handler
 from .failures import describe_failure, iter_causes
 from .response_body import BREAKS, ResponseBody
 
@@ -66,17 +72,22 @@ class Transport:
             self._http_session.close()
 
     def check(self) -> None:
-        """Refuse an adapter that may send a request more than once; ValueError."""
-        try:
-            adapter = self._http_session.get_adapter(self._endpoint)
-        except requests.exceptions.InvalidSchema:
-            return  # there is none, so nothing will be sent
-        is_plain = isinstance(adapter, HTTPAdapter) and "send" not in vars(adapter)
-        if not (is_plain and type(adapter).send is HTTPAdapter.send):
-            raise ValueError(
-                f"session: its adapter ({type(adapter).__name__}) has a send of its own, which"
-                " might repeat a request that must be sent once; mount a plain HTTPAdapter"
-            )
+        """Refuse what may send a request more than once; ValueError.
+
+        That is a ``send`` of its own of the session or its adapter. What was put in place of a
+        function of requests or urllib3, as mocks are, is used.
+        """
+        owners: list[tuple[str, Any, Any]] = [("it", self._http_session, requests.Session)]
+        with suppress(requests.exceptions.InvalidSchema):  # there is none, so nothing will be sent
+            if not is_replaced(requests.Session.send):
+                adapter = self._http_session.get_adapter(self._endpoint)
+                owners.append((f"its adapter ({type(adapter).__name__})", adapter, HTTPAdapter))
+        for name, owner, kind in owners:
+            if _has_own_send(owner, kind):
+                raise ValueError(
+                    f"session: {name} has a send of its own, which might repeat a request that must"
+                    " be sent once; use a plain requests.Session with a plain HTTPAdapter"
+                )
 
     def send(self, outgoing: Outgoing, delivery: Delivery, *, fresh: bool) -> Response:
         """Send one request once, and return its response; the delivery says what happened.
@@ -97,19 +108,17 @@ class Transport:
             if not settings or delivery.stage is not Stage.LOCAL:
                 raise
             failure = error
-        if delivery.callers_timeout is not None:
-            raise delivery.callers_timeout
-        # Where nobody reports, nobody knows whose timeout it is.
-        if delivery.is_reported:
-            for cause in filter(is_callers_timeout, iter_causes(failure)):
-                raise cause
+        if delivery.callers_error is not None:
+            raise delivery.callers_error
+        for cause in filter(is_of_handler, iter_causes(failure)):
+            raise cause
         proxy = select_proxy(self._endpoint, settings.get("proxies"))
         return describe_failure(failure, delivery, self._host, proxy)
 
     def _prepare(self, outgoing: Outgoing) -> tuple[Any, dict[str, Any]]:
         from .. import __version__
 
-        session = self._http_session
+        session = check_http_session(self._http_session)
         headers = {"User-Agent": f"soapmail/{__version__}", "Accept-Encoding": "identity"}
         if outgoing.envelope:  # SOAP 1.1 6
             headers["Content-Type"] = "text/xml; charset=UTF-8"
@@ -135,13 +144,18 @@ class Transport:
     def _send(
         self, request: Any, settings: dict[str, Any], delivery: Delivery, *, fresh: bool
     ) -> Response:
-        adapter = self._acquire_adapter(fresh=fresh)
         remaining = delivery.deadline.remaining()
+        adapter: Any = self._http_session
+        if is_replaced(getattr(adapter.send, "__func__", None)):
+            delivery.to_foreign_connection()
+            settings["allow_redirects"] = False
+        else:
+            adapter = self._acquire_adapter(fresh=fresh)
+            delivery.to_adapter(is_plain=not is_replaced(type(adapter).send))
         is_reusable = False
         try:
             if isinstance(adapter, SingleRequestAdapter):
                 adapter.delivery = delivery
-            delivery.to_adapter()
             # A session would follow redirects and keep cookies (test_transport).
             with adapter.send(request, timeout=(remaining, remaining), **settings) as received:
                 body = ResponseBody(received, delivery, self._limit)
@@ -154,15 +168,17 @@ class Transport:
             if isinstance(adapter, SingleRequestAdapter):
                 self._release_adapter(adapter, is_reusable=is_reusable)
 
-    def _acquire_adapter(self, *, fresh: bool) -> Any:
+    def _acquire_adapter(self, *, fresh: bool) -> BaseAdapter:
         """Return an idle adapter or a new one. One that is no HTTPAdapter is returned as it is."""
         origin = self._http_session.get_adapter(self._endpoint)
         if not isinstance(origin, HTTPAdapter):
             return origin
+        classes = find_connection_classes(origin.poolmanager)
         with suppress(IndexError):
             while True:
                 idle = self._idle.pop()
-                if idle.origin is origin and not fresh:
+                is_same = idle.origin is origin and idle.connection_classes == classes
+                if is_same and not fresh:
                     return idle
                 idle.close()
                 # In place of this one: wsgiref and PHP's own server serve one connection at a time.
@@ -177,6 +193,11 @@ class Transport:
             adapter.close()
         if self._is_closed:
             self.close()
+
+
+def _has_own_send(owner: Any, kind: type) -> bool:
+    is_kind = isinstance(owner, kind) and type(owner).send is kind.send  # type: ignore[attr-defined]
+    return not is_kind or "send" in vars(owner)
 
 
 def _read_response(received: requests.Response, body: ResponseBody, delivery: Delivery) -> Response:

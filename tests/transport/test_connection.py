@@ -5,13 +5,16 @@ from __future__ import annotations
 import http.client
 import io
 import queue
+import signal
 import socket
 import ssl
 import threading
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
@@ -20,7 +23,7 @@ from soapmail import Client, ResponseError, TransportError
 from soapmail.deadline import Deadline
 from soapmail.transport import connection
 from soapmail.transport.connection import _UnlockedQueue, find_source, make_single_request_adapter
-from soapmail.transport.delivery import Delivery, NetworkTimeout, Stage, is_callers_timeout
+from soapmail.transport.delivery import Delivery, NetworkTimeout, Stage, is_of_handler
 from soapmail.transport.failures import describe_failure, describe_status, iter_causes
 
 from ..faulty import Faulty, Hangup, Request, make_client, respond_normally
@@ -91,10 +94,11 @@ def test_a_response_of_urllib3_keeps_what_it_reads_from_as_fp() -> None:
 
 
 def test_a_delivery_knows_what_may_have_left() -> None:
+    """What an adapter does is not known, until a connection of soapmail's own says it."""
     delivery = Delivery(Deadline(5))
     stages = [delivery.stage]
     steps = (
-        delivery.to_adapter,
+        partial(delivery.to_adapter, is_plain=True),
         delivery.to_own_connection,
         delivery.connecting,
         delivery.sending,
@@ -127,10 +131,18 @@ def test_once_a_request_was_sent_tls_that_fails_is_a_connection_that_broke() -> 
     assert describe_failure(error, late, "host", None).problem == "timed out"
 
 
-def test_what_a_foreign_connection_has_counts_as_sent_and_is_not_reported() -> None:
+@pytest.mark.parametrize("is_replaced", [True, False])
+def test_what_is_not_soapmails_own_is_never_believed_to_have_sent_nothing(
+    is_replaced: bool,
+) -> None:
     delivery = Delivery(Deadline(5))
-    delivery.to_foreign_connection()
-    assert (delivery.stage, delivery.is_reported) == (Stage.SENT, False)
+    delivery.to_adapter(is_plain=not is_replaced)
+    if not is_replaced:
+        delivery.to_own_connection()
+        delivery.to_foreign_connection()
+    for step in (delivery.to_own_connection, delivery.connecting):
+        step()
+        assert delivery.stage is Stage.MAYBE_SENT
 
 
 def test_a_cause_that_is_its_own_cause_is_told_once() -> None:
@@ -155,39 +167,54 @@ def test_the_words_of_a_status(status: int, words: str) -> None:
     assert describe_status(status) == words
 
 
-def test_a_connection_that_is_asked_for_takes_a_delivery_over() -> None:
-    """An adapter whose own ``send`` uses the pools itself; its connections report all the same."""
-    delivery = Delivery(Deadline(5))
-    delivery.to_adapter()
-    assert delivery.may_have_left
-    delivery.connecting()
-    assert delivery.stage is Stage.CONNECTING
+class Handler:
+    """A signal's handler that is no function."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def __call__(self, *args: object) -> None:
+        raise self.error
+
+    def handle(self, *args: object) -> None:
+        raise self.error
 
 
-def test_a_timeout_is_ours_when_time_is_up_unless_the_system_says_so() -> None:
-    early, late = Delivery(Deadline(0.9)), Delivery(Deadline(-1))
-    system, mine = TimeoutError(110, "Connection timed out"), TimeoutError("mine")
-    assert early.attribute_timeout(system) is late.attribute_timeout(system) is system
-    assert early.callers_timeout is None
-    assert early.attribute_timeout(mine) is mine
-    timeouts: list[object] = [early.callers_timeout]
-    assert timeouts == [mine]
-    assert isinstance(late.attribute_timeout(mine), NetworkTimeout)
-    assert [is_callers_timeout(one) for one in (system, mine, NetworkTimeout(), OSError())] == [False, True, False, False]  # fmt: skip
+@pytest.mark.parametrize("kind", [TimeoutError, ConnectionResetError, OSError, requests.Timeout])
+@pytest.mark.parametrize(
+    "make_handler",
+    [Handler, lambda error: Handler(error).handle, lambda error: partial(Handler.handle, Handler(error))],
+    ids=["object", "method", "partial"],
+)  # fmt: skip
+def test_what_a_signals_handler_raised_is_known_by_its_frame(
+    kind: type[OSError], make_handler: Any
+) -> None:
+    error = kind(110, "Connection timed out")
+    before = signal.signal(signal.SIGUSR1, make_handler(error))
+    try:
+        with pytest.raises(kind):
+            signal.raise_signal(signal.SIGUSR1)
+        assert is_of_handler(error)
+        delivery = Delivery(Deadline(5))
+        assert delivery.mark(error) is delivery.callers_error is error
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert not is_of_handler(error)
+
+
+def test_a_timeout_of_a_socket_is_the_networks_whatever_the_clock_says() -> None:
+    for seconds in (-1, 0.9, 1000):
+        delivery = Delivery(Deadline(seconds))
+        assert isinstance(delivery.mark(TimeoutError("timed out")), NetworkTimeout)
+        assert delivery.callers_error is None
+    other = ConnectionResetError(104, "reset")
+    assert delivery.mark(other) is other
     with pytest.raises(NetworkTimeout):
-        late.timeout()
+        Delivery(Deadline(-1)).timeout()
 
 
-def test_what_others_had_is_sent_for_good() -> None:
-    delivery = Delivery(Deadline(5))
-    delivery.to_foreign_connection()
-    delivery.to_own_connection()
-    delivery.connecting()
-    assert delivery.stage is Stage.SENT
-
-
-def test_all_addresses_of_a_host_share_one_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two addresses that never response: the second one gets what the first one left."""
+def test_each_address_of_a_host_gets_a_share_of_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three addresses that never respond: a third, half of what is left, and all of it."""
     waits: list[float] = []
 
     def never(address: object, timeout: float, **options: object) -> None:
@@ -197,15 +224,15 @@ def test_all_addresses_of_a_host_share_one_time(monkeypatch: pytest.MonkeyPatch)
 
     now = [100.0]
     monkeypatch.setattr("soapmail.deadline.time.monotonic", lambda: now[0])
-    found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (f"127.0.0.{n}", 9)) for n in (1, 2)]
+    found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (f"127.0.0.{n}", 9)) for n in (1, 2, 3)]
     monkeypatch.setattr("soapmail.transport.connection.socket.getaddrinfo", lambda *args: found)
     monkeypatch.setattr("soapmail.transport.connection.create_connection", never)
     adapter = make_single_request_adapter(HTTPAdapter())
-    adapter.delivery = Delivery(Deadline(8))
+    adapter.delivery = Delivery(Deadline(9))
     pool = adapter.poolmanager.connection_from_url("http://localhost:9/")
     with pytest.raises(TimeoutError):
         pool._new_conn().connect()
-    assert waits == [8.0]
+    assert waits == [3.0, 3.0, 3.0]
 
 
 def test_ten_connections_are_kept_for_what_comes_next() -> None:

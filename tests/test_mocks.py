@@ -1,0 +1,208 @@
+"""What people put in the place of requests and urllib3 is used, or refused, and never passed by."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import requests
+import requests_mock
+import responses
+import vcr  # type: ignore[import-untyped]
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection
+from urllib3.connectionpool import HTTPConnectionPool
+
+from soapmail import OutcomeUnknown, Status, TransportError
+
+from .faulty import Faulty, Request, hang_up, make_client, respond_after_login
+from .support import LIST, SID, make_many_rows, make_status_response
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PAID = make_status_response("api_make_payment", "ok", "Paid")
+ROWS = make_many_rows(2)
+BODIES = {"api_make_payment": PAID, LIST: ROWS}
+
+
+def respond(request: Request) -> None:
+    request.respond(BODIES[request.operation])
+
+
+def make_response(request: Any) -> requests.Response:
+    """Return what a mock of ``send`` returns for a request of soapmail."""
+    response = requests.Response()
+    response.status_code = 200
+    response.raw = io.BytesIO(BODIES[request.headers["SOAPAction"].partition("#")[2].strip('"')])
+    return response
+
+
+def test_responses_gets_the_payment() -> None:
+    with Faulty(respond) as server:
+        client = make_client(server, session_id=SID)
+        assert len(client.get_client_invoices()) == 2  # and leaves a connection
+        with responses.RequestsMock() as mocked:
+            mocked.add(responses.POST, server.endpoint, body=PAID)
+            assert client.make_payment(5) == Status("ok", "Paid")
+    assert server.operations == [LIST]
+
+
+def test_requests_mock_gets_the_payment() -> None:
+    with Faulty(respond) as server:
+        client = make_client(server, session_id=SID)
+        client.get_client_invoices()
+        with requests_mock.Mocker() as mocked:
+            mocked.post(server.endpoint, content=PAID)
+            assert client.make_payment(5) == Status("ok", "Paid")
+            assert mocked.call_count == 1
+            mocked.post(server.endpoint, exc=requests.ConnectionError("refused"))
+            with pytest.raises(OutcomeUnknown):
+                client.make_payment(5)
+            assert mocked.call_count == 2
+            with pytest.raises(TransportError):
+                client.get_client_invoices()
+    assert server.operations == [LIST]
+
+
+def test_a_cassette_that_is_put_in_later_gets_what_comes_then(tmp_path: Path) -> None:
+    """It replaces the class of the connections; those that were kept are not used beside it."""
+    cassette = str(tmp_path / "recorded.yaml")
+    with Faulty(respond) as server:
+        client = make_client(server, session_id=SID)
+        client.get_client_invoices()
+        with vcr.use_cassette(cassette, record_mode="once"):
+            assert client.make_payment(5) == Status("ok", "Paid")
+            assert len(client.get_client_invoices()) == 2
+        recorded = ["api_make_payment", LIST]
+        assert server.operations == [LIST, *recorded]
+        with vcr.use_cassette(cassette, record_mode="none"):
+            assert client.make_payment(5) == Status("ok", "Paid")
+            assert len(client.get_client_invoices()) == 2
+        assert server.operations == [LIST, *recorded]
+        assert len(client.get_client_invoices()) == 2
+    assert server.operations == [LIST, *recorded, LIST]
+
+
+def test_a_recorder_over_which_nothing_comes_leaves_an_unknown_outcome(tmp_path: Path) -> None:
+    with Faulty(hang_up) as server:
+        client = make_client(server, session_id=SID, retries=3)
+        with vcr.use_cassette(str(tmp_path / "recorded.yaml")), pytest.raises(OutcomeUnknown):
+            client.make_payment(5)
+    assert server.operations == ["api_make_payment"]
+
+
+@pytest.mark.parametrize("kind", [requests.Session, HTTPAdapter])
+def test_a_patched_send_gets_the_payment(kind: type, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[Any] = []
+
+    def send(self: object, request: Any, **options: Any) -> requests.Response:
+        sent.append(options.get("allow_redirects", False))
+        return make_response(request)
+
+    monkeypatch.setattr(kind, "send", send)
+    with Faulty(respond) as server:
+        client = make_client(server, session_id=SID)
+        assert client.make_payment(5) == Status("ok", "Paid")
+        assert len(client.get_client_invoices()) == 2
+    assert sent == [False, False]
+    assert server.operations == []
+
+
+def test_a_patched_urlopen_gets_the_payment(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[str] = []
+
+    def urlopen(self: object, method: str, url: str, **options: Any) -> Any:
+        calls.append(method)
+        raise requests.ConnectionError("of the mock")
+
+    with Faulty(respond) as server:
+        client = make_client(server, session_id=SID, retries=5)
+        client.get_client_invoices()
+        monkeypatch.setattr(HTTPConnectionPool, "urlopen", urlopen)
+        with pytest.raises(OutcomeUnknown):
+            client.make_payment(5)
+    assert calls == ["POST"]
+    assert server.operations == [LIST]
+
+
+class Sender(requests.Session):
+    """A session with a send of its own, as those that limit or repeat have."""
+
+    def send(self, request: Any, **options: Any) -> requests.Response:
+        return super().send(request, **options)
+
+
+def test_a_session_with_a_send_of_its_own_reads_and_changes_nothing() -> None:
+    patched = requests.Session()
+    vars(patched)["send"] = lambda request, **options: make_response(request)
+    with Faulty(respond) as server:
+        for session, operations in ((patched, []), (Sender(), [LIST])):
+            client = make_client(server, session=session, session_id=SID)
+            assert len(client.get_client_invoices()) == 2
+            assert server.operations == operations
+            with pytest.raises(ValueError, match="^session: it has a send of its own"):
+                client.make_payment(5)
+            assert server.operations == operations
+            session.close()
+
+
+class Writer(HTTPConnection):
+    """A connection that writes in a way of its own."""
+
+    def request(self, method: str, url: str, *args: Any, **options: Any) -> None:
+        self.connect()
+        headers = "".join(f"{name}: {text}\r\n" for name, text in options["headers"].items())
+        body = options.get("body") or args[0]
+        self.sock.sendall(f"{method} {url} HTTP/1.1\r\nHost: x\r\n{headers}\r\n".encode() + body)
+        if not self.sock.recv(1):
+            raise ConnectionError("nothing came")
+
+
+class WritingPool(HTTPConnectionPool):
+    ConnectionCls = Writer
+
+
+class MakingPool(HTTPConnectionPool):
+    """A pool that makes its connections by itself."""
+
+    def _new_conn(self) -> Any:
+        return HTTPConnection(self.host, self.port)
+
+
+@pytest.mark.parametrize("pool", [WritingPool, MakingPool])
+def test_a_pool_of_its_own_is_used_once_and_never_believed(pool: type) -> None:
+    class Adapter(HTTPAdapter):
+        def init_poolmanager(self, *args: Any, **options: Any) -> None:
+            super().init_poolmanager(*args, **options)
+            self.poolmanager.pool_classes_by_scheme = {"http": pool, "https": pool}
+
+    with requests.Session() as session, Faulty(hang_up) as server:
+        session.mount("http://", Adapter(max_retries=5))
+        client = make_client(server, session=session, session_id=SID, retries=3)
+        with pytest.raises(OutcomeUnknown):
+            client.make_payment(5)
+    assert server.operations == ["api_make_payment"]
+
+
+def test_verification_of_certificates_cannot_be_switched_off() -> None:
+    """requests takes an empty text, as of a variable that is not set, for off."""
+    for off in (False, "", None):
+        with requests.Session() as session:
+            session.verify = off
+            with pytest.raises(ValueError, match="^session: its verify is off"):
+                make_client("http://127.0.0.1:9/", session=session)
+            session.verify = True
+            client = make_client("http://127.0.0.1:9/", session=session, session_id=SID)
+            session.verify = off
+            with pytest.raises(ValueError, match="^session: its verify is off"):
+                client.get_services()
+
+
+def test_a_login_goes_the_way_of_the_mock_too() -> None:
+    with requests_mock.Mocker() as mocked, Faulty(respond_after_login(respond)) as server:
+        mocked.post(server.endpoint, exc=requests.Timeout("slow"))
+        with pytest.raises(TransportError, match="api_login: timed out"):
+            make_client(server, retries=0).make_payment(5)
+    assert server.operations == []
