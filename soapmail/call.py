@@ -248,11 +248,12 @@ class Call(Generic[T]):
     ) -> AttemptResult:
         if response.problem is not None:
             return _fail(name, response.problem, response)
+        status = f"HTTP status {response.status}{describe_status(response.status)}"
         if response.unusable is not None:
-            return AttemptResult(error=ResponseError(response.unusable, name))
+            place = f" ({status})" if response.status >= 300 else ""
+            return AttemptResult(error=ResponseError(f"{response.unusable}{place}", name))
         if response.status >= 300 and not self._has_envelope(response):
-            status = f"{response.status}{describe_status(response.status)}"
-            return _fail(name, f"HTTP status {status} without a SOAP response", response)
+            return _fail(name, f"{status} without a SOAP response", response)
         problem: SoapMailError
         is_transient = response.is_transient
         try:

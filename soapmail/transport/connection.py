@@ -13,6 +13,7 @@ import io
 import queue
 import socket
 from functools import cache, partial
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import requests
@@ -261,10 +262,21 @@ class _DeadlineResponse(http.client.HTTPResponse):
     def __init__(
         self, owner: SingleRequestAdapter, sock: socket.socket, *args: Any, **options: Any
     ) -> None:
-        delivery = owner.delivery
+        self._delivery = delivery = owner.delivery
         delivery.source = self
         delivery.reader = CountingReader(_DeadlineSocketIO(delivery, sock))
         super().__init__(_SocketShim(delivery.reader), *args, **options)  # type: ignore[arg-type]
+
+    def _read_status(self) -> tuple[str, int, str]:
+        """Read the status line of the final response (RFC 9110 15.2)."""
+        while True:
+            version, status, reason = super()._read_status()  # type: ignore[misc]
+            if status == HTTPStatus.SWITCHING_PROTOCOLS:
+                raise http.client.HTTPException("the server switched to another protocol")
+            if status >= HTTPStatus.OK:
+                self._delivery.status = status
+                return version, status, reason
+            http.client.parse_headers(self.fp)
 
     def begin(self) -> None:
         super().begin()

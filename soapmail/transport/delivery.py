@@ -70,6 +70,7 @@ class Delivery:
         self.reader: CountingReader | None = None
         self.source: http.client.HTTPResponse | None = None
         self.tls: Tls | None = None
+        self.status = 0  # of the final response, once its line came
         self._patience: Deadline | None = None
 
     @property

@@ -6,12 +6,13 @@ import http.client
 import io
 import re
 import zlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import urllib3
 
 from ..deadline import Deadline
 from ..patterns import is_count
+from .codings import ChunkedReader, make_inflater
 from .connection import find_source
 from .delivery import NetworkTimeout, is_of_handler
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     import requests
 
+    from .codings import Inflater
     from .delivery import Delivery
 
 BREAKS = (OSError, http.client.HTTPException, urllib3.exceptions.HTTPError)
@@ -34,8 +36,6 @@ _LONG_TAIL_BYTES = 64 * 1024
 AFTER_END_SECONDS = 1.0
 AFTER_COUNT_SECONDS = 2.0
 _BODILESS = (204, 304)  # RFC 9110 6.4.1
-_CODINGS = ("gzip", "x-gzip", "deflate")  # RFC 9110 8.4.1
-_GZIP_OR_ZLIB = 47  # zlib's wbits: 32 for either header, 15 for the largest window
 _START_TAG = rb"<(?:[\w.-]+:)?Envelope[\s/>]"  # compiled where it is needed
 _END_TAG = re.compile(rb"</(?:[\w.-]+:)?Envelope\s*>")
 
@@ -58,21 +58,33 @@ class ResponseBody:
         self.ended_early: str | None = None
         self.unusable: str | None = None
         self._source = delivery.source or find_source(response.raw)
-        self._is_chunked = bool(getattr(self._source, "chunked", False))
+        self._chunks: ChunkedReader | None = None
+        if getattr(self._source, "chunked", False):
+            self._chunks = ChunkedReader(getattr(self._source, "fp", None))
         self._count = self._read_count()
-        coding = response.headers.get("Content-Encoding", "").strip().lower()
-        self._inflater = zlib.decompressobj(_GZIP_OR_ZLIB) if coding in _CODINGS else None
+        self._inflater: Inflater | None = None
+
+    def _read_codings(self) -> None:
+        """Find out what the body is wrapped in; ValueError: nothing that is understood."""
+        headers = self._response.headers
+        transfer = headers.get("Transfer-Encoding", "chunked").strip(" \t")
+        if transfer.lower() != "chunked":  # RFC 9112 6.1, of which no other was asked for
+            raise ValueError(f"the transfer coding {transfer!r}, which is not supported")
+        self._inflater = make_inflater(headers.get("Content-Encoding", "").strip(" \t").lower())
 
     def _read_count(self) -> int | None:
         if self._response.status_code in _BODILESS:
             return 0
         length = self._response.headers.get("Content-Length", "")
-        return int(length) if is_count(length) and not self._is_chunked else None
+        return int(length) if is_count(length) and self._chunks is None else None
 
     def read(self) -> bytes:
         """Return what came; TimeoutError: the time of the call is up."""
         try:
+            self._read_codings()
             self._read_all()
+        except ValueError as error:
+            self.unusable = str(error)
         except BREAKS as error:
             if isinstance(error, TimeoutError) or is_of_handler(error):
                 raise
@@ -118,11 +130,12 @@ class ResponseBody:
         return min(READ_CHUNK_BYTES, self._count - self._received)
 
     def _choose_reader(self) -> Callable[[int], bytes]:
-        if isinstance(self._source, http.client.HTTPResponse):
-            if self._is_chunked or self._source.fp is None:
-                return self._source.read1
-            return self._source.fp.read1
-        return self._source.read  # type: ignore[no-any-return]
+        source: Any = self._source
+        if self._chunks is not None:
+            return self._chunks.read
+        if isinstance(source, http.client.HTTPResponse):
+            return source.read1 if source.fp is None else source.fp.read1
+        return source.read  # type: ignore[no-any-return]
 
     def _append(self, chunk: bytes) -> None:
         self._received += len(chunk)
@@ -146,7 +159,7 @@ class ResponseBody:
         """Return whether the connection carried what was announced and nothing more."""
         if not isinstance(self._source, http.client.HTTPResponse):
             return False
-        is_done = self._source.isclosed() if self._is_chunked else self._received == self._count
+        is_done = self._received == self._count if self._chunks is None else self._chunks.is_done
         self._source.close()
         reader = self._delivery.reader
         return is_done and not (reader and reader.has_surplus)

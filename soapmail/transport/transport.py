@@ -113,7 +113,8 @@ class Transport:
         for cause in filter(is_of_handler, iter_causes(failure)):
             raise cause
         proxy = select_proxy(self._endpoint, settings.get("proxies"))
-        return describe_failure(failure, delivery, self._host, proxy)
+        response = describe_failure(failure, delivery, self._host, proxy)
+        return response._replace(status=delivery.status if delivery.may_have_left else 0)
 
     def _prepare(self, outgoing: Outgoing) -> tuple[Any, dict[str, Any]]:
         from .. import __version__
