@@ -69,7 +69,7 @@ class Client:
         on_exchange: Callable[[ObservedExchange], object] | None = None,
     ) -> None:
         self._username = username
-        self._states: dict[int, ProcessState] = {}
+        self._states: dict[object, ProcessState] = {}
         try:
             self._session_id = arguments.optional_text("session_id", session_id)
             self._options: dict[str, Any] = {
@@ -145,9 +145,12 @@ class Client:
         It takes no lock, so a signal's handler may call it.
         """
         self._closed = True
-        state = self._states.pop(os.getpid(), None)
-        if state is not None:
-            state.transport.close()
+        if self._states:
+            from .session import identify_process
+
+            state = self._states.pop(identify_process(), None)
+            if state is not None:
+                state.transport.close()
 
     def __getstate__(self) -> dict[str, Any]:
         from .session import find_session

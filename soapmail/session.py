@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import os
 import threading
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .errors import (
     NO_FIELDS,
+    AuthenticationError,
     OperationFailed,
     ResponseError,
     SoapFault,
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 
 # Ambiguous responses of a session younger than this are believed without a new login.
 FRESH_SESSION_SECONDS = 600.0
+# A login that the server refused is not tried again for so long, as some providers lock accounts.
+REFUSED_LOGIN_SECONDS = 10.0
 _CLOCK_TOLERANCE_SECONDS = 1.0
 
 
@@ -42,6 +46,8 @@ class IssuedSession(NamedTuple):
     monotonic: float = -math.inf
     wall: float = -math.inf
     fault_confirmed: bool = False
+    # Which login of the store it is of: a server may issue the same id again.
+    generation: int = 0
 
     def is_fresh(self) -> bool:
         """Return whether it was issued a short time ago.
@@ -60,12 +66,15 @@ def read_clocks() -> tuple[float, float]:
 
 
 class SessionStore:
-    """The session that all calls of one client share."""
+    """The session that all calls of one client share, and what the last login came to."""
 
     def __init__(self, current: IssuedSession | None) -> None:
         self.current = current
         # The thread that holds it may take it again, in a signal's handler (test_process).
         self._lock = threading.RLock()
+        self._generation = 0 if current is None else current.generation
+        self._failure: SoapMailError | None = None
+        self._failed_at = -math.inf
 
     def get(
         self,
@@ -77,21 +86,43 @@ class SessionStore:
     ) -> IssuedSession:
         """Return a session other than the refused one, or in any case a new one.
 
-        Of the threads that wait here, only the first one logs in.
+        Of the threads that wait here only the first one logs in, and all share what it came to.
         """
+        generation = self._generation
         try:
             if not self._lock.acquire(timeout=max(0.0, deadline.remaining())):
                 raise TransportError("api_login: timed out")
             current = self.current
-            is_refused = refused is not None and current is not None and current.sid == refused.sid
-            if anew or current is None or is_refused:
-                current = self.current = log_in()
-            return current
+            has_waited = self._generation != generation
+            is_refused = anew or (refused and current and current.generation == refused.generation)
+            if current is not None and not is_refused:
+                return current
+            if self._failure is not None and (has_waited or self._is_refused_for_now()):
+                raise copy.copy(self._failure)
+            if anew and has_waited and current is not None:
+                return current
+            return self._log_in(log_in)
         finally:
             try:  # noqa: SIM105 - and nothing before it, where a signal could come in between
                 self._lock.release()
             except RuntimeError:  # not taken: the wait was too long, or was interrupted
                 pass
+
+    def _log_in(self, log_in: Callable[[], IssuedSession]) -> IssuedSession:
+        try:
+            session = log_in()
+        except SoapMailError as error:
+            self._generation += 1
+            self._failure, self._failed_at = copy.copy(error), time.monotonic()
+            raise
+        self._generation += 1
+        self._failure = None
+        self.current = session._replace(generation=self._generation)
+        return self.current
+
+    def _is_refused_for_now(self) -> bool:
+        is_recent = time.monotonic() - self._failed_at < REFUSED_LOGIN_SECONDS
+        return is_recent and isinstance(self._failure, AuthenticationError)
 
 
 @dataclass(slots=True, repr=False, eq=False)
@@ -111,11 +142,26 @@ class ProcessState:
         return () if self.credentials is None else self.credentials[1:]
 
 
+def identify_process() -> tuple[int, object]:
+    """Return what no other process is known by: a child may have the pid of its parent."""
+    return os.getpid(), _process
+
+
+def _renew_process() -> None:
+    global _process
+    _process = object()
+
+
+_process = object()
+if hasattr(os, "register_at_fork"):  # not on Windows, which has no forks
+    os.register_at_fork(after_in_child=_renew_process)
+
+
 def get_process_state(
-    states: dict[int, ProcessState], options: dict[str, Any], sid: str | None
+    states: dict[object, ProcessState], options: dict[str, Any], sid: str | None
 ) -> ProcessState:
     """Return the state of this process; a fork takes over the session of its parent, no more."""
-    process = os.getpid()
+    process = identify_process()
     state = states.get(process)
     if state is None:
         state = states.setdefault(process, _make_state(options, find_session(states, sid)))
@@ -124,7 +170,7 @@ def get_process_state(
     return state
 
 
-def find_session(states: dict[int, ProcessState], sid: str | None) -> IssuedSession | None:
+def find_session(states: dict[object, ProcessState], sid: str | None) -> IssuedSession | None:
     """Return the session that there is, also the one from before a fork."""
     for state in list(states.values()):
         return state.sessions.current

@@ -179,11 +179,11 @@ PROMISES = [
     # --- sessions ------------------------------------------------------------------------------
     promise(
         "One login serves all calls.",
-        ("session.py", "if anew or current is None or is_refused:", "if True:", "test_one_login_serves_all_calls test_a_session_id_is_used_until_it_is_refused"),
+        ("session.py", "            if current is not None and not is_refused:\n                return current\n", "", "test_one_login_serves_all_calls test_a_session_id_is_used_until_it_is_refused"),
     ),
     promise(
         "Of threads that meet a refused session, the first one logs in.",
-        ("session.py", "is_refused = refused is not None and current is not None and current.sid == refused.sid", "is_refused = refused is not None", "test_threads_that_meet_a_refused_session_log_in_once"),
+        ("session.py", "refused and current and current.generation == refused.generation", "refused and current and current.sid == refused.sid", "test_one_expiry_costs_one_login_though_the_server_repeats_its_session_id"),
     ),
     promise(
         "An empty list of an old session is checked with a new one.",
@@ -455,11 +455,21 @@ PROMISES = [
     # --- forks and signals ---------------------------------------------------------------------
     promise(
         "After a fork each process has connections of its own.",
-        ("session.py", "    process = os.getpid()\n", "    process = 0\n", "test_a_child_uses_no_connection_of_its_parent"),
+        ("session.py", "    return os.getpid(), _process\n", "    return 0, None\n", "test_a_child_uses_no_connection_of_its_parent"),
     ),
     promise(
         "A child that was forked while a response was read is not locked.",
         ("soap/element.py", "        if self._process != os.getpid():", "        if self._process == 0:", "test_a_fork_while_another_thread_reads_leaves_the_child_no_lock"),
+    ),
+    promise(
+        "A child is known though it has the pid of its parent.",
+        ("session.py", "    _process = object()\n\n\n_process", "    pass\n\n\n_process", "test_a_child_with_the_pid_of_its_parent_has_connections_of_its_own"),
+    ),
+    promise(
+        "A login that was refused is refused for all that wait for it, and for some seconds.",
+        ("session.py", "(has_waited or self._is_refused_for_now())", "self._is_refused_for_now()", "test_all_that_wait_for_a_login_share_what_it_came_to"),
+        ("session.py", "(has_waited or self._is_refused_for_now())", "has_waited", "test_a_refused_login_is_not_tried_again_for_some_seconds"),
+        ("session.py", "            if anew and has_waited and current is not None:\n                return current\n", "", "test_logins_that_are_asked_for_at_once_are_one"),
     ),
     promise(
         "A handler of a signal may use the same client.",

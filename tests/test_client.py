@@ -375,9 +375,9 @@ def test_from_env_logs_in_with_what_it_found(
 def test_a_blank_session_is_an_authentication_error(
     http: responses.RequestsMock, response: bytes
 ) -> None:
-    add(http, response, response)
+    add(http, response)
     client = make_client()
-    for method in (client.login, client.get_client_invoices):
+    for method in (client.login, client.get_client_invoices):  # the second is not asked for
         with pytest.raises(AuthenticationError, match="^api_login: the server does not accept"):
             method()
 

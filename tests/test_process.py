@@ -37,6 +37,7 @@ from soapmail import (
 from soapmail.deadline import DeadlineExceeded
 from soapmail.extract import rows
 from soapmail.sandbox import PASSWORD
+from soapmail.session import identify_process
 from soapmail.soap import repair as decoding
 
 from .faulty import (
@@ -1093,14 +1094,30 @@ def test_an_error_that_is_interrupted_on_its_way_out_is_judged_anew(
         assert "may or may not have happened" in caught.value.__notes__[0]
 
 
+def test_a_child_with_the_pid_of_its_parent_has_connections_of_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As in a new PID namespace, where the child of process 1 is process 1."""
+    monkeypatch.setattr("soapmail.session.os.getpid", lambda: 1)
+    with Faulty(respond_normally) as server, make_client(server) as client:
+        client.login()
+        child = os.fork()
+        if child == 0:
+            with contextlib.suppress(BaseException):
+                client.get_client_invoices()
+            os._exit(0)
+        os.waitpid(child, 0)
+    assert [request.number for request in server.requests] == [1, 2]
+
+
 def test_what_a_parent_left_is_dropped_in_a_child() -> None:
     with Faulty(respond_normally) as server, make_client(server) as client:
         sid = client.login()
-        mine = client._states.pop(os.getpid())
+        mine = client._states.pop(identify_process())
         client._states[0] = mine  # as after a fork
         assert len(client.get_client_invoices()) == 12
-        assert list(client._states) == [os.getpid()]
-        assert client._states[os.getpid()].sessions.current == mine.sessions.current
+        assert list(client._states) == [identify_process()]
+        assert client._states[identify_process()].sessions.current == mine.sessions.current
         assert sid == SID
         mine.transport.close()
     assert server.connections == 2

@@ -24,7 +24,7 @@ from soapmail import (
 )
 from soapmail.deadline import Deadline
 from soapmail.sandbox import PASSWORD, USERNAME
-from soapmail.session import IssuedSession, SessionStore
+from soapmail.session import REFUSED_LOGIN_SECONDS, IssuedSession, SessionStore
 
 from .faulty import Faulty, Request, respond_after_login
 from .support import (
@@ -35,6 +35,7 @@ from .support import (
     OPERATIONS,
     SID,
     make_fault_response,
+    make_many_rows,
     make_status_response,
     make_text_response,
     read_recording,
@@ -42,6 +43,8 @@ from .support import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from soapmail.sandbox import Sandbox
 from .test_client import (
     ANSWERS,
@@ -432,3 +435,112 @@ def test_waiting_for_another_threads_login_ends_with_the_time_limit() -> None:
     done.set()
     thread.join()
     assert session.get(log_in, Deadline(0.05)).sid == "made"
+
+
+def run_at_once(count: int, work: Callable[[], object]) -> list[object]:
+    """Return what each of several threads returned or raised; the lock decides who is first."""
+    results: list[object] = []
+
+    def run() -> None:
+        try:
+            results.append(work())
+        except SoapMailError as error:
+            results.append(error)
+
+    threads = [threading.Thread(target=run) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    return results
+
+
+class Slow:
+    """Logs in once all that are to wait for it wait; then each refused session is refused."""
+
+    def __init__(self, count: int, response: bytes) -> None:
+        self._meeting = threading.Barrier(count)
+        self._response = response
+        self.client: Client | None = None
+
+    def __call__(self, request: Request) -> None:
+        if request.operation != "api_login":
+            self._meeting.wait(20)
+            request.respond(REFUSED.body, 500)
+            return
+        request.closing.wait(0.3)  # the others come to the lock meanwhile
+        request.respond(self._response)
+
+
+@pytest.mark.parametrize("body", [b"<html>busy", make_text_response("api_login", "")])
+def test_all_that_wait_for_a_login_share_what_it_came_to(body: bytes) -> None:
+    """Fifty threads with an expired session and a password that is wrong by now."""
+    kind = AuthenticationError if b"<html>" not in body else ResponseError
+    with Faulty(Slow(50, body)) as server, make_client(endpoint=server.endpoint, session_id="old", timeout=30) as client:  # fmt: skip
+        results = run_at_once(50, client.get_client_invoices)
+    assert [type(result) for result in results] == [kind] * 50
+    assert len({id(result) for result in results}) == 50
+    assert server.operations.count("api_login") == 1
+
+
+def test_a_refused_login_is_not_tried_again_for_some_seconds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = [1000.0]
+    monkeypatch.setattr("soapmail.session.time.monotonic", lambda: now[0])
+    answers = [make_text_response("api_login", text) for text in ("", SID)]
+    with Faulty(lambda request: request.respond(answers.pop(0))) as server:
+        client = make_client(endpoint=server.endpoint)
+        for seconds, count in ((0, 1), (REFUSED_LOGIN_SECONDS - 0.1, 1)):
+            now[0] = 1000.0 + seconds
+            for do in (client.login, client.get_client_invoices):
+                with pytest.raises(AuthenticationError):
+                    do()
+            assert len(server.requests) == count
+        now[0] = 1000.0 + REFUSED_LOGIN_SECONDS
+        assert client.login() == SID
+
+
+def test_a_login_that_failed_otherwise_is_tried_again_at_once() -> None:
+    answers = [b"<html>busy", make_text_response("api_login", SID)]
+    with Faulty(lambda request: request.respond(answers.pop(0))) as server:
+        client = make_client(endpoint=server.endpoint)
+        with pytest.raises(ResponseError):
+            client.login()
+        assert client.login() == SID
+
+
+def test_logins_that_are_asked_for_at_once_are_one() -> None:
+    def respond(request: Request) -> None:
+        request.closing.wait(0.3)
+        request.respond(make_text_response("api_login", SID))
+
+    with Faulty(respond) as server, make_client(endpoint=server.endpoint, timeout=30) as client:
+        assert run_at_once(20, client.login) == [SID] * 20
+        assert server.operations == ["api_login"]
+        assert client.login() == SID
+    assert len(server.operations) == 2
+
+
+def test_one_expiry_costs_one_login_though_the_server_repeats_its_session_id() -> None:
+    meeting = threading.Barrier(20)
+    has_logged_in = threading.Event()
+
+    def respond(request: Request) -> None:
+        if request.operation == "api_login":
+            has_logged_in.set()
+            request.closing.wait(0.3)
+            request.respond(make_text_response("api_login", SID))
+        elif has_logged_in.is_set():
+            request.respond(make_many_rows(12))
+        else:
+            meeting.wait(20)
+            request.respond(REFUSED.body, 500)
+
+    with (
+        Faulty(respond) as server,
+        make_client(endpoint=server.endpoint, session_id=SID, timeout=30) as client,
+    ):
+        results = run_at_once(20, lambda: len(client.get_client_invoices()))
+    assert results == [12] * 20
+    assert server.operations.count("api_login") == 1
