@@ -9,7 +9,7 @@ from functools import partial
 from random import uniform
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from . import redaction
+from . import observe, redaction
 from .deadline import Deadline, DeadlineExceeded
 from .errors import (
     AuthenticationError,
@@ -22,7 +22,7 @@ from .errors import (
     outcome_unknown,
 )
 from .extract import parse_single, warn_of_repairs
-from .operations import changes, may_change, takes_session
+from .operations import ISSUING, changes, may_change, takes_session
 from .session import AttemptResult, IssuedSession, read_clocks
 from .soap import repair
 from .soap.document import Document
@@ -236,11 +236,17 @@ class Call(Generic[T]):
         self._status = response.status or None
         self._log(outgoing.operation, response, seconds)
         result = self._parse_response(outgoing.operation, response, parse)
-        secrets = {*self._secrets, *_find_issued_secrets(outgoing.operation, result)}
+        self._secrets.update(_find_issued_secrets(outgoing.operation, result))
         if self._state.on_exchange is not None:
-            from .observe import notify
-
-            notify(self._state.on_exchange, outgoing, response, seconds, result, secrets)
+            observe.notify(
+                self._state.on_exchange,
+                outgoing,
+                response,
+                seconds,
+                result,
+                self._secrets,
+                self._deadline,
+            )
         return result
 
     def _parse_response(
@@ -266,8 +272,8 @@ class Call(Generic[T]):
             if response.ended_early is not None:
                 return _fail(name, response.ended_early, response._replace(is_transient=True))
             value = error.value
-            if value is not None and name == "api_login":
-                value = redaction.redact_tokens(value)
+            if value is not None and name in ISSUING:
+                value = redaction.STARS
             problem = ResponseError(error.problem, name, error.place, value)
             is_transient = is_transient or not response.data.strip()
         except SoapMailError as error:
@@ -309,7 +315,7 @@ def make_call(
     for name in values:
         check_name("parameter", name)
     request = Request(operation, values, template=False)
-    secrets = [str(value) for name, value in values.items() if "pass" in name]
+    secrets = [str(value) for name, value in values.items() if redaction.is_secret_name(name)]
     return Call(state, request, parse, is_changing=may_change(operation), secrets=secrets)
 
 
@@ -322,11 +328,15 @@ def _fail(name: str, problem: str, response: Response) -> AttemptResult:
 
 
 def _find_issued_secrets(name: str, result: AttemptResult) -> list[str]:
+    """Return the session id or the login URL of a response, whatever became of it."""
+    if name not in ISSUING:
+        return []
+    if isinstance(result.error, OperationFailed):  # a URL among the words of a refusal
+        return [word for word in (result.error.status_text or "").split() if "://" in word]
     value = result.value
-    if name == "api_login" and isinstance(value, str):
-        return [value]
-    url = value.get("status_text") if isinstance(value, dict) else getattr(value, "status_text", "")
-    return [url] if name == "api_api_auto_zonemta_login" and url else []
+    text = value.get("status_text") if isinstance(value, dict) else value
+    text = getattr(text, "status_text", text)
+    return [text] if isinstance(text, str) else []
 
 
 def _pause_seconds(attempt: int, result: AttemptResult) -> float:

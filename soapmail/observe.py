@@ -6,12 +6,15 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .redaction import STARS, redact, redact_tokens
+from .deadline import DeadlineExceeded
+from .operations import ISSUING
+from .redaction import STARS, redact, redact_content, redact_fields
 from .soap.encoding import detect_wide_encoding
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
+    from .deadline import Deadline
     from .session import AttemptResult
     from .transport import Outgoing, Response
     from .transport.delivery import Tls
@@ -67,18 +70,27 @@ def notify(
     seconds: float,
     result: AttemptResult,
     secrets: Collection[str],
+    deadline: Deadline,
 ) -> None:
-    """Call a callable with one exchange; what it raises is logged, and disturbs no call."""
-    is_login = outgoing.operation == "api_login"
+    """Call a callable with one exchange; what it raises is logged, and disturbs no call.
+
+    What is large is searched for secrets within the deadline: behind it nothing of it is told.
+    """
+    # What was issued is in a response that cannot be used, and not known.
+    is_issuing = outgoing.operation in ISSUING and result.error is not None
+    try:
+        body = _redact_bytes(response.data, secrets, deadline.check, is_issuing=is_issuing)
+    except DeadlineExceeded:
+        body = STARS.encode()
     exchange = ObservedExchange(
         outgoing.operation,
         outgoing.attempt,
-        _redact_bytes(outgoing.envelope, secrets),
+        _redact_bytes(outgoing.envelope, secrets, None),
         response.status or None,
         response.version,
         redact(response.reason, secrets),
         [_redact_header(name, text, secrets) for name, text in response.headers],
-        _redact_bytes(response.data, secrets, is_login=is_login),
+        body,
         seconds,
         [redact(repair, secrets) for repair in result.repairs],
         None if result.error is None else redact(str(result.error), secrets),
@@ -96,15 +108,19 @@ def _redact_header(name: str, text: str, secrets: Collection[str]) -> tuple[str,
     return redact(name, secrets), STARS if is_secret else redact(text, secrets)
 
 
-def _redact_bytes(data: bytes, secrets: Collection[str], *, is_login: bool = False) -> bytes:
-    """Hide secrets in bytes: those of UTF-8 are known in the form of Latin-1, too.
-
-    ``is_login``: a session id that could not be read is not known, so what may be one is hidden.
-    """
+def _redact_bytes(
+    data: bytes,
+    secrets: Collection[str],
+    check: Callable[[], object] | None,
+    *,
+    is_issuing: bool = False,
+) -> bytes:
+    """Hide secrets in bytes: those of UTF-8 are known in the form of Latin-1, too."""
     encoding = detect_wide_encoding(data) or "latin-1"
     # Of UTF-16 and UTF-32 the last character may be cut, and others may be none.
     end = len(data) if encoding == "latin-1" else len(data) // 4 * 4
-    text = redact(data[:end].decode(encoding, "replace"), secrets)
-    if is_login:
-        text = redact_tokens(text)
+    # By value first, as a part of a secret is none that is found.
+    text = redact_fields(redact(data[:end].decode(encoding, "replace"), secrets, check))
+    if is_issuing:
+        text = redact_content(text)
     return text.encode(encoding) + data[end:]

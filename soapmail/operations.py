@@ -5,8 +5,9 @@ from __future__ import annotations
 ENDPOINT = "https://my.interserver.net/api.php"
 
 _WITHOUT_SESSION = {"api_login", "api_get_license_types", "api_get_paypal_url"}
-# Known to change nothing, though their names do not say so.
-_READING = {"api_login", "api_api_auto_zonemta_login"}
+# Their responses hold what logs in, as good as a password; they change nothing, though their names
+# do not say so.
+ISSUING = {"api_login", "api_api_auto_zonemta_login"}
 
 
 def takes_session(operation: str) -> bool:
@@ -21,7 +22,7 @@ def may_change(operation: str) -> bool:
 
 def changes(operation: str) -> bool:
     """Return whether an operation that has a method of its own changes something."""
-    return may_change(operation) and operation not in _READING
+    return may_change(operation) and operation not in ISSUING
 
 
 def check_endpoint(endpoint: str) -> bool:

@@ -12,7 +12,7 @@ from .errors import MAX_VALUE_CHARACTERS, ResponseError, SoapMailError, Transpor
 TYPE_CHECKING = False  # typing itself costs a tenth of the import
 if TYPE_CHECKING:
     import re
-    from collections.abc import Collection, Iterator
+    from collections.abc import Callable, Collection, Iterator
     from typing import Any, TypeVar
 
     E = TypeVar("E", bound=SoapMailError)
@@ -34,18 +34,23 @@ _ESCAPES = {
     "&": r"""
     &(?: \#(?P<number>[0-9]{1,7})           # HTML 4 and XML 1.0 4.1: htmlspecialchars, html.escape
        | \#[xX](?P<hex>[0-9a-fA-F]{1,6})
-       | (?P<name>[A-Za-z][A-Za-z0-9]{1,8})
+       | (?P<name>[A-Za-z][A-Za-z0-9]{1,31}) # htmlentities, of HTML 4 or 5
       );
 """,
     "%": r"(?P<url>(?:%[0-9a-fA-F]{2})+)",  # RFC 3986 2.1: rawurlencode, quote
     "\\": r"""
     (?P<utf16>(?:\\u[0-9a-fA-F]{4})+)       # RFC 8259 7: json_encode, json.dumps
   | \\x(?P<byte>[0-9a-fA-F]{2})             # repr
+  | \\(?P<octal>[0-3][0-7]{2})              # addcslashes
   | \\U(?P<letter>[0-9a-fA-F]{8})
   | \\(?P<slashed>.)                        # addslashes, var_export, JSON, repr
 """,
 }
-_CONTROLS = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", "0": "\0"}
+# Of the contract: password, domain_password, rootpass, vps_rootpass, qs_rootpass, license_key,
+# ssl_private_key, box_auth_value, sid.
+_SECRET_NAME = r"(?i)pass|secret|token|(?:^|_)(?:key|auth|sid)(?:_|$)"
+_ELEMENT = r"(<(?:[\w.-]+:)?([\w.-]+)(?:\s[^<>]*)?(?<!/)>)(.*?)(?=</|<\w|\Z)"
+_CONTROLS = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", "0": "\0", "a": "\a", "v": "\v"}
 
 
 def sanitize_error(error: E, secrets: Collection[str] = ()) -> E:
@@ -85,6 +90,31 @@ def redact_tokens(text: str) -> str:
     return re.sub("[0-9A-Za-z]{16,}", STARS, text)
 
 
+def is_secret_name(name: str) -> bool:
+    """Return whether a field holds a password, passphrase, key or session id, by its name."""
+    import re
+
+    return re.search(_SECRET_NAME, name) is not None
+
+
+def redact_fields(text: str) -> str:
+    """Return a text of XML with ``***`` in the elements whose names are those of secrets."""
+    import re
+
+    def hide(tag: re.Match[str]) -> str:
+        return f"{tag[1]}{STARS}" if tag[3] and is_secret_name(tag[2]) else tag[0]
+
+    return re.sub(_ELEMENT, hide, text, flags=re.DOTALL)
+
+
+def redact_content(text: str) -> str:
+    """Return a text with ``***`` for what stands between its tags, and for URLs and tokens."""
+    import re
+
+    text = re.sub(r"(?<=>)[^<>]*[^<>\s][^<>]*(?=<)", STARS, text)
+    return re.sub(r"(?<![\"'])\b[a-z]+://[^\s<>\"']+", STARS, redact_tokens(text))
+
+
 def drop_frames(error: BaseException) -> BaseException:
     """Cut what an error collected on its way: frames, and errors of packages below."""
     cause = error.__cause__
@@ -95,20 +125,27 @@ def drop_frames(error: BaseException) -> BaseException:
     return error.with_traceback(None)
 
 
-def redact(text: str, secrets: Collection[str]) -> str:
+def redact(text: str, secrets: Collection[str], check: Callable[[], object] | None = None) -> str:
     """Return a text with ``***`` for each secret, also where it stands escaped.
 
     A secret of one or two letters is hidden where no letter or digit stands beside it. The time
-    grows with the text, whatever the server sent.
+    grows with the text, whatever the server sent; ``check`` is called from time to time, and may
+    raise.
     """
-    return _hide(text, secrets, 0, len(text))
+    return _hide(text, secrets, 0, len(text), check)
 
 
-def _hide(text: str, secrets: Collection[str], first: int, last: int) -> str:
+def _hide(
+    text: str,
+    secrets: Collection[str],
+    first: int,
+    last: int,
+    check: Callable[[], object] | None = None,
+) -> str:
     """Return a part of a text with ``***`` for each secret that begins or ends in it."""
     parts: list[str] = []
     end_of_last = first
-    for start, end in sorted(_find_secrets(text, secrets)):
+    for start, end in sorted(_find_secrets(text, secrets, check)):
         if start >= last:
             break
         is_short = end - start < _SHORT_SECRET
@@ -124,7 +161,9 @@ def _count_overlap(secrets: Collection[str]) -> int:
     return _OVERLAP_CHARACTERS + _ESCAPED_CHARACTERS * max(map(len, secrets), default=0)
 
 
-def _find_secrets(text: str, secrets: Collection[str]) -> Iterator[tuple[int, int]]:
+def _find_secrets(
+    text: str, secrets: Collection[str], check: Callable[[], object] | None
+) -> Iterator[tuple[int, int]]:
     """Yield where secrets begin and end: plain, or escaped as a whole or in part.
 
     Both sides are unescaped step by step, and each form of the one is looked for in each form of
@@ -135,6 +174,8 @@ def _find_secrets(text: str, secrets: Collection[str]) -> Iterator[tuple[int, in
         return
     more = _count_overlap(secrets)
     for begin in range(0, len(text), _PIECE_CHARACTERS):
+        if begin and check is not None:
+            check()
         for plain, starts, ends in _unescape(text[begin : begin + _PIECE_CHARACTERS + more]):
             for form in forms:
                 at = plain.find(form)
@@ -191,19 +232,21 @@ def _normalize(text: str) -> str:
 
 
 def _decode_escape(escape: re.Match[str]) -> str:
-    from html.entities import name2codepoint
-    from urllib.parse import unquote
+    from html.entities import html5
 
     kind = str(escape.lastgroup)
     digits = escape[kind]
     if kind == "name":
-        code = name2codepoint.get(digits, 0x27 if digits == "apos" else None)
-        return escape[0] if code is None else chr(code)
+        return html5.get(f"{digits};", escape[0])
     if kind == "url":
-        return unquote(digits, errors="replace")
+        data = bytes.fromhex(digits.replace("%", ""))
+        try:
+            return data.decode()
+        except UnicodeDecodeError:  # rawurlencode of ISO-8859-1
+            return data.decode("latin-1")
     if kind == "utf16":
         return bytes.fromhex(digits.replace("\\u", "")).decode("utf-16-be", "replace")
     if kind == "slashed":
         return _CONTROLS.get(digits, digits)
-    code = int(digits, 10 if kind == "number" else 16)
+    code = int(digits, {"number": 10, "octal": 8}.get(kind, 16))
     return chr(code) if code <= sys.maxunicode else escape[0]

@@ -11,7 +11,15 @@ from urllib.parse import quote, quote_plus
 import pytest
 
 from soapmail import OutcomeUnknown, ResponseError, SoapFault, TransportError
-from soapmail.redaction import drop_frames, redact, redact_excerpt, sanitize_error
+from soapmail.redaction import (
+    drop_frames,
+    is_secret_name,
+    redact,
+    redact_content,
+    redact_excerpt,
+    redact_fields,
+    sanitize_error,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -235,3 +243,78 @@ def test_a_text_is_cut_behind_its_limit(make: Callable[[str], SoapMailError], li
 def test_a_secret_that_ends_before_what_is_shown_leaves_no_stars() -> None:
     text = f"…{'a' * 20_000}secret{'b' * 10}"
     assert redact_excerpt(text, ["secret"], 10) == "b" * 10
+
+
+@pytest.mark.parametrize(
+    "name", ["password", "domain_password", "rootpass", "vps_rootpass", "qs_rootpass", "license_key", "ssl_private_key", "box_auth_value", "sid", "passphrase", "api_key"],
+)  # fmt: skip
+def test_fields_of_the_contract_that_hold_a_secret_are_known_by_name(name: str) -> None:
+    assert is_secret_name(name)
+    for before, after in (
+        (f"<{name}>a &amp; b</{name}>", f"<{name}>***</{name}>"),
+        (f'<ns1:{name} xsi:type="xsd:string">x\ny</ns1:{name}>', f'<ns1:{name} xsi:type="xsd:string">***</ns1:{name}>'),
+        (f"<{name}><![CDATA[x]]></{name}>", f"<{name}>***</{name}>"),
+        (f"<{name}/><a>x</a>", f"<{name}/><a>x</a>"),
+        (f"<{name}></{name}>", f"<{name}></{name}>"),
+        (f"<{name}>cut o", f"<{name}>***"),
+    ):  # fmt: skip
+        assert redact_fields(f"<r>{before}") == f"<r>{after}"
+
+
+def test_other_fields_are_shown() -> None:
+    for name in (
+        "username",
+        "invoices_id",
+        "keyword",
+        "monkey",
+        "author",
+        "sidebar",
+        "invoices_paid",
+        "status_text",
+    ):
+        assert not is_secret_name(name)
+        assert redact_fields(f"<{name}>x</{name}>") == f"<{name}>x</{name}>"
+
+
+def test_of_what_was_issued_nothing_is_shown() -> None:
+    page = '<a xmlns="http://a/b">\n <b>short</b><![CDATA[https://x.test/?key=1]]>0123456789abcdef'
+    assert redact_content(page) == '<a xmlns="http://a/b">\n <b>***</b><![CDATA[***>***'
+
+
+@pytest.mark.parametrize(
+    "secret", ["it's-wörd€-42", "O'B&hm<77>", "Bö\rhm 1234567", 'q"uo\\te€', "smile😀ö'"]
+)
+def test_forms_in_which_python_writes_a_secret(secret: str) -> None:
+    """Each is what the function itself writes here."""
+    forms = {
+        "ascii": ascii(secret)[1:-1],
+        "repr": repr(secret)[1:-1],
+        "bytes": repr(secret.encode())[2:-1],
+        "html.escape": escape(secret),
+        "html.escape of ascii": secret.encode("ascii", "xmlcharrefreplace").decode(),
+        "quote": quote(secret),
+        "quote_plus": quote_plus(secret),
+        "json": json.dumps(secret)[1:-1],
+        "json of json": json.dumps(json.dumps(secret))[3:-3],
+        "backslashreplace": secret.encode("ascii", "backslashreplace").decode(),
+        "unicode_escape": secret.encode("unicode_escape").decode(),
+    }
+    if max(secret) <= "\xff":
+        forms["quote of ISO-8859-1"] = quote(secret, encoding="latin-1")
+        forms["bytes of ISO-8859-1"] = repr(secret.encode("latin-1"))[2:-1]
+    for name, form in forms.items():
+        assert redact(f"<{form}>", [secret]) == "<***>", name
+
+
+@pytest.mark.parametrize(
+    ("form", "secret"),
+    [
+        ("it&apos;s-w&ouml;rd&euro;", "it's-wörd€"),  # htmlentities with ENT_HTML5
+        ("O&apos;B&comma;&NewLine;&lowbar;x", "O'B,\n_x"),
+        (r"it\'s-w\303\266rd\342\202\254", "it's-wörd€"),  # addcslashes
+        (r"a\a\v\001b", "a\a\v\x01b"),
+        ("w%F6rd%27s", "wörd's"),  # rawurlencode of ISO-8859-1
+    ],
+)
+def test_more_forms_of_php(form: str, secret: str) -> None:
+    assert redact(f"<{form}>", [secret]) == "<***>"

@@ -474,10 +474,8 @@ def test_secrets_in_wide_encodings_are_hidden(encoding: str) -> None:
     page = f"<?xml?><html>{PASSWORD} {SESSION_ID}</html>"
     (seen,) = collect_texts(lambda r: r.respond(page.encode(encoding) + b"x"), Client.login)
     # A last byte that is no whole character is kept as it is.
-    assert (
-        seen.response
-        == page.replace(PASSWORD, "***").replace(SESSION_ID, "***").encode(encoding) + b"x"
-    )
+    # Of a login that failed nothing is shown.
+    assert seen.response == "<?xml?><html>***</html>".encode(encoding) + b"x"
 
 
 def test_secrets_in_the_status_line_and_in_names_of_headers_are_hidden() -> None:

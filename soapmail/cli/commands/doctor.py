@@ -230,14 +230,15 @@ def fetch_wsdl(state: ProcessState, observe: Callable[[ObservedExchange], None])
     outgoing = Outgoing("wsdl")
     started = time.monotonic()
     # Once, and so not over a connection that the server may just have closed.
-    response = state.transport.send(outgoing, Delivery(Deadline(state.timeout)), fresh=True)
+    deadline = Deadline(state.timeout)
+    response = state.transport.send(outgoing, Delivery(deadline), fresh=True)
     seconds = time.monotonic() - started
     problem = response.problem or response.unusable or response.ended_early
     if problem is None and response.status != 200:
         problem = f"HTTP status {response.status}{describe_status(response.status)}"
     error = None if problem is None else TransportError(problem)
     result = AttemptResult(error=error)
-    notify(observe, outgoing, response, seconds, result, state.secrets)
+    notify(observe, outgoing, response, seconds, result, state.secrets, deadline)
     if error is not None:
         raise sanitize_error(error, state.secrets)
     return response.data
