@@ -14,13 +14,16 @@ import time
 import traceback
 import warnings
 from pathlib import Path
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pytest
 import requests
+import urllib3
 from lxml import etree
 from requests.adapters import BaseAdapter, HTTPAdapter
+from urllib3.connection import HTTPConnection
 from urllib3.util import Retry
 
 import soapmail
@@ -1168,6 +1171,26 @@ def test_what_an_adapter_of_the_callers_own_raises_passes() -> None:
         session.mount("http://", Wrong())
         with pytest.raises(LookupError, match="of the adapter"):
             make_client("http://127.0.0.1:9/", session=session, session_id="x").get_services()
+
+
+def test_an_error_of_a_handler_that_urllib3_wrapped_is_unwrapped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Between two lines of urllib3, which takes it for an error of its connection."""
+    error = TimeoutError("mine")
+    before = signal.signal(signal.SIGUSR1, lambda number, frame: throw(error)())
+
+    def interrupt(self: HTTPConnection, *args: Any, **options: Any) -> None:
+        signal.raise_signal(signal.SIGUSR1)
+
+    # As if it were urllib3's own.
+    names = {**vars(urllib3.connection), "signal": signal}
+    plain = FunctionType(interrupt.__code__, names)
+    monkeypatch.setattr(HTTPConnection, "putrequest", plain)
+    with Faulty(respond_normally) as server, pytest.raises(TimeoutError) as caught:
+        make_client(server, session_id="x").get_services()
+    signal.signal(signal.SIGUSR1, before)
+    assert caught.value is error
 
 
 def test_a_timeout_of_the_callers_own_between_two_waits_is_his_too(

@@ -10,7 +10,7 @@ from urllib.parse import quote, urlsplit
 import requests
 from requests.adapters import BaseAdapter, HTTPAdapter
 from requests.utils import select_proxy
-from urllib3.exceptions import InvalidHeader
+from urllib3.exceptions import HTTPError, InvalidHeader
 from urllib3.util import Retry
 
 from ..arguments import check_http_session
@@ -111,7 +111,9 @@ class Transport:
         if delivery.callers_error is not None:
             raise delivery.callers_error
         for cause in filter(is_of_handler, iter_causes(failure)):
-            raise cause
+            # urllib3 gives its own errors the frames of what they were made from (Retry.increment).
+            if not isinstance(cause, HTTPError):
+                raise cause
         proxy = select_proxy(self._endpoint, settings.get("proxies"))
         response = describe_failure(failure, delivery, self._host, proxy)
         return response._replace(status=delivery.status if delivery.may_have_left else 0)
