@@ -23,6 +23,8 @@ def text(name: str, value: str) -> str:
     """Return any text."""
     if not isinstance(value, str):
         raise TypeError(f"{name}: str expected, not {type(value).__name__}")
+    if any("\ud800" <= letter <= "\udfff" for letter in value):  # The Unicode Standard, D71
+        raise ValueError(f"{name}: a half of a surrogate pair is no character")
     return value
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
+import decimal  # noqa: F401 - see below
+import html.entities  # noqa: F401
 import logging
 import time
 from contextlib import suppress
@@ -27,7 +30,7 @@ from .session import AttemptResult, IssuedSession, read_clocks
 from .soap import repair
 from .soap.document import Document
 from .soap.envelope import Request, check_name
-from .transport import Delivery, Outgoing, describe_status
+from .transport import Delivery, Outgoing, describe_status, is_of_handler
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -39,6 +42,10 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _log = logging.getLogger("soapmail")
+# Nothing is imported once a byte left: there may be no file descriptor to do it with
+# (tests/needs_nothing.py). These read responses and find secrets.
+for _encoding in ("utf-8", "latin-1", "cp1252", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"):
+    codecs.lookup(_encoding)
 _PAUSES_SECONDS = (0.5, 1.0, 2.0)
 # Of the text of a payment; it is searched for secrets before the journal has its outcome.
 _MAX_STATUS_CHARACTERS = 1_000_000
@@ -69,6 +76,8 @@ class Call(Generic[T]):
         self._unconfirmed: Delivery | None = None
         self._status: int | None = None
         self.failure: BaseException | None = None
+        # What leaves where making an error fails, for want of memory or of depth.
+        self._last_resort = _make_last_resort(request.operation, is_changing=is_changing)
 
     def run(self) -> T:
         """Return the result. The caller passes any exception to ``to_public_error``.
@@ -95,9 +104,14 @@ class Call(Generic[T]):
     def to_public_error(self, error: BaseException) -> BaseException:
         """Convert an exception for the caller. If a signal handler raises meanwhile, that one."""
         try:
-            self.failure = redaction.drop_frames(self._classify(error))
-        except BaseException as later:
-            self.failure = redaction.drop_frames(self._classify(later))
+            try:
+                self.failure = redaction.drop_frames(self._classify(error))
+            except BaseException as later:
+                if isinstance(later, Exception) and not is_of_handler(later):
+                    raise
+                self.failure = redaction.drop_frames(self._classify(later))
+        except Exception:
+            self.failure = self._last_resort
         return self.failure
 
     def _classify(self, error: BaseException) -> BaseException:
@@ -317,6 +331,12 @@ def make_call(
     request = Request(operation, values, template=False)
     secrets = [str(value) for name, value in values.items() if redaction.is_secret_name(name)]
     return Call(state, request, parse, is_changing=may_change(operation), secrets=secrets)
+
+
+def _make_last_resort(name: str, *, is_changing: bool) -> SoapMailError:
+    if is_changing:
+        return outcome_unknown(name, "the error cannot be shown")
+    return TransportError(f"{name}: failed, and the error cannot be shown")
 
 
 def _fail(name: str, problem: str, response: Response) -> AttemptResult:

@@ -1,0 +1,134 @@
+"""What leaves where a call cannot even say what happened: an error that needs nothing."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from soapmail import Client, OutcomeUnknown, SoapMailError, Status, TransportError
+from soapmail.call import Call
+
+from . import needs_nothing
+from .faulty import Faulty, hang_up, make_client
+from .support import ROOT, SID, make_status_response
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+LAST_RESORT = "api_make_payment: it may or may not have happened; check before repeating: the error cannot be shown"
+
+
+@pytest.mark.parametrize("name", needs_nothing.RESPONSES)
+def test_nothing_is_imported_or_opened_once_the_request_left(name: str) -> None:
+    """There may be no file descriptor to do it with."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.needs_nothing", name],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    outcome, *events = done.stdout.strip().splitlines()
+    assert outcome.partition(":")[0] in ("Status", "OutcomeUnknown", "OperationFailed", "SoapFault")
+    assert events == []
+
+
+@pytest.mark.parametrize("place", ["_classify", "_to_outcome_unknown"])
+@pytest.mark.parametrize("error", [MemoryError, RecursionError, UnicodeError, OSError])
+def test_where_judging_fails_a_constant_leaves(
+    place: str, error: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*args: object) -> None:
+        raise error("hunter2")
+
+    monkeypatch.setattr(Call, place, fail)
+    with Faulty(hang_up) as server, pytest.raises(OutcomeUnknown) as caught:
+        make_client(server, session_id=SID).make_payment(5)
+    assert str(caught.value) == LAST_RESORT
+
+
+def test_where_hiding_fails_everything_is_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*args: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("soapmail.redaction.redact_excerpt", fail)
+    with Faulty(hang_up) as server:
+        client = make_client(server, session_id=SID, retries=0)
+        with pytest.raises(OutcomeUnknown) as unknown:
+            client.make_payment(5)
+        with pytest.raises(TransportError) as caught:
+            client.get_client_invoices()
+    assert str(unknown.value) == LAST_RESORT
+    shown = "api_mail_get_client_invoices: failed, and the error cannot be shown"
+    assert str(caught.value) == shown
+
+
+def descend(frames: int, work: Callable[[], object]) -> object:
+    """Do something so many frames further down."""
+    return work() if frames == 0 else descend(frames - 1, work)
+
+
+def find_depth() -> int:
+    """Return how many more frames there are."""
+    low, high = 0, sys.getrecursionlimit()
+    while low < high:
+        middle = (low + high + 1) // 2
+        try:
+            descend(middle, int)
+            low = middle
+        except RecursionError:
+            high = middle - 1
+    return low
+
+
+@pytest.mark.parametrize("is_lost", [True, False])
+def test_a_payment_near_the_limit_of_recursion_is_never_told_as_not_sent(
+    is_lost: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The making of an error takes fewer frames than the call that failed."""
+    # urllib3's finalizers find no depth either; pytest's own hook neither.
+    monkeypatch.setattr(sys, "unraisablehook", lambda unraisable: None)
+    paid = make_status_response("api_make_payment", "ok", "Paid")
+    with Faulty(hang_up if is_lost else lambda request: request.respond(paid)) as server:
+        client = make_client(server, session_id=SID)
+        with pytest.raises(SoapMailError) if is_lost else pytest.MonkeyPatch.context():
+            client.make_payment(1)  # all that is imported is
+        told: set[type[object]] = set()
+        for frames in range(5, 120):
+            before = len(server.requests)
+            depth = find_depth() - frames
+            outcome: Any
+            try:
+                outcome = descend(depth, partial(client.make_payment, frames + 10))
+            except Exception as error:
+                outcome = error
+            arrived = len(server.requests) - before
+            told.add(type(outcome))
+            assert arrived <= 1
+            assert arrived == 0 or isinstance(outcome, (Status, OutcomeUnknown)), frames
+        assert told >= {RecursionError, OutcomeUnknown if is_lost else Status}
+
+
+@pytest.mark.parametrize("name", ["username", "password", "session_id"])
+def test_half_of_a_surrogate_pair_is_refused_before_it_is_used(name: str) -> None:
+    """It has no UTF-8; and a UnicodeEncodeError would hold the whole password."""
+    values: dict[str, Any] = {"username": "u", "password": "hunter2", name: "hunter2\ud800"}
+    with pytest.raises(ValueError, match=f"^{name}: a half of a surrogate pair") as caught:
+        Client(**values)
+    assert type(caught.value) is ValueError
+
+
+def test_half_of_a_surrogate_pair_is_refused_in_a_call() -> None:
+    client = make_client("http://127.0.0.1:9/", session_id=SID)
+    for do in (
+        lambda: client.send_mail("\udfff", "b", "a@b", "c@d"),
+        lambda: client.get_prepay_remaining("mail\ud800"),
+        lambda: client.call("api_x", a="\udc80"),
+    ):
+        with pytest.raises(ValueError, match="surrogate|U\\+"):
+            do()
