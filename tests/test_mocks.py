@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -206,3 +208,35 @@ def test_a_login_goes_the_way_of_the_mock_too() -> None:
         with pytest.raises(TransportError, match="api_login: timed out"):
             make_client(server, retries=0).make_payment(5)
     assert server.operations == []
+
+
+def test_a_first_call_inside_a_cassette_keeps_nothing_of_it(tmp_path: Path) -> None:
+    """It replaces the classes before soapmail looks at them for the first time."""
+    program = """
+import sys, vcr
+from soapmail import Client
+client = Client(session_id="x", endpoint=sys.argv[1])
+with vcr.use_cassette(sys.argv[2]):
+    print(len(client.get_client_invoices()))
+print(len(client.get_client_invoices()))
+"""
+    with Faulty(respond) as server:
+        arguments = [server.endpoint, str(tmp_path / "recorded.yaml")]
+        done = subprocess.run(
+            [sys.executable, "-c", program, *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+    assert (done.stdout, done.stderr) == ("2\n2\n", "")
+    assert server.operations == [LIST, LIST]
+
+
+def test_a_package_in_place_of_urllib3_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as urllib3-future, whose connections are none of http.client."""
+    other = type("HTTPConnection", (), {})
+    monkeypatch.setattr("urllib3.connection.HTTPConnection", other)
+    monkeypatch.setattr("urllib3.__version__", "2.12.900")
+    with pytest.raises(ImportError, match=r"in place of urllib3 \(2\.12\.900, in .*urllib3"):
+        make_client("http://127.0.0.1:9/", session_id=SID).make_payment(5)

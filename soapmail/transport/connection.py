@@ -17,9 +17,9 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import requests
+import urllib3
 from requests.adapters import HTTPAdapter
 from requests.structures import CaseInsensitiveDict
-from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import LocationParseError, NewConnectionError
 from urllib3.util import Retry
 from urllib3.util.connection import allowed_gai_family, create_connection
@@ -35,6 +35,18 @@ _CONNECTION_METHODS = (
     "request", "putrequest", "endheaders", "send", "getresponse", "connect", "_new_conn",
 )  # fmt: skip
 _PACKAGES = {"requests", "urllib3", "http"}
+
+
+def require_plain_urllib3() -> None:
+    """Refuse a package that has taken urllib3's place, with other connections; ImportError."""
+    bases = {base.__module__ for base in urllib3.connection.HTTPConnection.__mro__}
+    if http.client.__name__ not in bases:
+        version = getattr(urllib3, "__version__", "without a version")
+        raise ImportError(
+            f"another package stands in place of urllib3 ({version}, in {urllib3.__file__}): its"
+            " connections are not those of http.client, so nobody knows what was sent over them;"
+            " remove it, and reinstall urllib3"
+        )
 
 
 def is_replaced(function: Any) -> bool:
@@ -130,9 +142,12 @@ def _make_pool_factory(pool_class: Any, connection: Any, owner: SingleRequestAda
 
 @cache
 def _make_reporting_pool_class(pool_class: Any, connection: Any) -> Any:
-    direct = {HTTPConnection: _DirectHTTPConnection, HTTPSConnection: _DirectHTTPSConnection}
-    reporting = direct.get(connection) or type(
-        connection.__name__, (ReportingConnection, connection), {}
+    # Not of SOCKS, whose library connects by itself.
+    is_direct = connection.__module__ == urllib3.connection.__name__
+    reporting = type(
+        connection.__name__,
+        (_DirectConnection if is_direct else ReportingConnection, connection),
+        {},
     )
     # Without the lock of queue.Queue, which a signal's handler would wait for.
     overrides = {"ConnectionCls": reporting, "QueueCls": _UnlockedQueue}
@@ -248,14 +263,6 @@ class _DirectConnection(ReportingConnection):
         if isinstance(failure, ConnectionError):
             raise NewConnectionError(self, str(failure)) from failure  # type: ignore[arg-type]
         raise failure
-
-
-class _DirectHTTPConnection(_DirectConnection, HTTPConnection):
-    pass
-
-
-class _DirectHTTPSConnection(_DirectConnection, HTTPSConnection):
-    pass
 
 
 class _DeadlineResponse(http.client.HTTPResponse):

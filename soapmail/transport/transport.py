@@ -19,6 +19,7 @@ from .connection import (
     find_connection_classes,
     is_replaced,
     make_single_request_adapter,
+    require_plain_urllib3,
 )
 from .delivery import NetworkTimeout, Response, Stage, is_of_handler
 from .failures import describe_failure, iter_causes
@@ -53,6 +54,7 @@ class Transport:
         max_response_bytes: int,
         session: requests.Session | None,
     ) -> None:
+        require_plain_urllib3()
         self._endpoint = endpoint
         self._host = urlsplit(endpoint).netloc
         self._loopback = loopback
