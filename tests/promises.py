@@ -84,21 +84,36 @@ PROMISES = [
     promise(
         "An adapter that retries sends a payment once.",
         (
-            "transport/connection.py", "if self._owner.delivery.stage is Stage.SENT:", "if False:",
+            "transport/connection.py", "if self._slot.delivery.stage is Stage.SENT:", "if False:",
             "test_a_stubborn_adapter_reads_with_one_request_for_each_attempt",
         ),
     ),
     promise(
         "Connections that do not report are never believed to have sent nothing.",
-        ("transport/connection.py", "            self.delivery.to_foreign_connection()\n", "            pass\n", "test_an_adapter_that_brings_pools_of_its_own_is_never_believed_to_have_sent_nothing"),
+        ("transport/connection.py", "            self.slot.delivery.to_foreign_connection()\n", "            pass\n", "test_an_adapter_that_brings_pools_of_its_own_is_never_believed_to_have_sent_nothing"),
         ("transport/delivery.py", "        self.stage = max(self.stage, Stage.MAYBE_SENT)\n", "        pass\n", "test_what_others_raise_is_never_taken_for_proof_that_nothing_left"),
         ("transport/delivery.py", "if self._is_plain and self.stage is not Stage.SENT:", "if self.stage is not Stage.SENT:", "test_what_is_not_soapmails_own_is_never_believed_to_have_sent_nothing"),
     ),
     promise(
         "What stands in place of a function of requests or urllib3 gets the payment.",
         ("transport/transport.py", 'if is_replaced(getattr(adapter.send, "__func__", None)):', "if False:", "test_requests_mock_gets_the_payment"),
-        ("transport/transport.py", "is_same = idle.origin is origin and idle.connection_classes == classes", "is_same = idle.origin is origin", "test_a_cassette_that_is_put_in_later_gets_what_comes_then"),
+        ("transport/transport.py", "if idle.origin is origin and idle.connection_classes == classes:", "if idle.origin is origin:", "test_a_cassette_that_is_put_in_later_gets_what_comes_then"),
         ("transport/transport.py", "    return not is_kind or \"send\" in vars(owner)\n", "    return False\n", "test_a_session_with_a_send_of_its_own_reads_and_changes_nothing"),
+    ),
+    promise(
+        "A call has a floor: where no error can be made, a constant leaves.",
+        ("call.py", "            self.failure = self._last_resort\n", "            raise\n", "test_where_judging_fails_a_constant_leaves"),
+        ("call.py", "    codecs.lookup(_encoding)\n", "    pass\n", "test_nothing_is_imported_or_opened_once_the_request_left"),
+    ),
+    promise(
+        "A response is read by the standard, and what is not understood is no content.",
+        ("transport/connection.py", "            if status >= HTTPStatus.OK:\n", "            if True:\n", "test_interim_responses_are_read_over"),
+        ("transport/codings.py", "        if self._remaining == 0 and self._read_line().strip(b\"\\r\\n\"):", "        if self._remaining == 0 and not self._read_line():", "test_chunks_that_are_none_are_no_content"),
+        ("transport/codings.py", 'if not self._is_gzip or not data.startswith(b"\\x1f"):', "if True:", "test_each_compression_is_undone_in_pieces_of_any_size"),
+    ),
+    promise(
+        "Fields that hold a secret are hidden by name.",
+        ("observe.py", 'redact_fields(redact(data[:end].decode(encoding, "replace"), secrets, check))', 'redact(data[:end].decode(encoding, "replace"), secrets, check)', "test_fields_that_hold_a_secret_are_hidden_in_what_an_observer_is_told"),
     ),
     promise(
         "A session that trusts any certificate is refused.",
@@ -131,7 +146,7 @@ PROMISES = [
     ),
     promise(
         "A changing operation has a connection of its own.",
-        ("transport/transport.py", "if is_same and not fresh:", "if is_same:", "test_a_changing_operation_has_a_connection_of_its_own"),
+        ("transport/transport.py", "                    if fresh:\n", "                    if False:\n", "test_a_changing_operation_has_a_connection_of_its_own"),
     ),
     promise(
         "What a signal's handler raises ends the call at once.",
@@ -166,7 +181,7 @@ PROMISES = [
     ),
     promise(
         "The handshake has what a proxy left of the time.",
-        ("transport/connection.py", "        self.sock.settimeout(self._owner.delivery.timeout())\n", "        pass\n", "test_what_a_proxy_took_of_the_time_is_gone_for_the_handshake"),
+        ("transport/connection.py", "        self.sock.settimeout(self._slot.delivery.timeout())\n", "        pass\n", "test_what_a_proxy_took_of_the_time_is_gone_for_the_handshake"),
     ),
     promise(
         "Each address of a host has a share of the time.",

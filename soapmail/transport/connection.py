@@ -12,6 +12,7 @@ import http.client
 import io
 import queue
 import socket
+from contextlib import suppress
 from functools import cache, partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -69,19 +70,29 @@ def find_connection_classes(manager: Any) -> dict[Any, Any]:
     return found
 
 
+class Slot:
+    """What an adapter and its connections share: the delivery at hand.
+
+    Connections know no more of their adapter, as urllib3's finalizers keep them alive until its
+    pools are gone (test_a_client_that_is_dropped_frees_its_sockets).
+    """
+
+    delivery: Delivery
+
+
 class SingleRequestAdapter(HTTPAdapter):
     """An adapter with one connection, for one delivery at a time."""
 
-    delivery: Delivery
+    slot: Slot
     origin: HTTPAdapter
     connection_classes: dict[Any, Any]
 
     def get_connection_with_tls_context(self, *args: Any, **options: Any) -> Any:
         """Return a pool, and note whether its connections report."""
-        self.delivery.to_own_connection()
+        self.slot.delivery.to_own_connection()
         pool = super().get_connection_with_tls_context(*args, **options)
         if not issubclass(getattr(pool, "ConnectionCls", object), ReportingConnection):
-            self.delivery.to_foreign_connection()
+            self.slot.delivery.to_foreign_connection()
         return pool
 
     def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
@@ -89,8 +100,19 @@ class SingleRequestAdapter(HTTPAdapter):
         is_new = proxy not in self.proxy_manager
         manager = super().proxy_manager_for(proxy, **options)
         if is_new:
-            manager = self.proxy_manager[proxy] = _make_reporting_manager(manager, self)
+            manager = self.proxy_manager[proxy] = _make_reporting_manager(manager, self.slot)
         return manager
+
+    def close_connections(self) -> None:
+        """Close the connections, and keep the pools: urllib3 has a finalizer for each."""
+        for manager in (self.poolmanager, *self.proxy_manager.values()):
+            for key in manager.pools.keys():  # noqa: SIM118 - it cannot be iterated over
+                connections = manager.pools[key].pool
+                with suppress(queue.Empty):
+                    connection = connections.get(block=False)
+                    connections.put(None)
+                    if connection is not None:
+                        connection.close()
 
     def build_response(self, req: Any, resp: Any) -> requests.Response:
         """Return a response without an encoding, which requests can fail to find."""
@@ -109,9 +131,10 @@ def make_single_request_adapter(origin: HTTPAdapter) -> SingleRequestAdapter:
     adapter: Any = object.__new__(_make_single_request_class(kind))
     adapter.__dict__.update(origin.__dict__)
     adapter.origin = origin
+    adapter.slot = Slot()
     adapter.connection_classes = find_connection_classes(origin.poolmanager)
     adapter.max_retries = Retry(0, read=False)
-    adapter.poolmanager = _make_reporting_manager(origin.poolmanager, adapter)
+    adapter.poolmanager = _make_reporting_manager(origin.poolmanager, adapter.slot)
     adapter.proxy_manager = {}
     return adapter  # type: ignore[no-any-return]
 
@@ -123,21 +146,22 @@ def _make_single_request_class(kind: Any) -> type[SingleRequestAdapter]:
     return type(kind.__name__, (SingleRequestAdapter, kind), {})
 
 
-def _make_reporting_manager(manager: Any, owner: SingleRequestAdapter) -> Any:
+def _make_reporting_manager(manager: Any, slot: Slot) -> Any:
     connections = find_connection_classes(manager)
     reporting = copy.copy(manager)
     reporting.pools = type(manager.pools)(1)
+    reporting.connection_pool_kw = {**manager.connection_pool_kw, "maxsize": 1}
     reporting.pool_classes_by_scheme = {
-        scheme: _make_pool_factory(pool_class, connections[pool_class], owner)
+        scheme: _make_pool_factory(pool_class, connections[pool_class], slot)
         for scheme, pool_class in manager.pool_classes_by_scheme.items()
     }
     return reporting
 
 
-def _make_pool_factory(pool_class: Any, connection: Any, owner: SingleRequestAdapter) -> Any:
+def _make_pool_factory(pool_class: Any, connection: Any, slot: Slot) -> Any:
     if connection is None:
         return pool_class
-    return partial(_make_reporting_pool_class(pool_class, connection), owner=owner)
+    return partial(_make_reporting_pool_class(pool_class, connection), slot=slot)
 
 
 @cache
@@ -149,28 +173,14 @@ def _make_reporting_pool_class(pool_class: Any, connection: Any) -> Any:
         (_DirectConnection if is_direct else ReportingConnection, connection),
         {},
     )
-    # Without the lock of queue.Queue, which a signal's handler would wait for.
-    overrides = {"ConnectionCls": reporting, "QueueCls": _UnlockedQueue}
+    # Without the lock of queue.Queue, which a signal's handler would wait for; and all in C, as
+    # urllib3 empties it in a finalizer, where an exception is lost.
+    overrides = {"ConnectionCls": reporting, "QueueCls": staticmethod(_make_queue)}
     return type(pool_class.__name__, (pool_class,), overrides)
 
 
-class _UnlockedQueue:
-    """The connections that a pool keeps; one delivery at a time uses it, so there is no lock."""
-
-    def __init__(self, size: int) -> None:
-        self._connections: list[Any] = []
-
-    def put(self, connection: Any, block: bool = True) -> None:
-        self._connections.append(connection)
-
-    def get(self, block: bool = True, timeout: float | None = None) -> Any:
-        try:
-            return self._connections.pop()
-        except IndexError:
-            raise queue.Empty from None
-
-    def qsize(self) -> int:
-        return len(self._connections)
+def _make_queue(size: int) -> queue.SimpleQueue[Any]:
+    return queue.SimpleQueue()
 
 
 class AlreadySent(ConnectionError):
@@ -187,18 +197,18 @@ class ReportingConnection:
     debuglevel = 0
     _is_open = False
 
-    def __init__(self, *args: Any, owner: SingleRequestAdapter, **options: Any) -> None:
+    def __init__(self, *args: Any, slot: Slot, **options: Any) -> None:
         super().__init__(*args, **options)
-        self._owner = owner
-        self.response_class = partial(_DeadlineResponse, owner)
+        self._slot = slot
+        self.response_class = partial(_DeadlineResponse, slot)
 
     def request(self, *args: Any, **options: Any) -> None:
-        if self._owner.delivery.stage is Stage.SENT:
+        if self._slot.delivery.stage is Stage.SENT:
             raise AlreadySent("this request was sent before, and is not repeated")
         super().request(*args, **options)  # type: ignore[misc]
 
     def connect(self) -> None:
-        delivery = self._owner.delivery
+        delivery = self._slot.delivery
         self._is_open = False
         delivery.connecting()
         self.timeout = delivery.timeout()
@@ -213,10 +223,10 @@ class ReportingConnection:
     def _tunnel(self) -> None:
         super()._tunnel()  # type: ignore[misc]
         # The handshake has what the proxy left of the time (test_tls).
-        self.sock.settimeout(self._owner.delivery.timeout())
+        self.sock.settimeout(self._slot.delivery.timeout())
 
     def send(self, data: Any) -> None:
-        delivery = self._owner.delivery
+        delivery = self._slot.delivery
         if self.sock is None:
             self.connect()
         if self._is_open:  # else it is the CONNECT for a proxy (RFC 9110 9.3.6)
@@ -238,7 +248,7 @@ class _DirectConnection(ReportingConnection):
 
     def _new_conn(self) -> socket.socket:
         """Connect to one address after another, each with a share of the time (RFC 8305 4)."""
-        delivery = self._owner.delivery
+        delivery = self._slot.delivery
         host = self._dns_host
         try:
             addresses = socket.getaddrinfo(
@@ -266,10 +276,8 @@ class _DirectConnection(ReportingConnection):
 
 
 class _DeadlineResponse(http.client.HTTPResponse):
-    def __init__(
-        self, owner: SingleRequestAdapter, sock: socket.socket, *args: Any, **options: Any
-    ) -> None:
-        self._delivery = delivery = owner.delivery
+    def __init__(self, slot: Slot, sock: socket.socket, *args: Any, **options: Any) -> None:
+        self._delivery = delivery = slot.delivery
         delivery.source = self
         delivery.reader = CountingReader(_DeadlineSocketIO(delivery, sock))
         super().__init__(_SocketShim(delivery.reader), *args, **options)  # type: ignore[arg-type]

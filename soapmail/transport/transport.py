@@ -160,7 +160,7 @@ class Transport:
         is_reusable = False
         try:
             if isinstance(adapter, SingleRequestAdapter):
-                adapter.delivery = delivery
+                adapter.slot.delivery = delivery
             # A session would follow redirects and keep cookies (test_transport).
             with adapter.send(request, timeout=(remaining, remaining), **settings) as received:
                 body = ResponseBody(received, delivery, self._limit)
@@ -182,17 +182,17 @@ class Transport:
         with suppress(IndexError):
             while True:
                 idle = self._idle.pop()
-                is_same = idle.origin is origin and idle.connection_classes == classes
-                if is_same and not fresh:
+                if idle.origin is origin and idle.connection_classes == classes:
+                    if fresh:
+                        idle.close_connections()
                     return idle
                 idle.close()
-                # In place of this one: wsgiref and PHP's own server serve one connection at a time.
-                if fresh:
-                    break
         return make_single_request_adapter(origin)
 
     def _release_adapter(self, adapter: SingleRequestAdapter, *, is_reusable: bool) -> None:
-        if is_reusable and len(self._idle) < _MAX_IDLE_ADAPTERS:
+        if not is_reusable:
+            adapter.close_connections()
+        if len(self._idle) < _MAX_IDLE_ADAPTERS:
             self._idle.append(adapter)
         else:
             adapter.close()

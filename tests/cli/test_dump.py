@@ -532,3 +532,17 @@ def test_a_client_that_hangs_up_on_a_replay_is_not_told_of(
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 connection.sendall(data)
     assert "Traceback" not in capfd.readouterr().err
+
+
+def test_fields_that_hold_a_secret_are_hidden_in_what_an_observer_is_told() -> None:
+    """By the names of the contract, also where the value was never known."""
+    row = "<vps_rootpass>a1b2</vps_rootpass><ssl_private_key>-----BEGIN</ssl_private_key><x>y</x>"
+    body = wrap_in_envelope("api_get_vps", f"<return>{row}</return>")
+
+    def call(client: Client) -> None:
+        client.call("api_get_vps", id=5, domain_password="c3d4", rootpass="e5")
+
+    seen = collect_texts(respond_after_login(lambda r: r.respond(body)), call)[-1]
+    assert b"<vps_rootpass>***</vps_rootpass><ssl_private_key>***</ssl_private_key><x>y</x>" in seen.response  # fmt: skip
+    for secret in (b"a1b2", b"BEGIN", b"c3d4", b">e5<"):
+        assert secret not in seen.request + seen.response

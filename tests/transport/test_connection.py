@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import http.client
 import io
 import queue
@@ -21,8 +22,8 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from soapmail import Client, ResponseError, TransportError
 from soapmail.deadline import Deadline
-from soapmail.transport import connection
-from soapmail.transport.connection import _UnlockedQueue, find_source, make_single_request_adapter
+from soapmail.transport import connection as connection_module
+from soapmail.transport.connection import find_source, make_single_request_adapter
 from soapmail.transport.delivery import Delivery, NetworkTimeout, Stage, is_of_handler
 from soapmail.transport.failures import describe_failure, describe_status, iter_causes
 
@@ -228,7 +229,7 @@ def test_each_address_of_a_host_gets_a_share_of_the_time(monkeypatch: pytest.Mon
     monkeypatch.setattr("soapmail.transport.connection.socket.getaddrinfo", lambda *args: found)
     monkeypatch.setattr("soapmail.transport.connection.create_connection", never)
     adapter = make_single_request_adapter(HTTPAdapter())
-    adapter.delivery = Delivery(Deadline(9))
+    adapter.slot.delivery = Delivery(Deadline(9))
     pool = adapter.poolmanager.connection_from_url("http://localhost:9/")
     with pytest.raises(TimeoutError):
         pool._new_conn().connect()
@@ -305,7 +306,7 @@ def test_an_address_that_times_out_by_itself_is_not_the_last(
 def test_a_name_without_an_address_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("soapmail.transport.connection.socket.getaddrinfo", lambda *args: [])
     adapter = make_single_request_adapter(HTTPAdapter())
-    adapter.delivery = Delivery(Deadline(8))
+    adapter.slot.delivery = Delivery(Deadline(8))
     one = adapter.poolmanager.connection_from_url("http://127.0.0.1:9/")._new_conn()
     with pytest.raises(OSError, match="the name has no address"):
         one.connect()
@@ -314,8 +315,8 @@ def test_a_name_without_an_address_says_so(monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_stream_may_be_closed_twice() -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        stream = connection.CountingReader(
-            connection._DeadlineSocketIO(Delivery(Deadline(5)), ours)
+        stream = connection_module.CountingReader(
+            connection_module._DeadlineSocketIO(Delivery(Deadline(5)), ours)
         )
         theirs.sendall(b"ab")
         assert stream.read(1) == b"a"  # and both are in its buffer
@@ -325,18 +326,29 @@ def test_a_stream_may_be_closed_twice() -> None:
         assert stream.closed
 
 
-def test_the_slots_of_a_pool_are_those_of_a_queue() -> None:
-    """``QueueCls``: what a pool of urllib3 asks of it, and no lock."""
-    kept = _UnlockedQueue(1)
-    with pytest.raises(queue.Empty):
-        kept.get(block=False)
-    kept.put(None)
-    kept.put(5, block=False)
-    assert kept.qsize() == 2
-    assert kept.get(block=True, timeout=1) == 5
+def test_the_queue_of_a_pool_is_one_of_c_for_one_connection() -> None:
+    """``QueueCls``: no lock that a handler waits for, and no Python in urllib3's finalizer."""
     adapter = make_single_request_adapter(HTTPAdapter())
     pool: Any = adapter.poolmanager.connection_from_url("http://127.0.0.1/")
-    assert type(pool.pool) is _UnlockedQueue
+    assert type(pool.pool) is queue.SimpleQueue
+    assert pool.pool.qsize() == 1
+
+
+def test_a_client_that_is_dropped_frees_its_sockets() -> None:
+    with Faulty(respond_normally) as server:
+        for _ in range(3):
+            client = make_client(server)
+            client.get_client_invoices()
+            (state,) = client._states.values()
+            pools = state.transport._idle[0].poolmanager.pools
+            connection = pools[next(iter(pools.keys()))].pool.get(block=False)
+            sock = connection.sock
+            pools[next(iter(pools.keys()))].pool.put(connection)
+            del state, pools, connection
+            assert sock.fileno() >= 0
+            del client
+            gc.collect()
+            assert sock.fileno() == -1
 
 
 def test_what_cannot_be_parsed_of_the_headers_is_not_logged(
