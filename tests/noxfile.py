@@ -32,6 +32,12 @@ DIFFERENT = [
     "tests/billing",
 ]
 LOWEST = ["lxml==4.9.2", "requests==2.32.2"]
+# What a call goes through, in other generations: tests/faults.py breaks it at each line.
+STACKS = {
+    "urllib3-1.26": ["requests==2.32.2", "urllib3==1.26.20"],
+    "urllib3-2.0": ["requests==2.32.2", "urllib3==2.0.7"],
+    "gevent": ["gevent"],
+}
 
 
 def is_here(python: str) -> bool:
@@ -53,6 +59,7 @@ if not any(argument.startswith(("-p", "--py")) for argument in sys.argv):
     nox.options.sessions = [
         *(f"tests-{python}" for python in found if python != OWN),
         *([f"lowest-{lowest_python}"] if lowest_python in found else []),
+        *(f"faults(stack='{stack}')" for stack in STACKS),
         "missing",
     ]
 
@@ -72,6 +79,17 @@ def lowest(session: nox.Session) -> None:
     session.chdir(ROOT)
     session.install("--quiet", "--only-binary", "lxml", ".[test,peers]", *LOWEST)
     _run(session, *session.posargs)
+
+
+@nox.session(name="faults")
+@nox.parametrize("stack", list(STACKS))
+def break_stack(session: nox.Session, stack: str) -> None:
+    """Break a call at each line, over what it goes through in other generations."""
+    session.chdir(ROOT)
+    session.install("--quiet", ".[test]", *STACKS[stack])
+    session.run("python", "-m", "tests.faults", *(["--gevent"] if stack == "gevent" else []))
+    if stack != "gevent":
+        _run(session, "tests/transport", "tests/test_mocks.py", "tests/test_floor.py")
 
 
 @nox.session(python=False)

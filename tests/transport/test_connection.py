@@ -33,7 +33,7 @@ from ..faulty import Faulty, Hangup, Request, make_client, respond_normally
 def test_what_is_reached_into_is_listed() -> None:
     page = (Path(__file__).parents[1] / "README.md").read_text()
     listed = page.partition("What `soapmail/transport/` reaches into")[2]
-    for name in ("pools", "pool_classes_by_scheme", "_new_conn", "_dns_host", "_fp", "response_class", "makefile", "QueueCls", "_tunnel", "defects", "_payload"):  # fmt: skip
+    for name in ("pools", "pool_classes_by_scheme", "_new_conn", "_dns_host", "_fp", "response_class", "makefile", "QueueCls", "_tunnel", "_read_status", "connection_pool_kw", "defects", "_payload"):  # fmt: skip
         assert f"`{name}`" in listed
 
 
