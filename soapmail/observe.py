@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -99,7 +100,9 @@ def notify(
     try:
         on_exchange(exchange)
     except Exception as error:
-        problem = f"{type(error).__name__}: {redact(str(error), secrets)}"
+        problem = type(error).__name__
+        with suppress(Exception):  # some errors have no text
+            problem += f": {redact(str(error), secrets)}"
         _log.warning("%s: on_exchange failed: %s", outgoing.operation, problem)
 
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import gc
+import os
 import subprocess
 import sys
+import threading
+import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +17,7 @@ from soapmail import Client, OutcomeUnknown, SoapMailError, Status, TransportErr
 from soapmail.call import Call
 
 from . import needs_nothing
-from .faulty import Faulty, hang_up, make_client
+from .faulty import Faulty, hang_up, make_client, respond_normally
 from .support import ROOT, SID, make_status_response
 
 if TYPE_CHECKING:
@@ -132,3 +136,48 @@ def test_half_of_a_surrogate_pair_is_refused_in_a_call() -> None:
     ):
         with pytest.raises(ValueError, match="surrogate|U\\+"):
             do()
+
+
+def test_an_observer_whose_error_has_no_text_disturbs_no_call(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Mute(Exception):
+        def __str__(self) -> str:
+            raise LookupError
+
+    def fail(exchange: object) -> None:
+        raise Mute
+
+    paid = make_status_response("api_make_payment", "ok", "Paid")
+    with Faulty(lambda request: request.respond(paid)) as server:
+        client = make_client(server, session_id=SID, on_exchange=fail)
+        assert client.make_payment(5) == Status("ok", "Paid")
+    assert "on_exchange failed: Mute" in caplog.text
+
+
+@pytest.mark.slow
+def test_two_thousand_calls_leave_the_descriptors_as_they_were() -> None:
+    """Also of clients that are dropped, and of those that another thread closes."""
+    if not os.path.isdir("/proc/self/fd"):
+        return
+
+    def count() -> int:
+        gc.collect()
+        return len(os.listdir("/proc/self/fd"))
+
+    with Faulty(respond_normally) as server:
+        make_client(server).get_client_invoices()
+        before = count()
+        for number in range(200):
+            client = make_client(server, session_id=SID)
+            for _ in range(10):
+                client.get_client_invoices()
+            if number % 2:
+                closing = threading.Thread(target=client.close)
+                closing.start()
+                closing.join()
+            del client
+    end = time.monotonic() + 10
+    while count() > before and time.monotonic() < end:
+        time.sleep(0.05)  # until the threads of the server have ended
+    assert count() <= before

@@ -546,3 +546,26 @@ def test_fields_that_hold_a_secret_are_hidden_in_what_an_observer_is_told() -> N
     assert b"<vps_rootpass>***</vps_rootpass><ssl_private_key>***</ssl_private_key><x>y</x>" in seen.response  # fmt: skip
     for secret in (b"a1b2", b"BEGIN", b"c3d4", b">e5<"):
         assert secret not in seen.request + seen.response
+
+
+def test_what_is_large_is_searched_no_longer_than_the_call_may_take() -> None:
+    """What could not be searched for secrets is not shown."""
+    from soapmail import observe
+    from soapmail.deadline import Deadline
+    from soapmail.session import AttemptResult
+    from soapmail.transport import Outgoing, Response
+
+    seen: list[Any] = []
+    for size, deadline in ((50_000, Deadline(0)), (200_000, Deadline(0)), (200_000, Deadline(60))):
+        response = Response(200, data=b"x" * size)
+        observe.notify(
+            seen.append,
+            Outgoing("api_x", b"<x/>"),
+            response,
+            0.0,
+            AttemptResult(),
+            ["a secret"],
+            deadline,
+        )
+    assert [len(one.response) for one in seen] == [50_000, 3, 200_000]
+    assert seen[1].response == b"***"

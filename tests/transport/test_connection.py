@@ -10,6 +10,7 @@ import signal
 import socket
 import ssl
 import threading
+import time
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from soapmail.transport.connection import find_source, make_single_request_adapt
 from soapmail.transport.delivery import Delivery, NetworkTimeout, Stage, is_of_handler
 from soapmail.transport.failures import describe_failure, describe_status, iter_causes
 
-from ..faulty import Faulty, Hangup, Request, make_client, respond_normally
+from ..faulty import Faulty, Hangup, Request, make_client, respond_normally, stay_silent
 
 
 def test_what_is_reached_into_is_listed() -> None:
@@ -234,6 +235,51 @@ def test_each_address_of_a_host_gets_a_share_of_the_time(monkeypatch: pytest.Mon
     with pytest.raises(TimeoutError):
         pool._new_conn().connect()
     assert waits == [3.0, 3.0, 3.0]
+
+
+def test_a_reset_while_connecting_is_a_missing_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over http, urllib3 takes it for one of a request that was sent, and reads from no socket."""
+
+    def reset(self: socket.socket, address: object) -> None:
+        raise ConnectionResetError(104, "Connection reset by peer")
+
+    monkeypatch.setattr(socket.socket, "connect", reset)
+    client = make_client("http://127.0.0.1:9/", session_id="x", retries=0)
+    for do in (client.get_client_invoices, lambda: client.make_payment(5)):
+        with pytest.raises(TransportError, match=r"could not connect to 127\.0\.0\.1:9") as caught:
+            do()
+        assert type(caught.value) is TransportError
+
+
+@pytest.mark.parametrize("host", ["a..b", "a.b..", f"{'x' * 64}.example"])
+def test_a_host_name_with_a_wrong_label_cannot_be_connected_to(host: str) -> None:
+    """RFC 1035 2.3.4: a label has 1 to 63 octets."""
+    client = Client(session_id="x", endpoint=f"https://{host}:9/", retries=0)
+    for do in (client.get_client_invoices, lambda: client.make_payment(5)):
+        with pytest.raises(TransportError, match="could not connect to") as caught:
+            do()
+        assert type(caught.value) is TransportError
+
+
+@pytest.mark.parametrize("clock", ["coarse", "frozen", "right"])
+def test_a_timer_that_ends_early_is_the_clients_timeout(
+    clock: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As timers of libuv do, and time.monotonic of Windows before Python 3.13, in steps of 1/64 s."""
+    settimeout = socket.socket.settimeout
+
+    def set_less(self: socket.socket, seconds: float | None) -> None:
+        settimeout(self, seconds and max(0.001, seconds - 0.002))
+
+    now = time.monotonic
+    clocks = {"coarse": lambda: now() // (1 / 64) / 64, "frozen": lambda: 1000.0, "right": now}
+    monkeypatch.setattr(socket.socket, "settimeout", set_less)
+    monkeypatch.setattr("soapmail.deadline.time.monotonic", clocks[clock])
+    with Faulty(stay_silent) as server:
+        for number in range(10):
+            client = make_client(server, session_id="x", timeout=0.05 + number / 700, retries=0)
+            with pytest.raises(TransportError, match="timed out$"):
+                client.get_modules()
 
 
 def test_ten_connections_are_kept_for_what_comes_next() -> None:
