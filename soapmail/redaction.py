@@ -186,8 +186,19 @@ def _find_secrets(
 
 
 def _iter_forms(secret: str) -> Iterator[str]:
-    # A dump is read as Latin-1, in which UTF-8 has a letter for each byte.
-    for text in {secret, secret.encode("utf-8", "replace").decode("latin-1")}:
+    # A dump is read as Latin-1, in which UTF-8 has a letter for each byte; PHP's utf8_encode makes
+    # UTF-8 of that again. Parsers write line ends as one letter (XML 1.0 2.11).
+    lines = secret.replace("\r\n", "\n").replace("\r", "\n")
+    texts = {secret, lines}
+    for text in (secret, lines):
+        once = text.encode("utf-8", "replace").decode("latin-1")
+        texts |= {
+            once,
+            once.encode().decode("latin-1"),
+            once.encode("latin-1").decode("cp1252", "replace"),
+        }
+        texts.add(text.encode("cp1252", "replace").decode("latin-1"))
+    for text in texts:
         for plain, _, _ in _unescape(text):
             yield plain
 

@@ -716,3 +716,10 @@ def test_a_client_of_the_environment_has_the_defaults_of_every_other() -> None:
     shared = set(other) - {"endpoint"}
     assert shared < set(usual)
     assert {name: other[name] for name in shared} == {name: usual[name] for name in shared}
+
+
+def test_a_session_id_of_an_earlier_login_is_hidden_too(http: responses.RequestsMock) -> None:
+    add(http, make_fault_response("no such thing as given-before-1"))
+    with pytest.raises(SoapFault) as caught:
+        make_client(session_id="given-before-1").get_services()
+    assert caught.value.text == "no such thing as ***"

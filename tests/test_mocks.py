@@ -11,10 +11,12 @@ import pytest
 import requests
 import requests_mock
 import responses
+import urllib3
 import vcr  # type: ignore[import-untyped]
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection
 from urllib3.connectionpool import HTTPConnectionPool
+from urllib3.util import Retry
 
 from soapmail import OutcomeUnknown, Status, TransportError
 
@@ -240,3 +242,66 @@ def test_a_package_in_place_of_urllib3_is_named(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("urllib3.__version__", "2.12.900")
     with pytest.raises(ImportError, match=r"in place of urllib3 \(2\.12\.900, in .*urllib3"):
         make_client("http://127.0.0.1:9/", session_id=SID).make_payment(5)
+
+
+def test_behind_a_wrapped_send_a_change_is_sent_once_or_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A spy calls the real one, which has the retries and the hooks of the session."""
+    real = requests.Session.send
+
+    class Twice(HTTPAdapter):
+        def send(self, *args: Any, **options: Any) -> requests.Response:
+            super().send(*args, **options)
+            return super().send(*args, **options)
+
+    def send(self: requests.Session, request: Any, **options: Any) -> requests.Response:
+        return real(self, request, **options)
+
+    monkeypatch.setattr(requests.Session, "send", send)
+    retry = Retry(4, status_forcelist=[503], allowed_methods=None, backoff_factor=0)
+    for adapter in (Twice(), HTTPAdapter(max_retries=retry)):
+        with Faulty(hang_up) as server, requests.Session() as session:
+            session.mount("http://", adapter)
+            client = make_client(server, session=session, session_id=SID)
+            with pytest.raises(ValueError, match="^session: its adapter"):
+                client.make_payment(5)
+        assert server.operations == []
+
+    def ask_for_digest(request: Request) -> None:
+        header = {"WWW-Authenticate": 'Digest realm="a", nonce="b", qop="auth"'}
+        request.respond(b"who are you", 401, headers=header)
+
+    with Faulty(ask_for_digest) as server, requests.Session() as session:
+        session.auth = requests.auth.HTTPDigestAuth("a", "b")
+        with pytest.raises(OutcomeUnknown):
+            make_client(server, session=session, session_id=SID).make_payment(5)
+    assert server.operations == ["api_make_payment"]
+
+
+@pytest.mark.parametrize("is_warm", [True, False])
+@pytest.mark.parametrize("place", ["create_connection", "adapter", "manager", "class"])
+def test_what_stands_in_the_place_of_a_way_to_the_connection_gets_the_payment(
+    place: str, is_warm: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*args: object, **options: object) -> None:
+        raise requests.ConnectionError("of the mock")
+
+    with Faulty(respond) as server, requests.Session() as session:
+        client = make_client(server, session=session, session_id=SID, retries=0)
+        if is_warm:
+            client.get_client_invoices()
+        adapter: Any = session.get_adapter(server.endpoint)
+        owner: Any
+        owner, name = {
+            "create_connection": (urllib3.util.connection, "create_connection"),
+            "adapter": (adapter, "get_connection_with_tls_context"),
+            "manager": (adapter.poolmanager, "connection_from_host"),
+            "class": (urllib3.PoolManager, "_new_pool"),
+        }[place]
+        with monkeypatch.context() as patch:
+            patch.setattr(owner, name, fail)
+            with pytest.raises(TransportError, match="of the mock"):
+                client.make_payment(5)
+        assert "api_make_payment" not in server.operations
+        assert len(client.get_client_invoices()) == 2

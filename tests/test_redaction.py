@@ -318,3 +318,16 @@ def test_forms_in_which_python_writes_a_secret(secret: str) -> None:
 )
 def test_more_forms_of_php(form: str, secret: str) -> None:
     assert redact(f"<{form}>", [secret]) == "<***>"
+
+
+@pytest.mark.parametrize("secret", ["pa€word12", "'é€&<>\r", "sec\r\nret", "p😀ss€", "éàè"])
+def test_forms_of_other_encodings_and_line_ends(secret: str) -> None:
+    forms = [
+        secret.replace("\r\n", "\n").replace("\r", "\n"),  # XML 1.0 2.11
+        secret.encode().decode("latin-1"),
+        secret.encode().decode("latin-1").encode().decode("latin-1"),  # utf8_encode
+    ]
+    if "😀" not in secret:
+        forms += [secret.encode("cp1252").decode("latin-1"), quote(secret, encoding="cp1252")]
+    for form in forms:
+        assert redact(f"<{form}>", [secret]) == "<***>", form

@@ -23,17 +23,23 @@ from requests.adapters import HTTPAdapter
 from requests.structures import CaseInsensitiveDict
 from urllib3.exceptions import LocationParseError, NewConnectionError
 from urllib3.util import Retry
-from urllib3.util.connection import allowed_gai_family, create_connection
+from urllib3.util import connection as urllib3_sockets
 
 from .delivery import Stage, Tls
 
 if TYPE_CHECKING:
     from .delivery import Delivery
 
-# What a request goes through, and the modules that it belongs to.
+# What a request goes through, and the packages that it belongs to.
+_ADAPTER_METHODS = ("send", "get_connection_with_tls_context")
+_MANAGER_METHODS = (
+    "connection_from_url", "connection_from_host", "connection_from_context",
+    "connection_from_pool_key", "_new_pool",
+)  # fmt: skip
 _POOL_METHODS = ("urlopen", "_make_request", "_get_conn", "_new_conn", "_validate_conn")
 _CONNECTION_METHODS = (
-    "request", "putrequest", "endheaders", "send", "getresponse", "connect", "_new_conn",
+    "request", "putrequest", "putheader", "endheaders", "_send_output", "send", "getresponse",
+    "connect", "_new_conn",
 )  # fmt: skip
 _PACKAGES = {"requests", "urllib3", "http"}
 
@@ -52,8 +58,16 @@ def require_plain_urllib3() -> None:
 
 def is_replaced(function: Any) -> bool:
     """Return whether something else, such as a mock, stands in place of a package's function."""
+    function = getattr(function, "__func__", function)
     module: str = getattr(function, "__globals__", {}).get("__name__", "")
     return module.partition(".")[0] not in _PACKAGES
+
+
+def is_plain_adapter(adapter: HTTPAdapter) -> bool:
+    """Return whether requests' and urllib3's own functions lead from an adapter to its pools."""
+    functions = [getattr(adapter, name, None) for name in _ADAPTER_METHODS]
+    functions += [getattr(adapter.poolmanager, name, None) for name in _MANAGER_METHODS]
+    return not any(map(is_replaced, functions))
 
 
 def find_connection_classes(manager: Any) -> dict[Any, Any]:
@@ -252,14 +266,14 @@ class _DirectConnection(ReportingConnection):
         host = self._dns_host
         try:
             addresses = socket.getaddrinfo(
-                host, self.port, allowed_gai_family(), socket.SOCK_STREAM
+                host, self.port, urllib3_sockets.allowed_gai_family(), socket.SOCK_STREAM
             )
         except UnicodeError as error:  # RFC 1035 2.3.4: an empty label, or one that is too long
             raise LocationParseError(f"{host!r}, {error}") from None
         failure: OSError = OSError("the name has no address")
         for number, (*_, address) in enumerate(addresses):
             try:
-                return create_connection(
+                return urllib3_sockets.create_connection(
                     (str(address[0]), self.port),
                     delivery.timeout() / (len(addresses) - number),
                     source_address=self.source_address,

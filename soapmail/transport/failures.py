@@ -77,7 +77,8 @@ def describe_cause(causes: list[BaseException], *, is_proxied: bool) -> str:
     if is_proxied and not isinstance(words, str):
         refused = re.match(_REFUSED_TUNNEL, str(deepest))
         return refused[0] if refused else type(deepest).__name__
-    return str(words or deepest) or type(deepest).__name__
+    # In one line: http.client quotes status lines as they came.
+    return " ".join(str(words or deepest).split()) or type(deepest).__name__
 
 
 def describe_status(status: int) -> str:

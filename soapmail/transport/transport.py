@@ -17,6 +17,7 @@ from ..arguments import check_http_session
 from .connection import (
     SingleRequestAdapter,
     find_connection_classes,
+    is_plain_adapter,
     is_replaced,
     make_single_request_adapter,
     require_plain_urllib3,
@@ -79,17 +80,23 @@ class Transport:
         That is a ``send`` of its own of the session or its adapter. What was put in place of a
         function of requests or urllib3, as mocks are, is used.
         """
-        owners: list[tuple[str, Any, Any]] = [("it", self._http_session, requests.Session)]
+        session = self._http_session
+        owners: list[tuple[str, Any, Any]] = [("it", session, requests.Session)]
         with suppress(requests.exceptions.InvalidSchema):  # there is none, so nothing will be sent
-            if not is_replaced(requests.Session.send):
-                adapter = self._http_session.get_adapter(self._endpoint)
-                owners.append((f"its adapter ({type(adapter).__name__})", adapter, HTTPAdapter))
+            adapter = session.get_adapter(self._endpoint)
+            owners.append((f"its adapter ({type(adapter).__name__})", adapter, HTTPAdapter))
         for name, owner, kind in owners:
             if _has_own_send(owner, kind):
                 raise ValueError(
                     f"session: {name} has a send of its own, which might repeat a request that must"
                     " be sent once; use a plain requests.Session with a plain HTTPAdapter"
                 )
+        # Its adapters are copied without their retries only where nothing stands before them.
+        if is_replaced(session.send) and getattr(adapter, "max_retries", Retry(0)).total:
+            raise ValueError(
+                "session: its adapter repeats requests, and something stands in place of"
+                " requests.Session.send; mount an adapter without max_retries"
+            )
 
     def send(self, outgoing: Outgoing, delivery: Delivery, *, fresh: bool) -> Response:
         """Send one request once, and return its response; the delivery says what happened.
@@ -151,12 +158,16 @@ class Transport:
     ) -> Response:
         remaining = delivery.deadline.remaining()
         adapter: Any = self._http_session
-        if is_replaced(getattr(adapter.send, "__func__", None)):
+        if is_replaced(adapter.send):
             delivery.to_foreign_connection()
             settings["allow_redirects"] = False
+            request.hooks = requests.hooks.default_hooks()  # some send again, as of digests
         else:
             adapter = self._acquire_adapter(fresh=fresh)
-            delivery.to_adapter(is_plain=not is_replaced(type(adapter).send))
+            is_plain = isinstance(adapter, SingleRequestAdapter) and is_plain_adapter(
+                adapter.origin
+            )
+            delivery.to_adapter(is_plain=is_plain)
         is_reusable = False
         try:
             if isinstance(adapter, SingleRequestAdapter):
@@ -180,7 +191,7 @@ class Transport:
             return origin
         classes = find_connection_classes(origin.poolmanager)
         with suppress(IndexError):
-            while True:
+            while is_plain_adapter(origin):
                 idle = self._idle.pop()
                 if idle.origin is origin and idle.connection_classes == classes:
                     if fresh:
@@ -192,7 +203,7 @@ class Transport:
     def _release_adapter(self, adapter: SingleRequestAdapter, *, is_reusable: bool) -> None:
         if not is_reusable:
             adapter.close_connections()
-        if len(self._idle) < _MAX_IDLE_ADAPTERS:
+        if len(self._idle) < _MAX_IDLE_ADAPTERS and is_plain_adapter(adapter.origin):
             self._idle.append(adapter)
         else:
             adapter.close()

@@ -228,7 +228,7 @@ def test_each_address_of_a_host_gets_a_share_of_the_time(monkeypatch: pytest.Mon
     monkeypatch.setattr("soapmail.deadline.time.monotonic", lambda: now[0])
     found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (f"127.0.0.{n}", 9)) for n in (1, 2, 3)]
     monkeypatch.setattr("soapmail.transport.connection.socket.getaddrinfo", lambda *args: found)
-    monkeypatch.setattr("soapmail.transport.connection.create_connection", never)
+    monkeypatch.setattr("urllib3.util.connection.create_connection", never)
     adapter = make_single_request_adapter(HTTPAdapter())
     adapter.slot.delivery = Delivery(Deadline(9))
     pool = adapter.poolmanager.connection_from_url("http://localhost:9/")
@@ -342,7 +342,7 @@ def test_an_address_that_times_out_by_itself_is_not_the_last(
         "soapmail.transport.connection.socket.getaddrinfo",
         lambda *args: [*real(*args), *real(*args)],
     )
-    monkeypatch.setattr("soapmail.transport.connection.create_connection", first_times_out)
+    monkeypatch.setattr("urllib3.util.connection.create_connection", first_times_out)
     with Faulty(respond_normally) as server:
         with Client("u", "p", endpoint=server.endpoint, retries=0) as client:
             assert len(client.get_client_invoices()) == 12
