@@ -97,6 +97,22 @@ def test_a_recorder_over_which_nothing_comes_leaves_an_unknown_outcome(tmp_path:
     assert server.operations == ["api_make_payment"]
 
 
+@pytest.mark.parametrize("content", [PAID, b"", None])
+def test_a_mocked_response_may_have_its_content_alone(
+    content: bytes | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    response = requests.Response()
+    response.status_code = 200
+    response._content = content
+    monkeypatch.setattr(requests.Session, "send", lambda self, request, **options: response)
+    client = make_client("http://127.0.0.1:9/", session_id=SID)
+    if content:
+        assert client.make_payment(5) == Status("ok", "Paid")
+    else:
+        with pytest.raises(OutcomeUnknown):
+            client.make_payment(5)
+
+
 @pytest.mark.parametrize("kind", [requests.Session, HTTPAdapter])
 def test_a_patched_send_gets_the_payment(kind: type, monkeypatch: pytest.MonkeyPatch) -> None:
     sent: list[Any] = []

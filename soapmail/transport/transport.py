@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -174,6 +175,8 @@ class Transport:
                 adapter.slot.delivery = delivery
             # A session would follow redirects and keep cookies (test_transport).
             with adapter.send(request, timeout=(remaining, remaining), **settings) as received:
+                if received.raw is None:  # of a mock that has a content alone
+                    received.raw = io.BytesIO(received.content or b"")
                 body = ResponseBody(received, delivery, self._limit)
                 response = _read_response(received, body, delivery)
                 is_reusable = body.is_reusable()
