@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import codecs
-import decimal  # noqa: F401 - see below
-import html.entities  # noqa: F401
 import logging
 import time
 from contextlib import suppress
@@ -12,7 +10,7 @@ from functools import partial
 from random import uniform
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from . import observe, redaction
+from . import redaction
 from .deadline import Deadline, DeadlineExceeded
 from .errors import (
     AuthenticationError,
@@ -42,10 +40,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _log = logging.getLogger("soapmail")
-# Nothing is imported once a byte left: there may be no file descriptor to do it with
-# (tests/needs_nothing.py). These read responses and find secrets.
-for _encoding in ("utf-8", "latin-1", "cp1252", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"):
-    codecs.lookup(_encoding)
+_ENCODINGS = ("utf-8", "latin-1", "cp1252", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")
 _PAUSES_SECONDS = (0.5, 1.0, 2.0)
 # Of the text of a payment; it is searched for secrets before the journal has its outcome.
 _MAX_STATUS_CHARACTERS = 1_000_000
@@ -76,6 +71,12 @@ class Call(Generic[T]):
         self._unconfirmed: Delivery | None = None
         self._status: int | None = None
         self.failure: BaseException | None = None
+        if is_changing:
+            _load_what_ends_a_call()
+        if state.on_exchange is not None:
+            from .observe import notify
+
+            self._notify = notify
         # What leaves where making an error fails, for want of memory or of depth.
         self._last_resort = _make_last_resort(request.operation, is_changing=is_changing)
 
@@ -252,7 +253,7 @@ class Call(Generic[T]):
         result = self._parse_response(outgoing.operation, response, parse)
         self._secrets.update(_find_issued_secrets(outgoing.operation, result))
         if self._state.on_exchange is not None:
-            observe.notify(
+            self._notify(
                 self._state.on_exchange,
                 outgoing,
                 response,
@@ -331,6 +332,18 @@ def make_call(
     request = Request(operation, values, template=False)
     secrets = [str(value) for name, value in values.items() if redaction.is_secret_name(name)]
     return Call(state, request, parse, is_changing=may_change(operation), secrets=secrets)
+
+
+def _load_what_ends_a_call() -> None:
+    """Import what reads responses and finds secrets, as long as nothing has left.
+
+    Later there may be no file descriptor to do it with (tests/needs_nothing.py).
+    """
+    import decimal  # noqa: F401
+    import html.entities  # noqa: F401
+
+    for encoding in _ENCODINGS:
+        codecs.lookup(encoding)
 
 
 def _make_last_resort(name: str, *, is_changing: bool) -> SoapMailError:

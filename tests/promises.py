@@ -97,13 +97,13 @@ PROMISES = [
     promise(
         "What stands in place of a function of requests or urllib3 gets the payment.",
         ("transport/transport.py", "        if is_replaced(adapter.send):\n", "        if False:\n", "test_requests_mock_gets_the_payment"),
-        ("transport/transport.py", "if idle.origin is origin and idle.connection_classes == classes:", "if idle.origin is origin:", "test_a_cassette_that_is_put_in_later_gets_what_comes_then"),
+        ("transport/connection.py", "return is_same and self._connection_classes == find_connection_classes(manager)", "return is_same", "test_a_cassette_that_is_put_in_later_gets_what_comes_then"),
         ("transport/transport.py", "    return not is_kind or \"send\" in vars(owner)\n", "    return False\n", "test_a_session_with_a_send_of_its_own_reads_and_changes_nothing"),
     ),
     promise(
         "A call has a floor: where no error can be made, a constant leaves.",
         ("call.py", "            self.failure = self._last_resort\n", "            raise\n", "test_where_judging_fails_a_constant_leaves"),
-        ("call.py", "    codecs.lookup(_encoding)\n", "    pass\n", "test_nothing_is_imported_or_opened_once_the_request_left"),
+        ("call.py", "        codecs.lookup(encoding)\n", "        pass\n", "test_nothing_is_imported_or_opened_once_the_request_left"),
     ),
     promise(
         "A response is read by the standard, and what is not understood is no content.",

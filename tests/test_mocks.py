@@ -321,3 +321,14 @@ def test_what_stands_in_the_place_of_a_way_to_the_connection_gets_the_payment(
                 client.make_payment(5)
         assert "api_make_payment" not in server.operations
         assert len(client.get_client_invoices()) == 2
+
+
+def test_a_manager_that_is_put_in_later_is_used() -> None:
+    """As of an adapter that gets another TLS context after the first call."""
+    with Faulty(respond) as server, requests.Session() as session:
+        client = make_client(server, session=session, session_id=SID)
+        client.get_client_invoices()
+        adapter: Any = session.get_adapter(server.endpoint)
+        adapter.init_poolmanager(1, 1)
+        client.get_client_invoices()
+        assert server.connections == 2

@@ -99,7 +99,15 @@ class SingleRequestAdapter(HTTPAdapter):
 
     slot: Slot
     origin: HTTPAdapter
-    connection_classes: dict[Any, Any]
+    is_plain = True
+    _origin_manager: Any
+    _connection_classes: dict[Any, Any]
+
+    def is_copy_of(self, origin: HTTPAdapter) -> bool:
+        """Return whether it was made of an adapter as that is now."""
+        manager = origin.poolmanager
+        is_same = self.origin is origin and self._origin_manager is manager
+        return is_same and self._connection_classes == find_connection_classes(manager)
 
     def get_connection_with_tls_context(self, *args: Any, **options: Any) -> Any:
         """Return a pool, and note whether its connections report."""
@@ -146,7 +154,8 @@ def make_single_request_adapter(origin: HTTPAdapter) -> SingleRequestAdapter:
     adapter.__dict__.update(origin.__dict__)
     adapter.origin = origin
     adapter.slot = Slot()
-    adapter.connection_classes = find_connection_classes(origin.poolmanager)
+    adapter._origin_manager = origin.poolmanager
+    adapter._connection_classes = find_connection_classes(origin.poolmanager)
     adapter.max_retries = Retry(0, read=False)
     adapter.poolmanager = _make_reporting_manager(origin.poolmanager, adapter.slot)
     adapter.proxy_manager = {}

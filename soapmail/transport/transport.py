@@ -17,7 +17,6 @@ from urllib3.util import Retry
 from ..arguments import check_http_session
 from .connection import (
     SingleRequestAdapter,
-    find_connection_classes,
     is_plain_adapter,
     is_replaced,
     make_single_request_adapter,
@@ -165,10 +164,8 @@ class Transport:
             request.hooks = requests.hooks.default_hooks()  # some send again, as of digests
         else:
             adapter = self._acquire_adapter(fresh=fresh)
-            is_plain = isinstance(adapter, SingleRequestAdapter) and is_plain_adapter(
-                adapter.origin
-            )
-            delivery.to_adapter(is_plain=is_plain)
+            is_own = isinstance(adapter, SingleRequestAdapter)
+            delivery.to_adapter(is_plain=is_own and adapter.is_plain)
         is_reusable = False
         try:
             if isinstance(adapter, SingleRequestAdapter):
@@ -192,21 +189,23 @@ class Transport:
         origin = self._http_session.get_adapter(self._endpoint)
         if not isinstance(origin, HTTPAdapter):
             return origin
-        classes = find_connection_classes(origin.poolmanager)
+        is_plain = is_plain_adapter(origin)
         with suppress(IndexError):
-            while is_plain_adapter(origin):
+            while is_plain:
                 idle = self._idle.pop()
-                if idle.origin is origin and idle.connection_classes == classes:
+                if idle.is_copy_of(origin):
                     if fresh:
                         idle.close_connections()
                     return idle
                 idle.close()
-        return make_single_request_adapter(origin)
+        adapter = make_single_request_adapter(origin)
+        adapter.is_plain = is_plain
+        return adapter
 
     def _release_adapter(self, adapter: SingleRequestAdapter, *, is_reusable: bool) -> None:
         if not is_reusable:
             adapter.close_connections()
-        if len(self._idle) < _MAX_IDLE_ADAPTERS and is_plain_adapter(adapter.origin):
+        if len(self._idle) < _MAX_IDLE_ADAPTERS and adapter.is_plain:
             self._idle.append(adapter)
         else:
             adapter.close()
