@@ -90,7 +90,7 @@ PROMISES = [
     ),
     promise(
         "Connections that do not report are never believed to have sent nothing.",
-        ("transport/connection.py", "            self.slot.delivery.to_foreign_connection()\n", "            pass\n", "test_an_adapter_that_brings_pools_of_its_own_is_never_believed_to_have_sent_nothing"),
+        ("transport/connection.py", "            self.slot.delivery.to_foreign_connection()\n", "            pass\n", "test_a_pool_of_its_own_is_used_once_and_never_believed"),
         ("transport/delivery.py", "        self.stage = max(self.stage, Stage.MAYBE_SENT)\n", "        pass\n", "test_what_others_raise_is_never_taken_for_proof_that_nothing_left"),
         ("transport/delivery.py", "if self._is_plain and self.stage is not Stage.SENT:", "if self.stage is not Stage.SENT:", "test_what_is_not_soapmails_own_is_never_believed_to_have_sent_nothing"),
     ),
