@@ -23,7 +23,8 @@ def text(name: str, value: str) -> str:
     """Return any text."""
     if not isinstance(value, str):
         raise TypeError(f"{name}: str expected, not {type(value).__name__}")
-    if any("\ud800" <= letter <= "\udfff" for letter in value):  # The Unicode Standard, D71
+    # The Unicode Standard, D71: what UTF-8 cannot carry is written as a question mark.
+    if not value.isascii() and value.encode("utf-8", "replace").decode() != value:
         raise ValueError(f"{name}: a half of a surrogate pair is no character")
     return value
 

@@ -153,8 +153,8 @@ def _renew_process() -> None:
 
 
 _process = object()
-if hasattr(os, "register_at_fork"):  # not on Windows, which has no forks
-    os.register_at_fork(after_in_child=_renew_process)
+# Windows has no forks, and so nothing to register.
+getattr(os, "register_at_fork", dict)(after_in_child=_renew_process)
 
 
 def get_process_state(

@@ -40,7 +40,7 @@ from soapmail import (
 from soapmail.deadline import DeadlineExceeded
 from soapmail.extract import rows
 from soapmail.sandbox import PASSWORD
-from soapmail.session import identify_process
+from soapmail.session import _renew_process, identify_process
 from soapmail.soap import repair as decoding
 
 from .faulty import (
@@ -1112,6 +1112,18 @@ def test_a_child_with_the_pid_of_its_parent_has_connections_of_its_own(
             os._exit(0)
         os.waitpid(child, 0)
     assert [request.number for request in server.requests] == [1, 2]
+
+
+def test_a_child_is_another_process_and_closes_nothing_of_its_parent() -> None:
+    with Faulty(respond_normally) as server, make_client(server) as client:
+        client.login()
+        (parent,) = client._states.values()
+        before = identify_process()
+        _renew_process()
+        assert identify_process() != before
+        client.close()
+        assert list(client._states.values()) == [parent]
+        parent.transport.close()
 
 
 def test_what_a_parent_left_is_dropped_in_a_child() -> None:
