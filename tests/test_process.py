@@ -1105,7 +1105,9 @@ def test_a_child_with_the_pid_of_its_parent_has_connections_of_its_own(
     monkeypatch.setattr("soapmail.session.os.getpid", lambda: 1)
     with Faulty(respond_normally) as server, make_client(server) as client:
         client.login()
-        child = os.fork()
+        with warnings.catch_warnings():  # of threads, which the child does not use
+            warnings.simplefilter("ignore", DeprecationWarning)
+            child = os.fork()
         if child == 0:
             with contextlib.suppress(BaseException):
                 client.get_client_invoices()
