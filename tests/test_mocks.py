@@ -276,13 +276,21 @@ def test_behind_a_wrapped_send_a_change_is_sent_once_or_refused(
 
     monkeypatch.setattr(requests.Session, "send", send)
     retry = Retry(4, status_forcelist=[503], allowed_methods=None, backoff_factor=0)
-    for adapter in (Twice(), HTTPAdapter(max_retries=retry)):
+    by_kind = Retry(None, read=4, allowed_methods=None, backoff_factor=0)  # and no total
+    adapters = [Twice(), HTTPAdapter(max_retries=retry), HTTPAdapter(max_retries=by_kind)]
+    for adapter in adapters:
         with Faulty(hang_up) as server, requests.Session() as session:
             session.mount("http://", adapter)
             client = make_client(server, session=session, session_id=SID)
             with pytest.raises(ValueError, match="^session: its adapter"):
                 client.make_payment(5)
         assert server.operations == []
+
+    with Faulty(hang_up) as server, requests.Session() as session:
+        session.adapters.clear()
+        with pytest.raises(TransportError):
+            make_client(server, session=session, session_id=SID).make_payment(5)
+    assert server.operations == []
 
     def ask_for_digest(request: Request) -> None:
         header = {"WWW-Authenticate": 'Digest realm="a", nonce="b", qop="auth"'}

@@ -82,6 +82,7 @@ class Transport:
         """
         session = self._http_session
         owners: list[tuple[str, Any, Any]] = [("it", session, requests.Session)]
+        adapter: Any = None
         with suppress(requests.exceptions.InvalidSchema):  # there is none, so nothing will be sent
             adapter = session.get_adapter(self._endpoint)
             owners.append((f"its adapter ({type(adapter).__name__})", adapter, HTTPAdapter))
@@ -92,7 +93,7 @@ class Transport:
                     " be sent once; use a plain requests.Session with a plain HTTPAdapter"
                 )
         # Its adapters are copied without their retries only where nothing stands before them.
-        if is_replaced(session.send) and getattr(adapter, "max_retries", Retry(0)).total:
+        if adapter is not None and is_replaced(session.send) and adapter.max_retries.total != 0:
             raise ValueError(
                 "session: its adapter repeats requests, and something stands in place of"
                 " requests.Session.send; mount an adapter without max_retries"
@@ -158,6 +159,7 @@ class Transport:
     ) -> Response:
         remaining = delivery.deadline.remaining()
         adapter: Any = self._http_session
+        is_own = False
         if is_replaced(adapter.send):
             delivery.to_foreign_connection()
             settings["allow_redirects"] = False
@@ -166,10 +168,10 @@ class Transport:
             adapter = self._acquire_adapter(fresh=fresh)
             is_own = isinstance(adapter, SingleRequestAdapter)
             delivery.to_adapter(is_plain=is_own and adapter.is_plain)
+        if is_own:
+            adapter.slot.delivery = delivery
         is_reusable = False
         try:
-            if isinstance(adapter, SingleRequestAdapter):
-                adapter.slot.delivery = delivery
             # A session would follow redirects and keep cookies (test_transport).
             with adapter.send(request, timeout=(remaining, remaining), **settings) as received:
                 if received.raw is None:  # of a mock that has a content alone
@@ -181,7 +183,7 @@ class Transport:
                     received.raw.release_conn()
             return response
         finally:
-            if isinstance(adapter, SingleRequestAdapter):
+            if is_own:
                 self._release_adapter(adapter, is_reusable=is_reusable)
 
     def _acquire_adapter(self, *, fresh: bool) -> BaseAdapter:
