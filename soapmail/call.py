@@ -73,10 +73,11 @@ class Call(Generic[T]):
         self.failure: BaseException | None = None
         if is_changing:
             _load_what_ends_a_call()
+        self._notify: Callable[..., None] | None = None
         if state.on_exchange is not None:
             from .observe import notify
 
-            self._notify = notify
+            self._notify = partial(notify, state.on_exchange)
         # What leaves where making an error fails, for want of memory or of depth.
         self._last_resort = _make_last_resort(request.operation, is_changing=is_changing)
 
@@ -252,16 +253,8 @@ class Call(Generic[T]):
         self._log(outgoing.operation, response, seconds)
         result = self._parse_response(outgoing.operation, response, parse)
         self._secrets.update(_find_issued_secrets(outgoing.operation, result))
-        if self._state.on_exchange is not None:
-            self._notify(
-                self._state.on_exchange,
-                outgoing,
-                response,
-                seconds,
-                result,
-                self._secrets,
-                self._deadline,
-            )
+        if self._notify is not None:
+            self._notify(outgoing, response, seconds, result, self._secrets, self._deadline)
         return result
 
     def _parse_response(
@@ -269,13 +262,15 @@ class Call(Generic[T]):
     ) -> AttemptResult:
         if response.problem is not None:
             return _fail(name, response.problem, response)
-        status = f"HTTP status {response.status}{describe_status(response.status)}"
+        status = ""
+        if response.status >= 300:
+            status = f"HTTP status {response.status}{describe_status(response.status)}"
         if response.unusable is not None:
-            place = f" ({status})" if response.status >= 300 else ""
-            return AttemptResult(error=ResponseError(f"{response.unusable}{place}", name))
-        if response.status >= 300 and not self._has_envelope(response):
+            problem = f"{response.unusable} ({status})" if status else response.unusable
+            return AttemptResult(error=ResponseError(problem, name))
+        if status and not self._has_envelope(response):
             return _fail(name, f"{status} without a SOAP response", response)
-        problem: SoapMailError
+        failure: SoapMailError
         is_transient = response.is_transient
         try:
             text = repair.decode(response.data, response.charset, self._deadline)
@@ -289,14 +284,14 @@ class Call(Generic[T]):
             value = error.value
             if value is not None and name in ISSUING:
                 value = redaction.STARS
-            problem = ResponseError(error.problem, name, error.place, value)
+            failure = ResponseError(error.problem, name, error.place, value)
             is_transient = is_transient or not response.data.strip()
         except SoapMailError as error:
-            problem = error
+            failure = error
         else:
             warn_of_repairs(name, document.repairs)
             return AttemptResult(value, repairs=document.repairs)
-        return AttemptResult(None, problem, is_transient, response.retry_after)
+        return AttemptResult(None, failure, is_transient, response.retry_after)
 
     def _has_envelope(self, response: Response) -> bool:
         try:

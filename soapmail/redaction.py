@@ -83,13 +83,6 @@ def redact_excerpt(text: str, secrets: Collection[str], limit: int = _MAX_TEXT_C
     return truncate(f"{_hide(text[:window], secrets, 0, limit)}…", limit)
 
 
-def redact_tokens(text: str) -> str:
-    """Hide what may be a session id, of a login whose response could not be understood."""
-    import re
-
-    return re.sub("[0-9A-Za-z]{16,}", STARS, text)
-
-
 def is_secret_name(name: str) -> bool:
     """Return whether a field holds a password, passphrase, key or session id, by its name."""
     import re
@@ -108,11 +101,12 @@ def redact_fields(text: str) -> str:
 
 
 def redact_content(text: str) -> str:
-    """Return a text with ``***`` for what stands between its tags, and for URLs and tokens."""
+    """Return a text with ``***`` for what stands between its tags, and for tokens and URLs."""
     import re
 
     text = re.sub(r"(?<=>)[^<>]*[^<>\s][^<>]*(?=<)", STARS, text)
-    return re.sub(r"(?<![\"'])\b[a-z]+://[^\s<>\"']+", STARS, redact_tokens(text))
+    text = re.sub("[0-9A-Za-z]{16,}", STARS, text)  # what may be a session id
+    return re.sub(r"(?<![\"'])\b[a-z]+://[^\s<>\"']+", STARS, text)
 
 
 def drop_frames(error: BaseException) -> BaseException:

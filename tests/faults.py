@@ -1,9 +1,9 @@
 """Break a payment, a login and a list at each line and at each system call; the server counts.
 
 ``python -m tests.faults [--gevent] [--short]``: each kind of error at each line, and each errno of
-POSIX at each call of a socket; the short form tries one of forty lines, and one errno of a call. Whatever happens, a payment arrives once at most, and
-one that arrived is never told as not sent; no bare error of a package below leaves, the client can
-be used again, no lock is taken and no descriptor is lost.
+POSIX at each call of a socket; the short form tries one of forty lines, and one errno of a call.
+Whatever happens, a payment arrives once at most, and one that arrived is never told as not sent;
+the client can be used again, no lock is taken and no descriptor is lost.
 """
 
 from __future__ import annotations
@@ -226,6 +226,7 @@ def break_calls(trial: Trial, name: str, most: int) -> None:
 
 
 def count_descriptors() -> int:
+    """Return how many are open; 0 where the system does not say."""
     gc.collect()
     return len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
 

@@ -12,7 +12,7 @@ import threading
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from .faulty import Faulty, Hangup, Request, make_client
+from .faulty import Faulty, Request, hang_up, make_client
 from .support import (
     SID,
     make_fault_response,
@@ -25,10 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 OPERATION = "api_make_payment"
-
-
-def hang_up(request: Request) -> None:
-    raise Hangup
 
 
 def respond_with(body: bytes, status: int = 200, **headers: str) -> Callable[[Request], None]:

@@ -8,6 +8,8 @@ import pickle
 import re
 import shutil
 import signal
+import subprocess
+import sys
 import threading
 import warnings
 from contextlib import contextmanager
@@ -206,6 +208,18 @@ def make_sample_invoices(rows: Iterable[Mapping[str, Any]]) -> list[Invoice]:
 
 LOGIN = read_recording("login").body
 SID = SESSION_ID
+
+
+def run_module(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run one of the programs beside the tests, in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", f"tests.{name}", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
 
 
 def run_in_child(work: Callable[[], object]) -> Any:

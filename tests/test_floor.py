@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import gc
-import os
-import subprocess
-import sys
 import threading
-import time
 from typing import Any
 
 import pytest
@@ -16,8 +11,9 @@ from soapmail import Client, OutcomeUnknown, Status, TransportError
 from soapmail.call import Call
 
 from . import needs_nothing
+from .faults import count_descriptors, wait_for_descriptors
 from .faulty import Faulty, hang_up, make_client, respond_normally
-from .support import ROOT, SID, make_status_response
+from .support import SID, make_status_response, run_module
 
 LAST_RESORT = "api_make_payment: it may or may not have happened; check before repeating: the error cannot be shown"
 
@@ -25,14 +21,8 @@ LAST_RESORT = "api_make_payment: it may or may not have happened; check before r
 @pytest.mark.parametrize("name", needs_nothing.RESPONSES)
 def test_nothing_is_imported_or_opened_once_the_request_left(name: str) -> None:
     """There may be no file descriptor to do it with."""
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.needs_nothing", name],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=60,
-    )
+    done = run_module("needs_nothing", name)
+    assert done.returncode == 0, done.stderr
     outcome, *events = done.stdout.strip().splitlines()
     assert outcome.partition(":")[0] in ("Status", "OutcomeUnknown", "OperationFailed", "SoapFault")
     assert events == []
@@ -71,14 +61,7 @@ def test_where_hiding_fails_everything_is_hidden(monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize("how", ["lost", "answered"])
 def test_a_payment_near_the_limit_of_recursion_is_never_told_as_not_sent(how: str) -> None:
     """In a process of its own, as tools that trace find no depth either."""
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.near_the_limit", how],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=100,
-    )
+    done = run_module("near_the_limit", how)
     assert done.returncode == 0, done.stdout + done.stderr
     kind = "OutcomeUnknown" if how == "lost" else "Status"
     assert set(done.stdout.split()) >= {kind, "RecursionError"}
@@ -124,16 +107,9 @@ def test_an_observer_whose_error_has_no_text_disturbs_no_call(
 @pytest.mark.slow
 def test_two_thousand_calls_leave_the_descriptors_as_they_were() -> None:
     """Also of clients that are dropped, and of those that another thread closes."""
-    if not os.path.isdir("/proc/self/fd"):
-        return
-
-    def count() -> int:
-        gc.collect()
-        return len(os.listdir("/proc/self/fd"))
-
     with Faulty(respond_normally) as server:
         make_client(server).get_client_invoices()
-        before = count()
+        before = count_descriptors()
         for number in range(200):
             client = make_client(server, session_id=SID)
             for _ in range(10):
@@ -143,7 +119,4 @@ def test_two_thousand_calls_leave_the_descriptors_as_they_were() -> None:
                 closing.start()
                 closing.join()
             del client
-    end = time.monotonic() + 10
-    while count() > before and time.monotonic() < end:
-        time.sleep(0.05)  # until the threads of the server have ended
-    assert count() <= before
+    assert wait_for_descriptors(before) <= 0

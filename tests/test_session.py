@@ -461,7 +461,6 @@ class Slow:
     def __init__(self, count: int, response: bytes) -> None:
         self._meeting = threading.Barrier(count)
         self._response = response
-        self.client: Client | None = None
 
     def __call__(self, request: Request) -> None:
         if request.operation != "api_login":

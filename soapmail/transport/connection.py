@@ -122,7 +122,9 @@ class SingleRequestAdapter(HTTPAdapter):
         is_new = proxy not in self.proxy_manager
         manager = super().proxy_manager_for(proxy, **options)
         if is_new:
-            manager = self.proxy_manager[proxy] = _make_reporting_manager(manager, self.slot)
+            classes = find_connection_classes(manager)
+            manager = _make_reporting_manager(manager, classes, self.slot)
+            self.proxy_manager[proxy] = manager
         return manager
 
     def close_connections(self) -> None:
@@ -155,9 +157,9 @@ def make_single_request_adapter(origin: HTTPAdapter) -> SingleRequestAdapter:
     adapter.origin = origin
     adapter.slot = Slot()
     adapter._origin_manager = origin.poolmanager
-    adapter._connection_classes = find_connection_classes(origin.poolmanager)
+    adapter._connection_classes = classes = find_connection_classes(origin.poolmanager)
     adapter.max_retries = Retry(0, read=False)
-    adapter.poolmanager = _make_reporting_manager(origin.poolmanager, adapter.slot)
+    adapter.poolmanager = _make_reporting_manager(origin.poolmanager, classes, adapter.slot)
     adapter.proxy_manager = {}
     return adapter  # type: ignore[no-any-return]
 
@@ -169,13 +171,12 @@ def _make_single_request_class(kind: Any) -> type[SingleRequestAdapter]:
     return type(kind.__name__, (SingleRequestAdapter, kind), {})
 
 
-def _make_reporting_manager(manager: Any, slot: Slot) -> Any:
-    connections = find_connection_classes(manager)
+def _make_reporting_manager(manager: Any, classes: dict[Any, Any], slot: Slot) -> Any:
     reporting = copy.copy(manager)
     reporting.pools = type(manager.pools)(1)
     reporting.connection_pool_kw = {**manager.connection_pool_kw, "maxsize": 1}
     reporting.pool_classes_by_scheme = {
-        scheme: _make_pool_factory(pool_class, connections[pool_class], slot)
+        scheme: _make_pool_factory(pool_class, classes[pool_class], slot)
         for scheme, pool_class in manager.pool_classes_by_scheme.items()
     }
     return reporting

@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 
 import pytest
 
-from ..support import ROOT
+from ..support import run_module
 
 
 @pytest.mark.slow
 def test_whatever_breaks_a_payment_arrives_once_and_is_told_truly() -> None:
     """In a program of its own, as an error is also raised in the finalizers of urllib3."""
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.faults", "--short"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
+    done = run_module("faults", "--short")
     last = re.fullmatch(r"(\d+) faults injected, 0 wrong, in \d+ s", done.stdout.strip())
     assert last is not None, done.stdout
     assert int(last[1]) > 300
