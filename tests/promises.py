@@ -98,7 +98,12 @@ PROMISES = [
         "What stands in place of a function of requests or urllib3 gets the payment.",
         ("transport/transport.py", "        if is_replaced(adapter.send):\n", "        if False:\n", "test_requests_mock_gets_the_payment"),
         ("transport/connection.py", "return is_same and self._connection_classes == find_connection_classes(manager)", "return is_same", "test_a_cassette_that_is_put_in_later_gets_what_comes_then"),
-        ("transport/transport.py", "    return not is_kind or \"send\" in vars(owner)\n", "    return False\n", "test_a_session_with_a_send_of_its_own_reads_and_changes_nothing"),
+    ),
+    promise(
+        "A wrapper that looks like a function is seen; what may send twice, or returns no response, is refused.",
+        ("transport/connection.py", "if type(function) is not FunctionType:", "if False:", "test_a_proxy_of_a_function_gets_the_payment"),
+        ("transport/transport.py", "    return definers[:1] != [kind] or \"send\" in vars(owner)\n", "    return False\n", "test_a_session_with_a_send_of_its_own_reads_and_changes_nothing"),
+        ("transport/transport.py", "            _check_response(received)\n", "", "test_a_mock_that_returns_no_response_is_told"),
     ),
     promise(
         "A call has a floor: where no error can be made, a constant leaves.",

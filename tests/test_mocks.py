@@ -6,6 +6,7 @@ import io
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
+from unittest import mock
 
 import pytest
 import requests
@@ -111,6 +112,52 @@ def test_a_mocked_response_may_have_its_content_alone(
     else:
         with pytest.raises(OutcomeUnknown):
             client.make_payment(5)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("requests.Session.send", {}),
+        ("requests.Session.send", {"return_value": None}),
+        ("requests.Session.send", {"return_value": mock.Mock(status_code=200, content=PAID)}),
+        ("requests.Session", {}),
+        ("urllib3.connectionpool.HTTPConnectionPool.urlopen", {}),
+    ],
+)
+def test_a_mock_that_returns_no_response_is_told(name: str, options: dict[str, Any]) -> None:
+    with mock.patch(name, **options):
+        client = make_client("http://127.0.0.1:9/", session_id=SID)
+        with pytest.raises(TransportError, match="in place of a function of requests or urllib3"):
+            client.get_client_invoices()
+
+
+class Proxy:
+    """A wrapper that looks like what it wraps, as those of wrapt do."""
+
+    def __init__(self, wrapped: Any, calls: list[str]) -> None:
+        self._wrapped = wrapped
+        self._calls = calls
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._wrapped, name)
+
+    def __get__(self, instance: object, owner: type) -> Proxy:
+        return Proxy(self._wrapped.__get__(instance, owner), self._calls)
+
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        self._calls.append(self._wrapped.__name__)
+        return self._wrapped(*args, **options)
+
+
+def test_a_proxy_of_a_function_gets_the_payment(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[str] = []
+    for kind, name in ((requests.Session, "send"), (HTTPConnectionPool, "urlopen")):
+        monkeypatch.setattr(kind, name, Proxy(vars(kind)[name], calls))
+    with Faulty(respond) as server:
+        client = make_client(server, session_id=SID)
+        assert client.make_payment(5) == Status("ok", "Paid")
+    assert calls == ["send", "urlopen"]
+    assert server.operations == ["api_make_payment"]
 
 
 @pytest.mark.parametrize("kind", [requests.Session, HTTPAdapter])
@@ -257,6 +304,9 @@ def test_a_package_in_place_of_urllib3_is_named(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("urllib3.connection.HTTPConnection", other)
     monkeypatch.setattr("urllib3.__version__", "2.12.900")
     with pytest.raises(ImportError, match=r"in place of urllib3 \(2\.12\.900, in .*urllib3"):
+        make_client("http://127.0.0.1:9/", session_id=SID).make_payment(5)
+    monkeypatch.setattr("urllib3.connection.HTTPConnection", mock.MagicMock())
+    with pytest.raises(ImportError, match="in place of urllib3"):
         make_client("http://127.0.0.1:9/", session_id=SID).make_payment(5)
 
 

@@ -15,6 +15,7 @@ import socket
 from contextlib import suppress
 from functools import cache, partial
 from http import HTTPStatus
+from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any
 
 import requests
@@ -46,7 +47,8 @@ _PACKAGES = {"requests", "urllib3", "http"}
 
 def require_plain_urllib3() -> None:
     """Refuse a package that has taken urllib3's place, with other connections; ImportError."""
-    bases = {base.__module__ for base in urllib3.connection.HTTPConnection.__mro__}
+    connection = urllib3.connection.HTTPConnection
+    bases = {base.__module__ for base in getattr(connection, "__mro__", ())}  # a mock has none
     if http.client.__name__ not in bases:
         version = getattr(urllib3, "__version__", "without a version")
         raise ImportError(
@@ -58,8 +60,11 @@ def require_plain_urllib3() -> None:
 
 def is_replaced(function: Any) -> bool:
     """Return whether something else, such as a mock, stands in place of a package's function."""
-    function = getattr(function, "__func__", function)
-    module: str = getattr(function, "__globals__", {}).get("__name__", "")
+    if type(function) is MethodType:
+        function = function.__func__
+    if type(function) is not FunctionType:  # proxies, as wrapt's, have __globals__ too
+        return True
+    module: str = function.__globals__.get("__name__", "")
     return module.partition(".")[0] not in _PACKAGES
 
 

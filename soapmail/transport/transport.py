@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, urlsplit
 
 import requests
+from requests import Session
 from requests.adapters import BaseAdapter, HTTPAdapter
 from requests.utils import select_proxy
 from urllib3.exceptions import HTTPError, InvalidHeader
@@ -81,7 +82,7 @@ class Transport:
         function of requests or urllib3, as mocks are, is used.
         """
         session = self._http_session
-        owners: list[tuple[str, Any, Any]] = [("it", session, requests.Session)]
+        owners: list[tuple[str, Any, Any]] = [("it", session, Session)]
         adapter: Any = None
         with suppress(requests.exceptions.InvalidSchema):  # there is none, so nothing will be sent
             adapter = session.get_adapter(self._endpoint)
@@ -146,9 +147,11 @@ class Transport:
                 auth=session.auth or (lambda request: request),
             )
         )
+        # A "no_proxy" of its own: no search of the environment for proxies that are not used.
+        proxies = {"no_proxy": str(urlsplit(self._endpoint).hostname)} if self._loopback else {}
         # Without its own "verify" requests puts the environment above the session (2.32).
         settings: Any = session.merge_environment_settings(
-            self._endpoint, {}, True, session.verify, None
+            self._endpoint, proxies, True, session.verify, None
         )
         if self._loopback:
             settings["proxies"] = {}
@@ -173,7 +176,9 @@ class Transport:
         is_reusable = False
         try:
             # A session would follow redirects and keep cookies (test_transport).
-            with adapter.send(request, timeout=(remaining, remaining), **settings) as received:
+            received = adapter.send(request, timeout=(remaining, remaining), **settings)
+            _check_response(received)
+            with received:
                 if received.raw is None:  # of a mock that has a content alone
                     received.raw = io.BytesIO(received.content or b"")
                 body = ResponseBody(received, delivery, self._limit)
@@ -216,8 +221,16 @@ class Transport:
 
 
 def _has_own_send(owner: Any, kind: type) -> bool:
-    is_kind = isinstance(owner, kind) and type(owner).send is kind.send  # type: ignore[attr-defined]
-    return not is_kind or "send" in vars(owner)
+    definers = [base for base in type(owner).__mro__ if "send" in vars(base)]
+    return definers[:1] != [kind] or "send" in vars(owner)
+
+
+def _check_response(received: Any) -> None:
+    is_response = isinstance(received, requests.Response)
+    if not is_response or not isinstance(received.status_code, int):
+        raise requests.RequestException(
+            "what stands in place of a function of requests or urllib3 returned no response"
+        )
 
 
 def _read_response(received: requests.Response, body: ResponseBody, delivery: Delivery) -> Response:
