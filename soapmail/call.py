@@ -221,13 +221,17 @@ class Call(Generic[T]):
         *,
         is_changing: bool,
     ) -> AttemptResult:
-        envelope = request.envelope(None if session is None else session.sid)
+        sid = None if session is None else session.sid
+        envelope = request.envelope(sid)
+        shown = b""
+        if self._notify is not None:
+            shown = request.envelope(sid, partial(redaction.redact_value, self._secrets))
         attempt = 1
         while True:
             delivery = Delivery(self._deadline)
             if is_changing:
                 self._unconfirmed = delivery
-            outgoing = Outgoing(request.operation, envelope, attempt)
+            outgoing = Outgoing(request.operation, envelope, attempt, shown)
             result = self._send(outgoing, delivery, parse, fresh=is_changing)
             is_last = attempt > self._state.retries
             if is_last or not result.is_transient or (is_changing and delivery.may_have_left):

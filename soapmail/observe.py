@@ -86,7 +86,7 @@ def notify(
     exchange = ObservedExchange(
         outgoing.operation,
         outgoing.attempt,
-        _redact_bytes(outgoing.envelope, secrets, None),
+        outgoing.shown,
         response.status or None,
         response.version,
         redact(response.reason, secrets),
@@ -114,9 +114,9 @@ def _redact_header(name: str, text: str, secrets: Collection[str]) -> tuple[str,
 def _redact_bytes(
     data: bytes,
     secrets: Collection[str],
-    check: Callable[[], object] | None,
+    check: Callable[[], object],
     *,
-    is_issuing: bool = False,
+    is_issuing: bool,
 ) -> bytes:
     """Hide secrets in bytes: those of UTF-8 are known in the form of Latin-1, too."""
     encoding = detect_wide_encoding(data) or "latin-1"

@@ -90,6 +90,11 @@ def is_secret_name(name: str) -> bool:
     return re.search(_SECRET_NAME, name) is not None
 
 
+def redact_value(secrets: Collection[str], name: str, text: str) -> str:
+    """Return what may be shown of the value of a parameter."""
+    return STARS if is_secret_name(name) else redact(text, secrets)
+
+
 def redact_fields(text: str) -> str:
     """Return a text of XML with ``***`` in the elements whose names are those of secrets."""
     import re
@@ -122,9 +127,8 @@ def drop_frames(error: BaseException) -> BaseException:
 def redact(text: str, secrets: Collection[str], check: Callable[[], object] | None = None) -> str:
     """Return a text with ``***`` for each secret, also where it stands escaped.
 
-    A secret of one or two letters is hidden where no letter or digit stands beside it. The time
-    grows with the text, whatever the server sent; ``check`` is called from time to time, and may
-    raise.
+    A secret of one or two letters is hidden where no letter or digit stands beside it. ``check``
+    is called from time to time, and may raise.
     """
     return _hide(text, secrets, 0, len(text), check)
 

@@ -13,7 +13,7 @@ from .. import patterns
 from ..errors import LossyTextWarning
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from decimal import Decimal
 
     Value = str | int | float | Decimal | bool
@@ -42,9 +42,18 @@ class Request:
             None if template else {name: _choose_xsd_type(value) for name, value in values.items()}
         )
 
-    def envelope(self, sid: str | None = None) -> bytes:
-        """Return the bytes to post; the session id comes first where there is one."""
+    def envelope(
+        self, sid: str | None = None, hide: Callable[[str, str], str] | None = None
+    ) -> bytes:
+        """Return the bytes to post; the session id comes first where there is one.
+
+        ``hide`` makes of the name and the text of a value what may be shown of it.
+        """
         texts = self._texts if sid is None else {"sid": _escape("sid", sid), **self._texts}
+        if hide is not None:
+            from html import unescape
+
+            texts = {n: hide(n, unescape(text)).translate(_ESCAPES) for n, text in texts.items()}
         if self._types is None:
             body = _load_template(self.operation).substitute(texts)
         else:

@@ -70,9 +70,10 @@ def is_replaced(function: Any) -> bool:
 
 def is_plain_adapter(adapter: HTTPAdapter) -> bool:
     """Return whether requests' and urllib3's own functions lead from an adapter to its pools."""
-    functions = [getattr(adapter, name, None) for name in _ADAPTER_METHODS]
-    functions += [getattr(adapter.poolmanager, name, None) for name in _MANAGER_METHODS]
-    return not any(map(is_replaced, functions))
+    manager = adapter.poolmanager
+    return not (
+        _has_replaced(adapter, _ADAPTER_METHODS) or _has_replaced(manager, _MANAGER_METHODS)
+    )
 
 
 def find_connection_classes(manager: Any) -> dict[Any, Any]:
@@ -83,17 +84,23 @@ def find_connection_classes(manager: Any) -> dict[Any, Any]:
     found = {}
     for pool_class in manager.pool_classes_by_scheme.values():
         connection = getattr(pool_class, "ConnectionCls", None)
-        functions = [getattr(pool_class, name, None) for name in _POOL_METHODS]
-        functions += [getattr(connection, name, None) for name in _CONNECTION_METHODS]
-        found[pool_class] = None if any(map(is_replaced, functions)) else connection
+        is_plain = not (
+            _has_replaced(pool_class, _POOL_METHODS)
+            or _has_replaced(connection, _CONNECTION_METHODS)
+        )
+        found[pool_class] = connection if is_plain else None
     return found
+
+
+def _has_replaced(owner: Any, names: tuple[str, ...]) -> bool:
+    return any(is_replaced(getattr(owner, name, None)) for name in names)
 
 
 class Slot:
     """What an adapter and its connections share: the delivery at hand.
 
-    Connections know no more of their adapter, as urllib3's finalizers keep them alive until its
-    pools are gone (test_a_client_that_is_dropped_frees_its_sockets).
+    Connections know no more of it: urllib3's finalizers keep them alive
+    (test_a_client_that_is_dropped_frees_its_sockets).
     """
 
     delivery: Delivery
@@ -119,7 +126,7 @@ class SingleRequestAdapter(HTTPAdapter):
         self.slot.delivery.to_own_connection()
         pool = super().get_connection_with_tls_context(*args, **options)
         if not issubclass(getattr(pool, "ConnectionCls", object), ReportingConnection):
-            self.slot.delivery.to_foreign_connection()
+            self.slot.delivery.to_adapter(is_plain=False)
         return pool
 
     def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
@@ -283,8 +290,8 @@ class _DirectConnection(ReportingConnection):
             addresses = socket.getaddrinfo(
                 host, self.port, urllib3_sockets.allowed_gai_family(), socket.SOCK_STREAM
             )
-        # RFC 1035 2.3.4: an empty label, or one that is too long. The C tracer of coverage (7.10)
-        # loses a frame whose C code called Python that raised; test_a_host_name_with_a_wrong_label.
+        # RFC 1035 2.3.4: an empty label, or one that is too long. Coverage 7.10 does not see it
+        # (test_a_host_name_with_a_wrong_label).
         except UnicodeError as error:  # pragma: no cover
             raise LocationParseError(f"{host!r}, {error}") from None
         failure: OSError = OSError("the name has no address")

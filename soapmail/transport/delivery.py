@@ -81,14 +81,11 @@ class Delivery:
     def to_adapter(self, *, is_plain: bool) -> None:
         """Note that an adapter has the request: what it does is not known, until it reports.
 
-        One that is not requests' own is never believed to have sent nothing.
+        One that is not requests' own, or whose connections do not report, is never believed to
+        have sent nothing.
         """
         self._is_plain = self._is_plain and is_plain
         self.stage = max(self.stage, Stage.MAYBE_SENT)
-
-    def to_foreign_connection(self) -> None:
-        """Note that a connection which does not report has the request."""
-        self.to_adapter(is_plain=False)
 
     def to_own_connection(self) -> None:
         """Note that none but connections that report can send the request."""

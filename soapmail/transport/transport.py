@@ -38,11 +38,12 @@ _VERSIONS = {9: "HTTP/0.9", 10: "HTTP/1.0"}  # of http.client
 
 
 class Outgoing(NamedTuple):
-    """What is sent: an envelope that calls an operation; without one, the WSDL is asked for."""
+    """What is sent, and shown: an envelope; without one, the WSDL is asked for."""
 
     operation: str
     envelope: bytes = b""
     attempt: int = 1
+    shown: bytes = b""
 
 
 class Transport:
@@ -78,8 +79,7 @@ class Transport:
     def check(self) -> None:
         """Refuse what may send a request more than once; ValueError.
 
-        That is a ``send`` of its own of the session or its adapter. What was put in place of a
-        function of requests or urllib3, as mocks are, is used.
+        What was put in place of a function of requests or urllib3, as mocks are, is used.
         """
         session = self._http_session
         owners: list[tuple[str, Any, Any]] = [("it", session, Session)]
@@ -93,7 +93,6 @@ class Transport:
                     f"session: {name} has a send of its own, which might repeat a request that must"
                     " be sent once; use a plain requests.Session with a plain HTTPAdapter"
                 )
-        # Its adapters are copied without their retries only where nothing stands before them.
         if adapter is not None and is_replaced(session.send) and adapter.max_retries.total != 0:
             raise ValueError(
                 "session: its adapter repeats requests, and something stands in place of"
@@ -164,7 +163,7 @@ class Transport:
         adapter: Any = self._http_session
         is_own = False
         if is_replaced(adapter.send):
-            delivery.to_foreign_connection()
+            delivery.to_adapter(is_plain=False)
             settings["allow_redirects"] = False
             request.hooks = requests.hooks.default_hooks()  # some send again, as of digests
         else:
@@ -177,7 +176,11 @@ class Transport:
         try:
             # A session would follow redirects and keep cookies (test_transport).
             received = adapter.send(request, timeout=(remaining, remaining), **settings)
-            _check_response(received)
+            is_response = isinstance(received, requests.Response)
+            if not is_response or not isinstance(received.status_code, int):
+                raise requests.RequestException(
+                    "what stands in place of a function of requests or urllib3 returned no response"
+                )
             with received:
                 if received.raw is None:  # of a mock that has a content alone
                     received.raw = io.BytesIO(received.content or b"")
@@ -223,14 +226,6 @@ class Transport:
 def _has_own_send(owner: Any, kind: type) -> bool:
     definers = [base for base in type(owner).__mro__ if "send" in vars(base)]
     return definers[:1] != [kind] or "send" in vars(owner)
-
-
-def _check_response(received: Any) -> None:
-    is_response = isinstance(received, requests.Response)
-    if not is_response or not isinstance(received.status_code, int):
-        raise requests.RequestException(
-            "what stands in place of a function of requests or urllib3 returned no response"
-        )
 
 
 def _read_response(received: requests.Response, body: ResponseBody, delivery: Delivery) -> Response:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pytest
+from lxml import etree
 
 from soapmail import Client, LossyTextWarning, OutcomeUnknown, ResponseError, TransportError
 from soapmail.sandbox import PASSWORD, SESSION_ID, USERNAME
@@ -25,6 +26,7 @@ from ..support import (
     LIST,
     LOGIN,
     make_many_rows,
+    make_status_response,
     make_text_response,
     read_recording,
     wrap_in_envelope,
@@ -546,6 +548,29 @@ def test_fields_that_hold_a_secret_are_hidden_in_what_an_observer_is_told() -> N
     assert b"<vps_rootpass>***</vps_rootpass><ssl_private_key>***</ssl_private_key><x>y</x>" in seen.response  # fmt: skip
     for secret in (b"a1b2", b"BEGIN", b"c3d4", b">e5<"):
         assert secret not in seen.request + seen.response
+
+
+@pytest.mark.parametrize("password", ["xsd:string", "Envelope", "1", "amp", "a&b", "comment"])
+def test_a_shown_request_is_made_with_stars_where_secrets_stood(password: str) -> None:
+    """And so it is the same XML, whatever words the secrets are."""
+    seen: list[Any] = []
+    sent: list[Request] = []
+
+    def respond(request: Request) -> None:
+        sent.append(request)
+        request.respond(make_status_response(request.operation, "ok", "Done"))
+
+    texts = {"domain_password": "a < b", "comment": f"'{password}' & <more>", "note": "1 & amp"}
+    with Faulty(respond_after_login(respond)) as server:
+        client = Client(USERNAME, password, endpoint=server.endpoint, on_exchange=seen.append)
+        client.call("api_get_vps", id=11, **texts)
+    shown = [etree.fromstring(one.request) for one in seen]
+    assert [[part.text for part in one[0][0]] for one in shown] == [
+        [USERNAME.replace(password, "***"), "***"],
+        ["***", "11", "***", texts["comment"].replace(password, "***"), texts["note"].replace(password, "***")],
+    ]  # fmt: skip
+    (request,) = sent
+    assert shown[1][0][0][1].attrib == etree.fromstring(request.body)[0][0][1].attrib
 
 
 def test_what_is_large_is_searched_no_longer_than_the_call_may_take() -> None:

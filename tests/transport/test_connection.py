@@ -141,7 +141,7 @@ def test_what_is_not_soapmails_own_is_never_believed_to_have_sent_nothing(
     delivery.to_adapter(is_plain=not is_replaced)
     if not is_replaced:
         delivery.to_own_connection()
-        delivery.to_foreign_connection()
+        delivery.to_adapter(is_plain=False)
     for step in (delivery.to_own_connection, delivery.connecting):
         step()
         assert delivery.stage is Stage.MAYBE_SENT
