@@ -10,6 +10,7 @@ import stat
 import struct
 import subprocess
 from contextlib import contextmanager, suppress
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -563,11 +564,11 @@ def test_a_shown_request_is_made_with_stars_where_secrets_stood(password: str) -
     texts = {"domain_password": "a < b", "comment": f"'{password}' & <more>", "note": "1 & amp"}
     with Faulty(respond_after_login(respond)) as server:
         client = Client(USERNAME, password, endpoint=server.endpoint, on_exchange=seen.append)
-        client.call("api_get_vps", id=11, **texts)
+        client.call("api_get_vps", id=11, key=Decimal("5E+1"), **texts)
     shown = [etree.fromstring(one.request) for one in seen]
     assert [[part.text for part in one[0][0]] for one in shown] == [
         [USERNAME.replace(password, "***"), "***"],
-        ["***", "11", "***", texts["comment"].replace(password, "***"), texts["note"].replace(password, "***")],
+        ["***", "11", "***", "***", texts["comment"].replace(password, "***"), texts["note"].replace(password, "***")],
     ]  # fmt: skip
     (request,) = sent
     assert shown[1][0][0][1].attrib == etree.fromstring(request.body)[0][0][1].attrib
