@@ -96,8 +96,26 @@ PROMISES = [
     ),
     promise(
         "What stands in place of a function of requests or urllib3 gets the payment.",
-        ("transport/transport.py", "        if is_replaced(adapter.send):\n", "        if False:\n", "test_requests_mock_gets_the_payment"),
-        ("transport/connection.py", "return is_same and self._connection_classes == find_connection_classes(manager)", "return is_same", "test_a_cassette_that_is_put_in_later_gets_what_comes_then"),
+        ("transport/transport.py", "        if is_through_session:\n", "        if False:\n", "test_requests_mock_gets_the_payment"),
+        ("transport/connection.py", "return is_same and self._connections == find_connections(manager)", "return is_same", "test_a_cassette_that_is_put_in_later_gets_what_comes_then"),
+    ),
+    promise(
+        "Behind a tracer all is read and bounded as without it, and a repeated request leaves once.",
+        ("transport/connection.py", "can_report = is_plain or (can_report and modules <= _PACKAGES)", "can_report = is_plain", "test_behind_a_tracer_all_is_read_and_bounded_as_without_it"),
+        ("transport/transport.py", "make_twin(self._http_session, adapter) if is_own else self._http_session", "self._http_session", "test_a_wrapper_that_repeats_a_request_sends_a_payment_once"),
+        ("transport/transport.py", "received.raw is None or received._content is not False", "received.raw is None", "test_a_spy_may_read_the_content"),
+    ),
+    promise(
+        "A connection is believed for what it is, not for its class alone.",
+        ("transport/connection.py", '_SOCKET_METHODS = ("__init__", ', "_SOCKET_METHODS = (", "test_a_connection_that_is_changed_when_it_is_made_is_never_believed"),
+        ("transport/connection.py", " and function.__self__ is owner:", ":", "test_a_function_that_is_bound_to_something_else_is_no_plain_one"),
+        ("transport/connection.py", '"reports_all": connections.is_plain', '"reports_all": True', "test_what_fails_in_place_of_a_function_may_have_sent_the_payment"),
+    ),
+    promise(
+        "What frames a body is decided once, and by the standard.",
+        ("transport/response_body.py", '(self._transfer_coding or "chunked").strip(_BLANKS)', '(self._transfer_coding or "chunked")', "test_blanks_around_a_transfer_coding_mean_nothing"),
+        ("transport/response_body.py", 'self._received and getattr(self._source, "has_lost_headers", False)', "False", "test_what_stands_behind_a_line_that_is_no_header_is_not_guessed"),
+        ("transport/response_body.py", "if self._status < HTTPStatus.OK:", "if False:", "test_an_interim_response_over_a_connection_that_does_not_report_is_no_final_one"),
     ),
     promise(
         "A wrapper that looks like a function is seen; what may send twice, or returns no response, is refused.",
@@ -299,7 +317,7 @@ PROMISES = [
     ),
     promise(
         "204 and 304 have no body.",
-        ("transport/response_body.py", "        if self._response.status_code in _BODILESS:", "        if False:", "test_no_body_belongs_to_some_statuses"),
+        ("transport/response_body.py", "        if self._status in _BODILESS:", "        if False:", "test_no_body_belongs_to_some_statuses"),
     ),
     promise(
         "A connection that holds a byte too many is not used again.",

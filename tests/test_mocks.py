@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+import gzip
 import io
 import subprocess
 import sys
+import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
@@ -19,7 +23,7 @@ from urllib3.connection import HTTPConnection
 from urllib3.connectionpool import HTTPConnectionPool
 from urllib3.util import Retry
 
-from soapmail import OutcomeUnknown, Status, TransportError
+from soapmail import OutcomeUnknown, ResponseError, Status, TransportError
 
 from .faulty import Faulty, Request, hang_up, make_client, respond_after_login
 from .support import LIST, SID, make_many_rows, make_status_response
@@ -310,10 +314,8 @@ def test_a_package_in_place_of_urllib3_is_named(monkeypatch: pytest.MonkeyPatch)
         make_client("http://127.0.0.1:9/", session_id=SID).make_payment(5)
 
 
-def test_behind_a_wrapped_send_a_change_is_sent_once_or_refused(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """A spy calls the real one, which has the retries and the hooks of the session."""
+def test_behind_a_wrapped_send_a_change_is_sent_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A spy calls the real one, which has the adapters and the hooks of the session."""
     real = requests.Session.send
 
     class Twice(HTTPAdapter):
@@ -327,14 +329,19 @@ def test_behind_a_wrapped_send_a_change_is_sent_once_or_refused(
     monkeypatch.setattr(requests.Session, "send", send)
     retry = Retry(4, status_forcelist=[503], allowed_methods=None, backoff_factor=0)
     by_kind = Retry(None, read=4, allowed_methods=None, backoff_factor=0)  # and no total
-    adapters = [Twice(), HTTPAdapter(max_retries=retry), HTTPAdapter(max_retries=by_kind)]
-    for adapter in adapters:
+    refused: Any = (ValueError, [])
+    unknown: Any = (OutcomeUnknown, ["api_make_payment"])
+    for adapter, (error, operations) in (
+        (Twice(), refused),
+        (HTTPAdapter(max_retries=retry), unknown),
+        (HTTPAdapter(max_retries=by_kind), unknown),
+    ):
         with Faulty(hang_up) as server, requests.Session() as session:
             session.mount("http://", adapter)
             client = make_client(server, session=session, session_id=SID)
-            with pytest.raises(ValueError, match="^session: its adapter"):
+            with pytest.raises(error):
                 client.make_payment(5)
-        assert server.operations == []
+        assert server.operations == operations
 
     with Faulty(hang_up) as server, requests.Session() as session:
         session.adapters.clear()
@@ -351,6 +358,156 @@ def test_behind_a_wrapped_send_a_change_is_sent_once_or_refused(
         with pytest.raises(OutcomeUnknown):
             make_client(server, session=session, session_id=SID).make_payment(5)
     assert server.operations == ["api_make_payment"]
+
+
+WRAPPED = [
+    (requests.Session, "send"), (HTTPAdapter, "send"), (HTTPConnectionPool, "urlopen"),
+    (HTTPConnectionPool, "_make_request"), (HTTPConnection, "request"), (HTTPConnection, "getresponse"),
+]  # fmt: skip
+
+
+def wrap(patch: pytest.MonkeyPatch, kind: type, name: str, times: int = 1) -> list[str]:
+    """Wrap a function as tracers do, or as what repeats a request does; give what it was asked."""
+    real = getattr(kind, name)
+    calls: list[str] = []
+
+    @functools.wraps(real)
+    def call(*args: Any, **options: Any) -> Any:
+        calls.append(name)
+        for _ in range(times - 1):
+            with suppress(Exception):
+                real(*args, **options)
+        return real(*args, **options)
+
+    patch.setattr(kind, name, call)
+    return calls
+
+
+@pytest.mark.parametrize(("kind", "name"), WRAPPED)
+def test_behind_a_tracer_all_is_read_and_bounded_as_without_it(
+    kind: type, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n"
+
+    def drip(request: Request) -> None:
+        for _ in range(100):
+            request.raw(b"X: y\r\n")
+            request.closing.wait(0.05)
+
+    def respond(request: Request) -> None:
+        request.raw(b"HTTP/1.1 103 Early Hints\r\n\r\n" + head)
+        if len(server.operations) > 2:
+            drip(request)
+        body = BODIES[request.operation]
+        half = len(body) // 2
+        request.raw(b"\r\n%x\r\n%s\r\n" % (half, body[:half]))
+        request.raw(b"%x\r\n%s\r\n0\r\n\r\n" % (len(body) - half, body[half:]))
+
+    calls = wrap(monkeypatch, kind, name)
+    with Faulty(respond) as server:
+        client = make_client(server, session_id=SID, timeout=1, retries=0)
+        assert client.make_payment(5) == Status("ok", "Paid")
+        assert len(client.get_client_invoices()) == 2
+        started = time.monotonic()
+        with pytest.raises(OutcomeUnknown, match="timed out"):
+            client.make_payment(6)
+        assert time.monotonic() - started < 3  # the server would go on for five seconds
+    assert len(calls) >= 3  # urllib3 1.26 asks for a response in two ways
+
+
+@pytest.mark.parametrize(("kind", "name"), WRAPPED)
+def test_a_wrapper_that_repeats_a_request_sends_a_payment_once(
+    kind: type, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrap(monkeypatch, kind, name, times=3)
+    with Faulty(hang_up) as server:
+        client = make_client(server, session_id=SID)
+        with pytest.raises(OutcomeUnknown):
+            client.make_payment(5)
+    # None where the connection was closed before the server looked at it.
+    assert server.operations in ([], ["api_make_payment"])
+
+
+@pytest.mark.parametrize("kind", [requests.Session, HTTPAdapter])
+@pytest.mark.parametrize("is_chunked", [True, False])
+def test_a_spy_may_read_the_content(
+    kind: type, is_chunked: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = vars(kind)["send"]
+    seen: list[bytes] = []
+
+    def send(*args: Any, **options: Any) -> Any:
+        received = real(*args, **options)
+        seen.append(received.content)
+        return received
+
+    def respond(request: Request) -> None:
+        body = gzip.compress(BODIES[request.operation])
+        head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n"
+        length = (
+            b"Transfer-Encoding: chunked\r\n\r\n%x" if is_chunked else b"Content-Length: %d\r\n"
+        )
+        end = b"\r\n0\r\n\r\n" if is_chunked else b""
+        request.raw(head + length % len(body) + b"\r\n" + body + end)
+
+    monkeypatch.setattr(kind, "send", send)
+    with Faulty(respond) as server:
+        client = make_client(server, session_id=SID)
+        assert client.make_payment(5) == Status("ok", "Paid")
+        assert len(client.get_client_invoices()) == 2
+    assert seen == [PAID, ROWS]
+
+
+def test_a_function_that_is_bound_to_something_else_is_no_plain_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Mocked(HTTPAdapter):
+        def send(self, request: Any, *args: Any, **options: Any) -> requests.Response:
+            return make_response(request)
+
+    with Faulty(respond) as server, requests.Session() as other:
+        other.mount("http://", Mocked())
+        monkeypatch.setattr(requests.Session, "send", other.send)
+        client = make_client(server, session_id=SID)
+        assert client.make_payment(5) == Status("ok", "Paid")
+    assert server.operations == []
+
+
+def test_a_connection_that_is_changed_when_it_is_made_is_never_believed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    real: Any = vars(HTTPConnection)["__init__"]
+
+    def make(self: Any, *args: Any, **options: Any) -> None:
+        real(self, *args, **options)
+        self.send = lambda data: (self.sock or self.connect(), self.sock.sendall(data))
+
+    monkeypatch.setattr(HTTPConnection, "__init__", make)
+    with Faulty(hang_up) as server:
+        client = make_client(server, session_id=SID)
+        with pytest.raises(OutcomeUnknown):
+            client.make_payment(5)
+    assert server.operations == ["api_make_payment"]
+
+
+@pytest.mark.parametrize(("kind", "name"), WRAPPED)
+def test_what_fails_in_place_of_a_function_may_have_sent_the_payment(
+    kind: type, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*args: object, **options: object) -> None:
+        raise urllib3.exceptions.ProtocolError("of the mock")
+
+    monkeypatch.setattr(kind, name, fail)
+    client = make_client("http://127.0.0.1:9/", session_id=SID)
+    with pytest.raises(OutcomeUnknown):
+        client.make_payment(5)
+
+
+def test_an_interim_response_over_a_connection_that_does_not_report_is_no_final_one() -> None:
+    with Faulty(lambda request: request.raw(b"HTTP/1.1 103 Hints\r\n\r\n<x/>")) as server:
+        client = make_client(server, session=Sender(), session_id=SID)
+        with pytest.raises(ResponseError, match="the interim response 103 in place of a final one"):
+            client.get_client_invoices()
 
 
 @pytest.mark.parametrize("is_warm", [True, False])

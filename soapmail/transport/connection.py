@@ -16,7 +16,7 @@ from contextlib import suppress
 from functools import cache, partial
 from http import HTTPStatus
 from types import FunctionType, MethodType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import requests
 import urllib3
@@ -37,11 +37,13 @@ _MANAGER_METHODS = (
     "connection_from_url", "connection_from_host", "connection_from_context",
     "connection_from_pool_key", "_new_pool",
 )  # fmt: skip
-_POOL_METHODS = ("urlopen", "_make_request", "_get_conn", "_new_conn", "_validate_conn")
-_CONNECTION_METHODS = (
-    "request", "putrequest", "putheader", "endheaders", "_send_output", "send", "getresponse",
-    "connect", "_new_conn",
+_POOL_METHODS = (
+    "__init__", "urlopen", "_make_request", "_get_conn", "_new_conn", "_validate_conn",
 )  # fmt: skip
+_CONNECTION_METHODS = (
+    "request", "putrequest", "putheader", "endheaders", "_send_output", "getresponse",
+)  # fmt: skip
+_SOCKET_METHODS = ("__init__", "connect", "_new_conn", "send")
 _PACKAGES = {"requests", "urllib3", "http"}
 
 
@@ -58,9 +60,10 @@ def require_plain_urllib3() -> None:
         )
 
 
-def is_replaced(function: Any) -> bool:
+def is_replaced(owner: Any, name: str) -> bool:
     """Return whether something else, such as a mock, stands in place of a package's function."""
-    if type(function) is MethodType:
+    function = getattr(owner, name, None)
+    if type(function) is MethodType and function.__self__ is owner:
         function = function.__func__
     if type(function) is not FunctionType:  # proxies, as wrapt's, have __globals__ too
         return True
@@ -68,32 +71,45 @@ def is_replaced(function: Any) -> bool:
     return module.partition(".")[0] not in _PACKAGES
 
 
+def _has_replaced(owner: Any, names: tuple[str, ...]) -> bool:
+    return any(is_replaced(owner, name) for name in names)
+
+
 def is_plain_adapter(adapter: HTTPAdapter) -> bool:
     """Return whether requests' and urllib3's own functions lead from an adapter to its pools."""
-    manager = adapter.poolmanager
     return not (
-        _has_replaced(adapter, _ADAPTER_METHODS) or _has_replaced(manager, _MANAGER_METHODS)
+        _has_replaced(adapter, _ADAPTER_METHODS)
+        or _has_replaced(adapter.poolmanager, _MANAGER_METHODS)
     )
 
 
-def find_connection_classes(manager: Any) -> dict[Any, Any]:
-    """Return the class of the connections of each class of pools; ``None``: it is not plain.
+class _Connections(NamedTuple):
+    """What is known of the connections of one class of pools."""
+
+    kind: Any
+    can_report: bool
+    is_plain: bool  # all their bytes go where it is reported
+
+
+def find_connections(manager: Any) -> dict[Any, _Connections]:
+    """Return what is known of the connections of each class of pools.
 
     What writes in a way of its own, or makes its connections so, cannot report.
     """
     found = {}
     for pool_class in manager.pool_classes_by_scheme.values():
-        connection = getattr(pool_class, "ConnectionCls", None)
-        is_plain = not (
-            _has_replaced(pool_class, _POOL_METHODS)
-            or _has_replaced(connection, _CONNECTION_METHODS)
+        kind = getattr(pool_class, "ConnectionCls", None)
+        can_report = not _has_replaced(kind, _SOCKET_METHODS)
+        is_plain = can_report and not (
+            _has_replaced(pool_class, _POOL_METHODS) or _has_replaced(kind, _CONNECTION_METHODS)
         )
-        found[pool_class] = connection if is_plain else None
+        # A tracer wraps functions of urllib3's own classes, which stay what they are.
+        modules = {
+            getattr(owner, "__module__", "").partition(".")[0] for owner in (pool_class, kind)
+        }
+        can_report = is_plain or (can_report and modules <= _PACKAGES)
+        found[pool_class] = _Connections(kind, can_report, is_plain)
     return found
-
-
-def _has_replaced(owner: Any, names: tuple[str, ...]) -> bool:
-    return any(is_replaced(getattr(owner, name, None)) for name in names)
 
 
 class Slot:
@@ -113,19 +129,19 @@ class SingleRequestAdapter(HTTPAdapter):
     origin: HTTPAdapter
     is_plain = True
     _origin_manager: Any
-    _connection_classes: dict[Any, Any]
+    _connections: dict[Any, _Connections]
 
     def is_copy_of(self, origin: HTTPAdapter) -> bool:
         """Return whether it was made of an adapter as that is now."""
         manager = origin.poolmanager
         is_same = self.origin is origin and self._origin_manager is manager
-        return is_same and self._connection_classes == find_connection_classes(manager)
+        return is_same and self._connections == find_connections(manager)
 
     def get_connection_with_tls_context(self, *args: Any, **options: Any) -> Any:
         """Return a pool, and note whether its connections report."""
         self.slot.delivery.to_own_connection()
         pool = super().get_connection_with_tls_context(*args, **options)
-        if not issubclass(getattr(pool, "ConnectionCls", object), ReportingConnection):
+        if not getattr(pool, "reports_all", False):
             self.slot.delivery.to_adapter(is_plain=False)
         return pool
 
@@ -134,8 +150,7 @@ class SingleRequestAdapter(HTTPAdapter):
         is_new = proxy not in self.proxy_manager
         manager = super().proxy_manager_for(proxy, **options)
         if is_new:
-            classes = find_connection_classes(manager)
-            manager = _make_reporting_manager(manager, classes, self.slot)
+            manager = _make_reporting_manager(manager, find_connections(manager), self.slot)
             self.proxy_manager[proxy] = manager
         return manager
 
@@ -169,11 +184,22 @@ def make_single_request_adapter(origin: HTTPAdapter) -> SingleRequestAdapter:
     adapter.origin = origin
     adapter.slot = Slot()
     adapter._origin_manager = origin.poolmanager
-    adapter._connection_classes = classes = find_connection_classes(origin.poolmanager)
+    adapter._connections = connections = find_connections(origin.poolmanager)
     adapter.max_retries = Retry(0, read=False)
-    adapter.poolmanager = _make_reporting_manager(origin.poolmanager, classes, adapter.slot)
+    adapter.poolmanager = _make_reporting_manager(origin.poolmanager, connections, adapter.slot)
     adapter.proxy_manager = {}
     return adapter  # type: ignore[no-any-return]
+
+
+def make_twin(session: requests.Session, adapter: HTTPAdapter) -> requests.Session:
+    """Return a session like another one that sends over one adapter, and keeps no cookie."""
+    twin: requests.Session = object.__new__(type(session))
+    twin.__dict__.update(
+        session.__dict__,
+        get_adapter=lambda url: adapter,
+        cookies=requests.cookies.RequestsCookieJar(),
+    )
+    return twin
 
 
 @cache
@@ -183,35 +209,36 @@ def _make_single_request_class(kind: Any) -> type[SingleRequestAdapter]:
     return type(kind.__name__, (SingleRequestAdapter, kind), {})
 
 
-def _make_reporting_manager(manager: Any, classes: dict[Any, Any], slot: Slot) -> Any:
+def _make_reporting_manager(manager: Any, found: dict[Any, _Connections], slot: Slot) -> Any:
     reporting = copy.copy(manager)
     reporting.pools = type(manager.pools)(1)
     reporting.connection_pool_kw = {**manager.connection_pool_kw, "maxsize": 1}
     reporting.pool_classes_by_scheme = {
-        scheme: _make_pool_factory(pool_class, classes[pool_class], slot)
+        scheme: _make_pool_factory(pool_class, found[pool_class], slot)
         for scheme, pool_class in manager.pool_classes_by_scheme.items()
     }
     return reporting
 
 
-def _make_pool_factory(pool_class: Any, connection: Any, slot: Slot) -> Any:
-    if connection is None:
+def _make_pool_factory(pool_class: Any, connections: _Connections, slot: Slot) -> Any:
+    if not connections.can_report:
         return pool_class
-    return partial(_make_reporting_pool_class(pool_class, connection), slot=slot)
+    return partial(_make_reporting_pool_class(pool_class, connections), slot=slot)
 
 
 @cache
-def _make_reporting_pool_class(pool_class: Any, connection: Any) -> Any:
+def _make_reporting_pool_class(pool_class: Any, connections: _Connections) -> Any:
+    kind = connections.kind
     # Not of SOCKS, whose library connects by itself.
-    is_direct = connection.__module__ == urllib3.connection.__name__
-    reporting = type(
-        connection.__name__,
-        (_DirectConnection if is_direct else ReportingConnection, connection),
-        {},
-    )
-    # Without the lock of queue.Queue, which a signal's handler would wait for; and all in C, as
-    # urllib3 empties it in a finalizer, where an exception is lost.
-    overrides = {"ConnectionCls": reporting, "QueueCls": staticmethod(_make_queue)}
+    is_direct = kind.__module__ == urllib3.connection.__name__
+    bases = (_DirectConnection if is_direct else ReportingConnection, kind)
+    overrides = {
+        "ConnectionCls": type(kind.__name__, bases, {}),
+        # Without the lock of queue.Queue, which a signal's handler would wait for; and all in C,
+        # as urllib3 empties it in a finalizer, where an exception is lost.
+        "QueueCls": staticmethod(_make_queue),
+        "reports_all": connections.is_plain,
+    }
     return type(pool_class.__name__, (pool_class,), overrides)
 
 
@@ -333,6 +360,7 @@ class _DeadlineResponse(http.client.HTTPResponse):
 
     def begin(self) -> None:
         super().begin()
+        self.has_lost_headers = bool(self.msg._payload)  # type: ignore[attr-defined]
         # urllib3 (1.26 and 2) logs what it cannot parse of the headers, secrets included.
         self.msg.defects, self.msg._payload = [], ""  # type: ignore[attr-defined]
 

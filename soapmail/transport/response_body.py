@@ -6,9 +6,11 @@ import http.client
 import io
 import re
 import zlib
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import urllib3
+from requests.structures import CaseInsensitiveDict
 
 from ..deadline import Deadline
 from ..patterns import is_count
@@ -35,6 +37,7 @@ _LONG_TAIL_BYTES = 64 * 1024
 # (test_bytes_behind_the_count_may_come_later).
 AFTER_END_SECONDS = 1.0
 AFTER_COUNT_SECONDS = 2.0
+_BLANKS = " \t\r\n"  # RFC 9110 5.5; and the line end of RFC 9112 5.2
 _BODILESS = (204, 304)  # RFC 9110 6.4.1
 _START_TAG = rb"<(?:[\w.-]+:)?Envelope[\s/>]"  # compiled where it is needed
 _END_TAG = re.compile(rb"</(?:[\w.-]+:)?Envelope\s*>")
@@ -49,40 +52,54 @@ class ResponseBody:
     ``unusable`` why the body is of no use.
     """
 
-    def __init__(self, response: requests.Response, delivery: Delivery, limit: int) -> None:
-        self._response = response
+    def __init__(
+        self,
+        response: requests.Response,
+        delivery: Delivery,
+        limit: int,
+        content: bytes | None = None,
+    ) -> None:
+        self._status = response.status_code
+        self._headers = response.headers
         self._delivery = delivery
         self._limit = limit
         self._data = io.BytesIO()
         self._size = self._received = 0
         self.ended_early: str | None = None
         self.unusable: str | None = None
-        self._source = delivery.source or find_source(response.raw)
+        self._source: Any = delivery.source or find_source(response.raw)
+        if content is not None:  # somebody else has read it, and undone its codings
+            self._source, self._headers = io.BytesIO(content), CaseInsensitiveDict()
+        self._transfer_coding = self._headers.get("Transfer-Encoding")
         self._chunks: ChunkedReader | None = None
-        if getattr(self._source, "chunked", False):
-            self._chunks = ChunkedReader(getattr(self._source, "fp", None))
+        if self._transfer_coding is not None and isinstance(self._source, http.client.HTTPResponse):
+            self._chunks = ChunkedReader(self._source.fp)
         self._count = self._read_count()
         self._inflater: Inflater | None = None
 
-    def _read_codings(self) -> None:
+    def _check_head(self) -> None:
         """Find out what the body is wrapped in; ValueError: nothing that is understood."""
-        headers = self._response.headers
-        transfer = headers.get("Transfer-Encoding", "chunked").strip(" \t")
+        if self._status < HTTPStatus.OK:  # they are read over in our own connections alone
+            raise ValueError(f"the interim response {self._status} in place of a final one")
+        transfer = (self._transfer_coding or "chunked").strip(_BLANKS)
         if transfer.lower() != "chunked":  # RFC 9112 6.1, of which no other was asked for
             raise ValueError(f"the transfer coding {transfer!r}, which is not supported")
-        self._inflater = make_inflater(headers.get("Content-Encoding", "").strip(" \t").lower())
+        coding = self._headers.get("Content-Encoding", "")
+        self._inflater = make_inflater(coding.strip(_BLANKS).lower())
 
     def _read_count(self) -> int | None:
-        if self._response.status_code in _BODILESS:
+        if self._status in _BODILESS:
             return 0
-        length = self._response.headers.get("Content-Length", "")
-        return int(length) if is_count(length) and self._chunks is None else None
+        length = self._headers.get("Content-Length", "")
+        return int(length) if is_count(length) and self._transfer_coding is None else None
 
     def read(self) -> bytes:
         """Return what came; TimeoutError: the time of the call is up."""
         try:
-            self._read_codings()
+            self._check_head()
             self._read_all()
+            if self._received and getattr(self._source, "has_lost_headers", False):
+                raise ValueError("headers behind a line that is none")
         except ValueError as error:
             self.unusable = str(error)
         except BREAKS as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -10,7 +9,7 @@ from urllib.parse import quote, urlsplit
 
 import requests
 from requests import Session
-from requests.adapters import BaseAdapter, HTTPAdapter
+from requests.adapters import HTTPAdapter
 from requests.utils import select_proxy
 from urllib3.exceptions import HTTPError, InvalidHeader
 from urllib3.util import Retry
@@ -21,6 +20,7 @@ from .connection import (
     is_plain_adapter,
     is_replaced,
     make_single_request_adapter,
+    make_twin,
     require_plain_urllib3,
 )
 from .delivery import NetworkTimeout, Response, Stage, is_of_handler
@@ -93,11 +93,6 @@ class Transport:
                     f"session: {name} has a send of its own, which might repeat a request that must"
                     " be sent once; use a plain requests.Session with a plain HTTPAdapter"
                 )
-        if adapter is not None and is_replaced(session.send) and adapter.max_retries.total != 0:
-            raise ValueError(
-                "session: its adapter repeats requests, and something stands in place of"
-                " requests.Session.send; mount an adapter without max_retries"
-            )
 
     def send(self, outgoing: Outgoing, delivery: Delivery, *, fresh: bool) -> Response:
         """Send one request once, and return its response; the delivery says what happened.
@@ -160,31 +155,31 @@ class Transport:
         self, request: Any, settings: dict[str, Any], delivery: Delivery, *, fresh: bool
     ) -> Response:
         remaining = delivery.deadline.remaining()
-        adapter: Any = self._http_session
-        is_own = False
-        if is_replaced(adapter.send):
-            delivery.to_adapter(is_plain=False)
+        adapter = self._acquire_adapter(fresh=fresh)
+        sender: Any = adapter
+        is_own = isinstance(adapter, SingleRequestAdapter)
+        is_through_session = is_replaced(self._http_session, "send")
+        if is_through_session:
+            sender = make_twin(self._http_session, adapter) if is_own else self._http_session
             settings["allow_redirects"] = False
             request.hooks = requests.hooks.default_hooks()  # some send again, as of digests
-        else:
-            adapter = self._acquire_adapter(fresh=fresh)
-            is_own = isinstance(adapter, SingleRequestAdapter)
-            delivery.to_adapter(is_plain=is_own and adapter.is_plain)
+        delivery.to_adapter(is_plain=is_own and adapter.is_plain and not is_through_session)
         if is_own:
             adapter.slot.delivery = delivery
         is_reusable = False
         try:
             # A session would follow redirects and keep cookies (test_transport).
-            received = adapter.send(request, timeout=(remaining, remaining), **settings)
+            received = sender.send(request, timeout=(remaining, remaining), **settings)
             is_response = isinstance(received, requests.Response)
             if not is_response or not isinstance(received.status_code, int):
                 raise requests.RequestException(
                     "what stands in place of a function of requests or urllib3 returned no response"
                 )
             with received:
-                if received.raw is None:  # of a mock that has a content alone
-                    received.raw = io.BytesIO(received.content or b"")
-                body = ResponseBody(received, delivery, self._limit)
+                # Of a mock that has a content alone, or where a spy has read it.
+                is_read = received.raw is None or received._content is not False
+                content = received.content or b"" if is_read else None
+                body = ResponseBody(received, delivery, self._limit, content)
                 response = _read_response(received, body, delivery)
                 is_reusable = body.is_reusable()
                 if is_reusable:
@@ -194,9 +189,17 @@ class Transport:
             if is_own:
                 self._release_adapter(adapter, is_reusable=is_reusable)
 
-    def _acquire_adapter(self, *, fresh: bool) -> BaseAdapter:
-        """Return an idle adapter or a new one. One that is no HTTPAdapter is returned as it is."""
-        origin = self._http_session.get_adapter(self._endpoint)
+    def _acquire_adapter(self, *, fresh: bool) -> Any:
+        """Return an idle adapter or a new one; what is no HTTPAdapter as it is, and may be None."""
+        session = self._http_session
+        if _has_own_send(session, Session):
+            return None
+        try:
+            origin = session.get_adapter(self._endpoint)
+        except requests.exceptions.InvalidSchema:
+            if is_replaced(session, "send"):
+                return None
+            raise
         if not isinstance(origin, HTTPAdapter):
             return origin
         is_plain = is_plain_adapter(origin)

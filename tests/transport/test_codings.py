@@ -238,6 +238,36 @@ def test_a_status_line_that_came_is_told_though_the_headers_are_of_no_use(header
             assert caught.value.status == 503
 
 
+@pytest.mark.parametrize(
+    "header", [b"Transfer-Encoding: chunked \t", b"Transfer-Encoding:\r\n chunked"]
+)
+def test_blanks_around_a_transfer_coding_mean_nothing(header: bytes) -> None:
+    """RFC 9110 5.5, RFC 9112 5.2."""
+
+    def make(body: bytes) -> bytes:
+        return HEAD + header + b"\r\n\r\n" + write_chunks(*cut(body, b">"))
+
+    with Faulty(respond_raw(make)) as server, make_client(server, session_id=SID) as client:
+        assert client.make_payment(5).status == "ok"
+        assert len(client.get_client_invoices()) == 12
+
+
+@pytest.mark.parametrize(
+    "line", [b"Transfer-Encoding : chunked", b"no header\r\nTransfer-Encoding: chunked"]
+)
+def test_what_stands_behind_a_line_that_is_no_header_is_not_guessed(line: bytes) -> None:
+    """RFC 9112 5.1: what is read of the headers ends there, and so it may be anything."""
+
+    def make(body: bytes) -> bytes:
+        return HEAD + line + b"\r\n\r\n" + write_chunks(*cut(body, b">"))
+
+    with Faulty(respond_raw(make)) as server, make_client(server, session_id=SID) as client:
+        with pytest.raises(ResponseError, match="headers behind a line that is none"):
+            client.get_client_invoices()
+        with pytest.raises(OutcomeUnknown, match="headers behind a line that is none"):
+            client.make_payment(5)
+
+
 def test_a_status_line_that_came_is_told_though_nothing_follows() -> None:
     def respond(request: Request) -> None:
         request.raw(b"HTTP/1.1 502 Bad\r\nContent-Length: 50\r\n\r\n<html>")
