@@ -225,7 +225,7 @@ class Call(Generic[T]):
         envelope = request.envelope(sid)
         shown = b""
         if self._notify is not None:
-            shown = request.envelope(sid, partial(redaction.redact_value, self._secrets))
+            shown = request.envelope(sid, partial(redaction.redact, secrets=self._secrets))
         attempt = 1
         while True:
             delivery = Delivery(self._deadline)
@@ -329,7 +329,7 @@ def make_call(
     for name in values:
         check_name("parameter", name)
     request = Request(operation, values, template=False)
-    secrets = [str(value) for name, value in values.items() if redaction.is_secret_name(name)]
+    secrets = [request.text(name) for name in values if redaction.is_secret_name(name)]
     return Call(state, request, parse, is_changing=may_change(operation), secrets=secrets)
 
 

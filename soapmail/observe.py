@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 from .deadline import DeadlineExceeded
 from .operations import ISSUING
-from .redaction import STARS, redact, redact_content, redact_fields
+from .redaction import STARS, redact, redact_fields
 from .soap.encoding import detect_wide_encoding
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
     from .deadline import Deadline
     from .session import AttemptResult
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("soapmail")
 _SECRET_HEADERS = ("set-cookie", "set-cookie2", "authorization", "www-authenticate")
+_UNCHECKED_CHARACTERS = 100_000
 _CODING_HEADERS = ("transfer-encoding", "content-encoding")
 
 
@@ -77,11 +78,13 @@ def notify(
 
     What is large is searched for secrets within the deadline: behind it nothing of it is told.
     """
-    # What was issued is in a response that cannot be used, and not known.
-    is_issuing = outgoing.operation in ISSUING and result.error is not None
     try:
-        body = _redact_bytes(response.data, secrets, deadline.check, is_issuing=is_issuing)
+        headers = [*_redact_headers(response.headers, secrets, deadline.check)]
+        body = _redact_bytes(response.data, secrets, deadline.check)
     except DeadlineExceeded:
+        headers, body = [], STARS.encode()
+    # What was issued is in a response that cannot be used, and not known.
+    if outgoing.operation in ISSUING and result.error is not None and body:
         body = STARS.encode()
     exchange = ObservedExchange(
         outgoing.operation,
@@ -90,7 +93,7 @@ def notify(
         response.status or None,
         response.version,
         redact(response.reason, secrets),
-        [_redact_header(name, text, secrets) for name, text in response.headers],
+        headers,
         body,
         seconds,
         [redact(repair, secrets) for repair in result.repairs],
@@ -106,24 +109,23 @@ def notify(
         _log.warning("%s: on_exchange failed: %s", outgoing.operation, problem)
 
 
-def _redact_header(name: str, text: str, secrets: Collection[str]) -> tuple[str, str]:
-    is_secret = name.lower() in _SECRET_HEADERS
-    return redact(name, secrets), STARS if is_secret else redact(text, secrets)
+def _redact_headers(
+    headers: Sequence[tuple[str, str]], secrets: Collection[str], check: Callable[[], object]
+) -> Iterator[tuple[str, str]]:
+    size = 0
+    for name, text in headers:
+        is_secret = name.lower() in _SECRET_HEADERS
+        yield redact(name, secrets), STARS if is_secret else redact(text, secrets)
+        size += len(text)
+        if size > _UNCHECKED_CHARACTERS:
+            check()
 
 
-def _redact_bytes(
-    data: bytes,
-    secrets: Collection[str],
-    check: Callable[[], object],
-    *,
-    is_issuing: bool,
-) -> bytes:
+def _redact_bytes(data: bytes, secrets: Collection[str], check: Callable[[], object]) -> bytes:
     """Hide secrets in bytes: those of UTF-8 are known in the form of Latin-1, too."""
     encoding = detect_wide_encoding(data) or "latin-1"
     # Of UTF-16 and UTF-32 the last character may be cut, and others may be none.
     end = len(data) if encoding == "latin-1" else len(data) // 4 * 4
     # By value first, as a part of a secret is none that is found.
-    text = redact_fields(redact(data[:end].decode(encoding, "replace"), secrets, check))
-    if is_issuing:
-        text = redact_content(text)
-    return text.encode(encoding) + data[end:]
+    text = redact(data[:end].decode(encoding, "replace"), secrets, check)
+    return redact_fields(text, check).encode(encoding) + data[end:]

@@ -48,8 +48,15 @@ _ESCAPES = {
 }
 # Of the contract: password, domain_password, rootpass, vps_rootpass, qs_rootpass, license_key,
 # ssl_private_key, box_auth_value, sid.
-_SECRET_NAME = r"(?i)pass|secret|token|(?:^|_)(?:key|auth|sid)(?:_|$)"
-_ELEMENT = r"(<(?:[\w.-]+:)?([\w.-]+)(?:\s[^<>]*)?(?<!/)>)(.*?)(?=</|<\w|\Z)"
+_SECRET_NAME = (
+    r"(?i)pass|pwd|secret|token|sess(?:ion)?_?id|(?:api|private|license)_?key"
+    r"|(?:^|_)(?:key|auth|sid)(?:_|$)"
+)
+_TAG = r"""(?x)
+    <!--.*?(?:-->|\Z) | <!\[CDATA\[.*?(?:\]\]>|\Z)
+  | <(?P<closing>/?)(?P<name>[^\s<>/!?][^\s<>/]*)(?P<rest>[^<>]*)>?
+"""
+_TAGS_BETWEEN_CHECKS = 10_000
 _CONTROLS = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", "0": "\0", "a": "\a", "v": "\v"}
 
 
@@ -90,28 +97,44 @@ def is_secret_name(name: str) -> bool:
     return re.search(_SECRET_NAME, name) is not None
 
 
-def redact_value(secrets: Collection[str], name: str, text: str) -> str:
-    """Return what may be shown of the value of a parameter."""
-    return STARS if is_secret_name(name) else redact(text, secrets)
+def redact_fields(text: str, check: Callable[[], object]) -> str:
+    """Return a text of XML with ``***`` in the elements whose names are those of secrets.
 
-
-def redact_fields(text: str) -> str:
-    """Return a text of XML with ``***`` in the elements whose names are those of secrets."""
+    Hidden are all between the tags, and attributes other than a type; in a Map, the value behind
+    such a key. ``check`` is called from time to time, and may raise.
+    """
     import re
 
-    def hide(tag: re.Match[str]) -> str:
-        return f"{tag[1]}{STARS}" if tag[3] and is_secret_name(tag[2]) else tag[0]
-
-    return re.sub(_ELEMENT, hide, text, flags=re.DOTALL)
-
-
-def redact_content(text: str) -> str:
-    """Return a text with ``***`` for what stands between its tags, and for tokens and URLs."""
-    import re
-
-    text = re.sub(r"(?<=>)[^<>]*[^<>\s][^<>]*(?=<)", STARS, text)
-    text = re.sub("[0-9A-Za-z]{16,}", STARS, text)  # what may be a session id
-    return re.sub(r"(?<![\"'])\b[a-z]+://[^\s<>\"']+", STARS, text)
+    parts: list[str] = []
+    shown = 0  # from where on the text is not in the parts
+    hidden, depth, key = "", 0, ""
+    opened, opened_at = "", 0
+    for number, tag in enumerate(re.finditer(_TAG, text, re.DOTALL)):
+        if number % _TAGS_BETWEEN_CHECKS == _TAGS_BETWEEN_CHECKS - 1:
+            check()
+        name = (tag["name"] or "").rpartition(":")[2]
+        rest = tag["rest"] or ""
+        is_empty = rest.endswith("/") and not rest.count('"') % 2 | rest.count("'") % 2
+        if not name or (hidden and (name != hidden or is_empty)):
+            continue
+        if hidden:
+            depth += -1 if tag["closing"] else 1
+            if depth == 0:
+                hidden, shown = "", tag.start()
+                parts.append(STARS if shown > opened_at else "")
+        elif tag["closing"]:
+            key = text[opened_at : tag.start()] if name == "key" else key
+        else:
+            is_map_key = name == "key" and opened == "item"
+            is_secret = is_secret_name(key if key and name == "value" else name)
+            key = "" if name == "value" else key
+            opened, opened_at = name, tag.end()
+            if is_secret and not is_map_key:
+                kind = re.search(r'\s[\w.-]+:type="[\w.:-]*"', rest)
+                parts += [text[shown : tag.start()], "<", tag["name"], kind[0] if kind else ""]
+                parts.append("/>" if is_empty else ">")
+                hidden, depth, shown = "" if is_empty else name, 1, opened_at
+    return "".join([*parts, STARS if hidden and text[opened_at:] else text[shown:]])
 
 
 def drop_frames(error: BaseException) -> BaseException:

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 FRESH_SESSION_SECONDS = 600.0
 # A login that the server refused is not tried again for so long, as some providers lock accounts.
 REFUSED_LOGIN_SECONDS = 10.0
+_REFUSALS = (AuthenticationError, SoapFault, OperationFailed)
+_FORBIDDEN = {401, 403}  # RFC 9110 15.5.2, 15.5.4
 _CLOCK_TOLERANCE_SECONDS = 1.0
 
 
@@ -122,7 +124,8 @@ class SessionStore:
 
     def _is_refused_for_now(self) -> bool:
         is_recent = time.monotonic() - self._failed_at < REFUSED_LOGIN_SECONDS
-        return is_recent and isinstance(self._failure, AuthenticationError)
+        is_forbidden = getattr(self._failure, "status", None) in _FORBIDDEN
+        return is_recent and (is_forbidden or isinstance(self._failure, _REFUSALS))
 
 
 @dataclass(slots=True, repr=False, eq=False)

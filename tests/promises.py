@@ -135,10 +135,19 @@ PROMISES = [
         ("transport/codings.py", 'if not self._is_gzip or not data.startswith(b"\\x1f"):', "if True:", "test_each_compression_is_undone_in_pieces_of_any_size"),
     ),
     promise(
+        "Of a login that failed nothing is shown.",
+        ("observe.py", "        body = STARS.encode()\n    exchange", "        pass\n    exchange", "test_of_a_login_that_failed_nothing_is_shown"),
+    ),
+    promise(
+        "A field of a secret is hidden whatever it holds.",
+        ("redaction.py", "or (hidden and (name != hidden or is_empty))", "", "test_a_field_that_holds_a_secret_is_hidden_whatever_it_holds"),
+        ("redaction.py", 'is_secret_name(key if key and name == "value" else name)', "is_secret_name(name)", "test_a_field_that_holds_a_secret_is_hidden_whatever_it_holds"),
+        ("call.py", "request.text(name) for name in values", "str(values[name]) for name in values", "test_a_secret_is_known_in_the_text_in_which_the_server_gets_it"),
+    ),
+    promise(
         "Fields that hold a secret are hidden by name.",
-        ("observe.py", 'redact_fields(redact(data[:end].decode(encoding, "replace"), secrets, check))', 'redact(data[:end].decode(encoding, "replace"), secrets, check)', "test_fields_that_hold_a_secret_are_hidden_in_what_an_observer_is_told"),
-        ("redaction.py", "return STARS if is_secret_name(name) else redact(text, secrets)", "return redact(text, secrets)", "test_a_shown_request_is_made_with_stars_where_secrets_stood"),
-        ("soap/envelope.py", "{n: hide(n, unescape(text)).translate(_ESCAPES)", "{n: hide(n, text)", "test_a_shown_request_is_made_with_stars_where_secrets_stood"),
+        ("observe.py", 'redact_fields(text, check).encode', 'text.encode', "test_fields_that_hold_a_secret_are_hidden_in_what_an_observer_is_told"),
+        ("soap/envelope.py", "{n: hide(_unescape(text)).translate(_ESCAPES)", "{n: hide(text)", "test_a_shown_request_is_made_with_stars_where_secrets_stood"),
     ),
     promise(
         "A session that trusts any certificate is refused.",
@@ -506,9 +515,13 @@ PROMISES = [
         ("session.py", "    _process = object()\n\n\n_process", "    pass\n\n\n_process", "test_a_child_with_the_pid_of_its_parent_has_connections_of_its_own"),
     ),
     promise(
+        "A login that the server refused, in whatever words, is not tried again for some seconds.",
+        ("session.py", "(has_waited or self._is_refused_for_now())", "has_waited", "test_a_refused_login_is_not_tried_again_for_some_seconds"),
+        ("session.py", "(is_forbidden or isinstance(self._failure, _REFUSALS))", "isinstance(self._failure, AuthenticationError)", "test_a_refusal_in_other_words_is_one_too"),
+    ),
+    promise(
         "A login that was refused is refused for all that wait for it, and for some seconds.",
         ("session.py", "(has_waited or self._is_refused_for_now())", "self._is_refused_for_now()", "test_all_that_wait_for_a_login_share_what_it_came_to"),
-        ("session.py", "(has_waited or self._is_refused_for_now())", "has_waited", "test_a_refused_login_is_not_tried_again_for_some_seconds"),
         ("session.py", "            if anew and has_waited and current is not None:\n                return current\n", "", "test_logins_that_are_asked_for_at_once_are_one"),
     ),
     promise(

@@ -11,11 +11,11 @@ from urllib.parse import quote, quote_plus
 import pytest
 
 from soapmail import OutcomeUnknown, ResponseError, SoapFault, TransportError
+from soapmail.deadline import DeadlineExceeded
 from soapmail.redaction import (
     drop_frames,
     is_secret_name,
     redact,
-    redact_content,
     redact_excerpt,
     redact_fields,
     sanitize_error,
@@ -246,7 +246,7 @@ def test_a_secret_that_ends_before_what_is_shown_leaves_no_stars() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["password", "domain_password", "rootpass", "vps_rootpass", "qs_rootpass", "license_key", "ssl_private_key", "box_auth_value", "sid", "passphrase", "api_key"],
+    "name", ["password", "domain_password", "rootpass", "vps_rootpass", "qs_rootpass", "license_key", "ssl_private_key", "box_auth_value", "sid", "passphrase", "api_key", "apiKey", "privatekey", "session_id", "sessionid", "PHPSESSID", "pwd"],
 )  # fmt: skip
 def test_fields_of_the_contract_that_hold_a_secret_are_known_by_name(name: str) -> None:
     assert is_secret_name(name)
@@ -258,7 +258,7 @@ def test_fields_of_the_contract_that_hold_a_secret_are_known_by_name(name: str) 
         (f"<{name}></{name}>", f"<{name}></{name}>"),
         (f"<{name}>cut o", f"<{name}>***"),
     ):  # fmt: skip
-        assert redact_fields(f"<r>{before}") == f"<r>{after}"
+        assert redact_fields(f"<r>{before}", list) == f"<r>{after}"
 
 
 def test_other_fields_are_shown() -> None:
@@ -273,12 +273,43 @@ def test_other_fields_are_shown() -> None:
         "status_text",
     ):
         assert not is_secret_name(name)
-        assert redact_fields(f"<{name}>x</{name}>") == f"<{name}>x</{name}>"
+        assert redact_fields(f"<{name}>x</{name}>", list) == f"<{name}>x</{name}>"
 
 
-def test_of_what_was_issued_nothing_is_shown() -> None:
-    page = '<a xmlns="http://a/b">\n <b>short</b><![CDATA[https://x.test/?key=1]]>0123456789abcdef'
-    assert redact_content(page) == '<a xmlns="http://a/b">\n <b>***</b><![CDATA[***>***'
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("<passwords><item>geheim</item><passwords>x</passwords></passwords><a>x</a>", "<passwords>***</passwords><a>x</a>"),
+        ("<license_key><value>geheim</value></license_key>", "<license_key>***</license_key>"),
+        ("<pwd><![CDATA[a</pwd>geheim]]></pwd><a>x</a>", "<pwd>***</pwd><a>x</a>"),
+        ("<pwd><!-- </pwd> -->geheim</pwd>", "<pwd>***</pwd>"),
+        ("<pwd>a<bgeheim</pwd><a>x</a>", "<pwd>***</pwd><a>x</a>"),
+        ("<pwd>geheim<![CDATA[", "<pwd>***"),
+        ('<pwd value="geheim"/><a>x</a>', "<pwd/><a>x</a>"),
+        ('<pwd a="x>geheim">y</pwd>', "<pwd>***</pwd>"),
+        ('<pwd a="/>geheim"/>', "<pwd>***"),
+        ('<pwd\nxsi:type="xsd:string" value="geheim">geheim</pwd >', '<pwd\nxsi:type="xsd:string">***</pwd >'),
+        ("<passwörd>geheim</passwörd>", "<passwörd>***</passwörd>"),
+        (
+            "<item><key>pwd</key><value><item>geheim</item></value></item><item><key>a</key><value>x</value></item>",
+            "<item><key>pwd</key><value>***</value></item><item><key>a</key><value>x</value></item>",
+        ),
+        ("<item><key>pwd</key></item><a>x</a>", "<item><key>pwd</key></item><a>x</a>"),
+        ("<!-- <pwd> --><a>x</a>", "<!-- <pwd> --><a>x</a>"),
+        ("<?xml version='1.0'?><!DOCTYPE a><a>x</a>", "<?xml version='1.0'?><!DOCTYPE a><a>x</a>"),
+    ],
+)  # fmt: skip
+def test_a_field_that_holds_a_secret_is_hidden_whatever_it_holds(before: str, after: str) -> None:
+    assert redact_fields(before, list) == after
+
+
+def test_many_fields_are_searched_no_longer_than_allowed() -> None:
+    def fail() -> None:
+        raise DeadlineExceeded
+
+    assert redact_fields("<a>x</a>" * 1_000, fail) == "<a>x</a>" * 1_000
+    with pytest.raises(DeadlineExceeded):
+        redact_fields("<a>x</a>" * 10_000, fail)
 
 
 @pytest.mark.parametrize(

@@ -500,6 +500,25 @@ def test_a_refused_login_is_not_tried_again_for_some_seconds(
         assert client.login() == SID
 
 
+@pytest.mark.parametrize(
+    ("body", "status", "kind"),
+    [
+        (make_fault_response("Invalid Login"), 500, SoapFault),
+        (b"Unauthorized", 401, TransportError),
+        (b"Forbidden", 403, TransportError),
+    ],
+)
+def test_a_refusal_in_other_words_is_one_too(
+    body: bytes, status: int, kind: type[SoapMailError]
+) -> None:
+    with Faulty(lambda request: request.respond(body, status)) as server:
+        client = make_client(endpoint=server.endpoint)
+        for do in (client.login, client.get_client_invoices, client.login):
+            with pytest.raises(kind):
+                do()
+    assert server.operations == ["api_login"]
+
+
 def test_a_login_that_failed_otherwise_is_tried_again_at_once() -> None:
     answers = [b"<html>busy", make_text_response("api_login", SID)]
     with Faulty(lambda request: request.respond(answers.pop(0))) as server:

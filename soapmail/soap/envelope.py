@@ -42,18 +42,14 @@ class Request:
             None if template else {name: _choose_xsd_type(value) for name, value in values.items()}
         )
 
-    def envelope(
-        self, sid: str | None = None, hide: Callable[[str, str], str] | None = None
-    ) -> bytes:
+    def envelope(self, sid: str | None = None, hide: Callable[[str], str] | None = None) -> bytes:
         """Return the bytes to post; the session id comes first where there is one.
 
-        ``hide`` makes of the name and the text of a value what may be shown of it.
+        ``hide`` makes of the text of each value what may be shown of it.
         """
         texts = self._texts if sid is None else {"sid": _escape("sid", sid), **self._texts}
         if hide is not None:
-            from html import unescape
-
-            texts = {n: hide(n, unescape(text)).translate(_ESCAPES) for n, text in texts.items()}
+            texts = {n: hide(_unescape(text)).translate(_ESCAPES) for n, text in texts.items()}
         if self._types is None:
             body = _load_template(self.operation).substitute(texts)
         else:
@@ -65,6 +61,10 @@ class Request:
             call = _load_template("call")
             body = call.substitute(operation=self.operation, parameters="\n".join(elements))
         return _load_template("envelope").substitute(body=body).encode()
+
+    def text(self, name: str) -> str:
+        """Return the text in which the server gets a value."""
+        return _unescape(self._texts[name])
 
 
 def read_parameters(operation: str) -> list[tuple[str, str]]:
@@ -101,6 +101,12 @@ def _escape(name: str, value: Value) -> str:
             stacklevel=_find_caller(),
         )
     return value.translate(_ESCAPES)
+
+
+def _unescape(text: str) -> str:
+    from html import unescape
+
+    return unescape(text)
 
 
 def _format_number(name: str, value: object) -> str:

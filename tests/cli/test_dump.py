@@ -11,13 +11,14 @@ import struct
 import subprocess
 from contextlib import contextmanager, suppress
 from decimal import Decimal
+from enum import Enum
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pytest
 from lxml import etree
 
-from soapmail import Client, LossyTextWarning, OutcomeUnknown, ResponseError, TransportError
+from soapmail import Client, OutcomeUnknown, ResponseError, TransportError
 from soapmail.sandbox import PASSWORD, SESSION_ID, USERNAME
 
 from ..commands import ACCOUNT, Result, start_process
@@ -163,10 +164,9 @@ def test_a_secret_outside_ascii_is_found_in_both_encodings(seen: list[ObservedEx
         with Client(
             "u", secret, endpoint=server.endpoint, on_exchange=seen.append, retries=0
         ) as client:
-            with pytest.warns(LossyTextWarning), pytest.raises(ResponseError):
-                client.login()
+            with pytest.raises(ResponseError):
+                client.get_modules()
     assert seen[0].response == "é *** é".encode() + b" *** "
-    assert b'<password xsi:type="xsd:string">***</password>' in seen[0].request
 
 
 def test_a_session_id_that_cannot_be_read_is_not_told(seen: list[ObservedExchange]) -> None:
@@ -474,11 +474,55 @@ def test_a_response_of_no_characters_is_told_of(data: bytes) -> None:
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
 def test_secrets_in_wide_encodings_are_hidden(encoding: str) -> None:
-    page = f"<?xml?><html>{PASSWORD} {SESSION_ID}</html>"
-    (seen,) = collect_texts(lambda r: r.respond(page.encode(encoding) + b"x"), Client.login)
+    def respond(request: Request) -> None:
+        page = f"<?xml?><html>{PASSWORD} {request.session_id}</html>"
+        request.respond(page.encode(encoding) + b"x")
+
+    seen = collect_texts(respond_after_login(respond), Client.get_services)[-1]
     # A last byte that is no whole character is kept as it is.
-    # Of a login that failed nothing is shown.
-    assert seen.response == "<?xml?><html>***</html>".encode(encoding) + b"x"
+    assert seen.response == "<?xml?><html>*** ***</html>".encode(encoding) + b"x"
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        b"Your session id is ABC123", b'{"sid":"ABC123"}', b"<b>a</b>sid=ABC123", b'<x sid="ABC123"/>', b"<!--ABC123-->",
+        wrap_in_envelope("api_login", "<return>ABC123</return>")[:-60],
+    ],
+)  # fmt: skip
+def test_of_a_login_that_failed_nothing_is_shown(page: bytes) -> None:
+    (seen,) = collect_texts(lambda r: r.respond(page), Client.login)
+    assert (seen.status, seen.response) == (200, b"***")
+
+
+def test_a_secret_is_known_in_the_text_in_which_the_server_gets_it() -> None:
+    class Secret(str, Enum):
+        MAIN = "geheim"
+
+    def respond(request: Request) -> None:
+        request.respond(wrap_in_envelope("api_x", "<return>geheim 150000.0 150000</return>"))
+
+    def call(client: Client) -> None:
+        client.call("api_get_vps", id=5, rootpass=Secret.MAIN, api_key=Decimal("1.5E+5"))
+
+    seen = collect_texts(respond_after_login(respond), call)[-1]
+    assert b"<return>*** ***.0 ***</return>" in seen.response
+
+
+def test_many_large_headers_are_searched_no_longer_than_the_call_may_take() -> None:
+    from soapmail import observe
+    from soapmail.deadline import Deadline
+    from soapmail.session import AttemptResult
+    from soapmail.transport import Outgoing, Response
+
+    seen: list[Any] = []
+    for count in (1, 9):
+        response = Response(200, data=b"x", headers=[("X-Y", "%41" * 20_000)] * count)
+        outgoing = Outgoing("api_x")
+        observe.notify(
+            seen.append, outgoing, response, 0.0, AttemptResult(), ["a secret"], Deadline(0)
+        )
+    assert [(len(one.headers), one.response) for one in seen] == [(1, b"x"), (0, b"***")]
 
 
 def test_secrets_in_the_status_line_and_in_names_of_headers_are_hidden() -> None:
