@@ -179,7 +179,9 @@ class Call(Generic[T]):
     def _get_session(
         self, refused: IssuedSession | None = None, *, anew: bool = False
     ) -> IssuedSession:
-        session = self._state.sessions.get(self._log_in, self._deadline, refused, anew=anew)
+        session = self._state.sessions.get(
+            self._log_in, lambda: self._status, self._deadline, refused, anew=anew
+        )
         self._secrets.add(session.sid)
         return session
 

@@ -6,6 +6,7 @@ It is done once, where an error or a log record leaves the package, and after al
 from __future__ import annotations
 
 import sys
+from itertools import count
 
 from .errors import MAX_VALUE_CHARACTERS, ResponseError, SoapMailError, TransportError, truncate
 
@@ -52,10 +53,12 @@ _SECRET_NAME = (
     r"(?i)pass|pwd|secret|token|sess(?:ion)?_?id|(?:api|private|license)_?key"
     r"|(?:^|_)(?:key|auth|sid)(?:_|$)"
 )
-_TAG = r"""(?x)
-    <!--.*?(?:-->|\Z) | <!\[CDATA\[.*?(?:\]\]>|\Z)
-  | <(?P<closing>/?)(?P<name>[^\s<>/!?][^\s<>/]*)(?P<rest>[^<>]*)>?
-"""
+_TAG = (  # linear: what is quoted ends at the next tag at the latest (XML 1.0 3.1)
+    r"""<(?P<closing>/?)(?P<name>[^\s<>/!?"'][^\s<>/"']*)"""
+    r"""(?P<rest>(?:[^<>"']+|"[^"<]*"|'[^'<]*')*)>?"""
+)
+_NO_TAGS = r"<!--.*?(?:-->|\Z)|<!\[CDATA\[.*?(?:\]\]>|\Z)|<\?.*?(?:\?>|\Z)"
+_MAP_KEY = r"([^<]*)</[^<>]*>\s*<(?:[^\s<>/:]*:)?value[\s/>]"
 _TAGS_BETWEEN_CHECKS = 10_000
 _CONTROLS = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", "0": "\0", "a": "\a", "v": "\v"}
 
@@ -100,41 +103,41 @@ def is_secret_name(name: str) -> bool:
 def redact_fields(text: str, check: Callable[[], object]) -> str:
     """Return a text of XML with ``***`` in the elements whose names are those of secrets.
 
-    Hidden are all between the tags, and attributes other than a type; in a Map, the value behind
-    such a key. ``check`` is called from time to time, and may raise.
+    Hidden are all between the tags, and attributes other than ``xsi:type``; in a Map, the value
+    behind such a key. ``check`` is called from time to time, and may raise.
     """
     import re
 
+    outside, inside = re.compile(_TAG), re.compile(f"{_NO_TAGS}|{_TAG}", re.DOTALL)
+    map_key = re.compile(_MAP_KEY)
     parts: list[str] = []
-    shown = 0  # from where on the text is not in the parts
+    shown = at = 0  # from where on the text is not in the parts; and not looked at
     hidden, depth, key = "", 0, ""
-    opened, opened_at = "", 0
-    for number, tag in enumerate(re.finditer(_TAG, text, re.DOTALL)):
-        if number % _TAGS_BETWEEN_CHECKS == _TAGS_BETWEEN_CHECKS - 1:
+    for number in count(1):
+        if number % _TAGS_BETWEEN_CHECKS == 0:
             check()
+        tag = (inside if hidden else outside).search(text, at)
+        if tag is None:
+            break
+        at = tag.end()
         name = (tag["name"] or "").rpartition(":")[2]
-        rest = tag["rest"] or ""
-        is_empty = rest.endswith("/") and not rest.count('"') % 2 | rest.count("'") % 2
-        if not name or (hidden and (name != hidden or is_empty)):
-            continue
+        is_empty = (tag["rest"] or "").endswith("/")
         if hidden:
-            depth += -1 if tag["closing"] else 1
+            if name == hidden and not is_empty:
+                depth += -1 if tag["closing"] else 1
             if depth == 0:
+                parts.append(STARS if tag.start() > shown else "")
                 hidden, shown = "", tag.start()
-                parts.append(STARS if shown > opened_at else "")
-        elif tag["closing"]:
-            key = text[opened_at : tag.start()] if name == "key" else key
-        else:
-            is_map_key = name == "key" and opened == "item"
+        elif not tag["closing"]:
+            in_map = map_key.match(text, at) if name == "key" else None
             is_secret = is_secret_name(key if key and name == "value" else name)
-            key = "" if name == "value" else key
-            opened, opened_at = name, tag.end()
-            if is_secret and not is_map_key:
-                kind = re.search(r'\s[\w.-]+:type="[\w.:-]*"', rest)
+            key = in_map[1] if in_map else ""
+            if is_secret and not in_map:
+                kind = re.search(r'\sxsi:type="[\w.:-]*"', tag["rest"])
                 parts += [text[shown : tag.start()], "<", tag["name"], kind[0] if kind else ""]
                 parts.append("/>" if is_empty else ">")
-                hidden, depth, shown = "" if is_empty else name, 1, opened_at
-    return "".join([*parts, STARS if hidden and text[opened_at:] else text[shown:]])
+                hidden, depth, shown = "" if is_empty else name, 1, at
+    return "".join([*parts, STARS if hidden and text[shown:] else text[shown:]])
 
 
 def drop_frames(error: BaseException) -> BaseException:

@@ -77,10 +77,12 @@ class SessionStore:
         self._generation = 0 if current is None else current.generation
         self._failure: SoapMailError | None = None
         self._failed_at = -math.inf
+        self._is_refusal = False
 
     def get(
         self,
         log_in: Callable[[], IssuedSession],
+        read_status: Callable[[], int | None],
         deadline: Deadline,
         refused: IssuedSession | None = None,
         *,
@@ -89,6 +91,7 @@ class SessionStore:
         """Return a session other than the refused one, or in any case a new one.
 
         Of the threads that wait here only the first one logs in, and all share what it came to.
+        ``read_status`` tells the HTTP status of the last response.
         """
         generation = self._generation
         try:
@@ -103,19 +106,23 @@ class SessionStore:
                 raise copy.copy(self._failure)
             if anew and has_waited and current is not None:
                 return current
-            return self._log_in(log_in)
+            return self._log_in(log_in, read_status)
         finally:
             try:  # noqa: SIM105 - and nothing before it, where a signal could come in between
                 self._lock.release()
             except RuntimeError:  # not taken: the wait was too long, or was interrupted
                 pass
 
-    def _log_in(self, log_in: Callable[[], IssuedSession]) -> IssuedSession:
+    def _log_in(
+        self, log_in: Callable[[], IssuedSession], read_status: Callable[[], int | None]
+    ) -> IssuedSession:
         try:
             session = log_in()
         except SoapMailError as error:
             self._generation += 1
             self._failure, self._failed_at = copy.copy(error), time.monotonic()
+            # An error page of these may be unreadable, too.
+            self._is_refusal = isinstance(error, _REFUSALS) or read_status() in _FORBIDDEN
             raise
         self._generation += 1
         self._failure = None
@@ -124,8 +131,7 @@ class SessionStore:
 
     def _is_refused_for_now(self) -> bool:
         is_recent = time.monotonic() - self._failed_at < REFUSED_LOGIN_SECONDS
-        is_forbidden = getattr(self._failure, "status", None) in _FORBIDDEN
-        return is_recent and (is_forbidden or isinstance(self._failure, _REFUSALS))
+        return is_recent and self._is_refusal
 
 
 @dataclass(slots=True, repr=False, eq=False)

@@ -25,10 +25,11 @@ from urllib3.util import Retry
 
 from soapmail import OutcomeUnknown, ResponseError, Status, TransportError
 
-from .faulty import Faulty, Request, hang_up, make_client, respond_after_login
+from .faulty import Faulty, Hangup, Request, hang_up, make_client, respond_after_login
 from .support import LIST, SID, make_many_rows, make_status_response
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 PAID = make_status_response("api_make_payment", "ok", "Paid")
@@ -433,13 +434,8 @@ def test_a_wrapper_that_repeats_a_request_sends_a_payment_once(
 def test_a_spy_may_read_the_content(
     kind: type, is_chunked: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = vars(kind)["send"]
     seen: list[bytes] = []
-
-    def send(*args: Any, **options: Any) -> Any:
-        received = real(*args, **options)
-        seen.append(received.content)
-        return received
+    spy_on(monkeypatch, kind, lambda received: seen.append(received.content))
 
     def respond(request: Request) -> None:
         body = gzip.compress(BODIES[request.operation])
@@ -450,12 +446,140 @@ def test_a_spy_may_read_the_content(
         end = b"\r\n0\r\n\r\n" if is_chunked else b""
         request.raw(head + length % len(body) + b"\r\n" + body + end)
 
-    monkeypatch.setattr(kind, "send", send)
     with Faulty(respond) as server:
         client = make_client(server, session_id=SID)
         assert client.make_payment(5) == Status("ok", "Paid")
         assert len(client.get_client_invoices()) == 2
     assert seen == [PAID, ROWS]
+
+
+def read_content(received: requests.Response) -> None:
+    assert received.content
+
+
+def read_pieces(received: requests.Response) -> None:
+    assert list(received.iter_content(1000))
+
+
+def spy_on(
+    patch: pytest.MonkeyPatch, kind: Any, look: Callable[[requests.Response], object]
+) -> None:
+    """Let somebody look at each response before soapmail does."""
+    real = vars(kind)["send"]
+
+    def send(*args: Any, **options: Any) -> Any:
+        received = real(*args, **options)
+        look(received)
+        return received
+
+    patch.setattr(kind, "send", send)
+
+
+def write_chunked(header: bytes, body: bytes) -> bytes:
+    """Write a response in two chunks, cut inside of its first word."""
+    half = body.index(b">ok<") + 2 if b">ok<" in body else len(body) // 2
+    parts = [b"%x\r\n%s\r\n" % (len(part), part) for part in (body[:half], body[half:])]
+    return b"HTTP/1.1 200 OK\r\n" + header + b"\r\n\r\n" + b"".join(parts) + b"0\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"Transfer-Encoding: chunked;q=1", b"Transfer-Encoding: xchunked", b"Transfer-Encoding:",
+        b"Transfer-Encoding: gzip, chunked", b"Transfer-Encoding: chunked, chunked",
+        b"Transfer-Encoding: chunked ", b"X-A : b\r\nTransfer-Encoding: chunked",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("is_read", [True, False])
+def test_content_that_a_spy_has_read_is_judged_by_the_head_of_its_response(
+    header: bytes, is_read: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+
+    def respond(request: Request) -> None:
+        request.raw(write_chunked(header, BODIES[request.operation]))
+        raise Hangup
+
+    if is_read:
+        spy_on(monkeypatch, requests.Session, read_content)
+    else:  # over connections that do not report
+        wrap(monkeypatch, HTTPConnection, "connect")
+    with Faulty(respond) as server:
+        client = make_client(server, session_id=SID)
+        if header.endswith(b" ") and not is_read:
+            assert client.make_payment(5) == Status("ok", "Paid")
+            return
+        with pytest.raises(OutcomeUnknown, match="the transfer coding|headers behind a line"):
+            client.make_payment(5)
+        with pytest.raises(ResponseError, match="the transfer coding|headers behind a line"):
+            client.get_client_invoices()
+
+
+def test_what_a_spy_has_taken_away_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    chunked = b"Transfer-Encoding: chunked"
+    looks: list[Callable[[requests.Response], object]] = [read_pieces, requests.Response.close]
+
+    def look(received: requests.Response) -> None:
+        if looks:
+            looks.pop()(received)
+
+    spy_on(monkeypatch, requests.Session, look)
+    with Faulty(lambda r: r.raw(write_chunked(chunked, BODIES[r.operation]))) as server:
+        assert len(make_client(server, session_id=SID).get_client_invoices()) == 2
+    assert server.operations == [LIST] * 3
+
+
+@pytest.mark.parametrize("place", ["http://[bad", "/elsewhere"])
+def test_behind_a_tracer_nobody_looks_where_a_redirect_leads(
+    place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def respond(request: Request) -> None:
+        request.raw(f"HTTP/1.1 302 Found\r\nLocation: {place}\r\n\r\n".encode())
+        with suppress(OSError):
+            for _ in range(100):
+                request.raw(b"x" * 100_000)
+        raise Hangup
+
+    wrap(monkeypatch, requests.Session, "send")
+    with Faulty(respond) as server:
+        client = make_client(server, session_id=SID, max_response_bytes=1_000_000)
+        with pytest.raises(ResponseError, match=r"a response over 1000000 bytes"):
+            client.get_client_invoices()
+    assert server.operations == [LIST]
+
+
+def test_a_tracer_may_ask_somebody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one that fetches a token."""
+    real = vars(requests.Session)["send"]
+    with Faulty(lambda request: request.respond(b"a token")) as other, Faulty(respond) as server:
+
+        def send(self: requests.Session, request: Any, **options: Any) -> Any:
+            if request.url == server.endpoint:
+                request.headers["X-Token"] = self.get(other.endpoint).text
+            return real(self, request, **options)
+
+        monkeypatch.setattr(requests.Session, "send", send)
+        client = make_client(server, session_id=SID)
+        assert client.make_payment(5) == Status("ok", "Paid")
+        assert server.requests[0].headers["x-token"] == "a token"
+
+
+@pytest.mark.parametrize("name", ["request", "endheaders"])
+def test_a_wrapper_inside_a_connection_sends_a_payment_once(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = getattr(HTTPConnection, name)
+
+    def repeat(self: HTTPConnection, *args: Any, **options: Any) -> None:
+        real(self, *args, **options)
+        self.close()
+        real(self, *args, **options)
+
+    monkeypatch.setattr(HTTPConnection, name, repeat)
+    with Faulty(respond) as server:
+        client = make_client(server, session_id=SID)
+        with pytest.raises(OutcomeUnknown):
+            client.make_payment(5)
+    assert server.operations in ([], ["api_make_payment"])
 
 
 def test_a_function_that_is_bound_to_something_else_is_no_plain_one(

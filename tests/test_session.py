@@ -425,16 +425,16 @@ def test_waiting_for_another_threads_login_ends_with_the_time_limit() -> None:
         done.wait(20)
         return IssuedSession("made")
 
-    thread = threading.Thread(target=session.get, args=(log_in, Deadline(20)))
+    thread = threading.Thread(target=session.get, args=(log_in, int, Deadline(20)))
     thread.start()
     assert held.wait(20)
     started = time.monotonic()
     with pytest.raises(TransportError, match="^api_login: timed out$"):
-        session.get(log_in, Deadline(0.05))
+        session.get(log_in, int, Deadline(0.05))
     assert time.monotonic() - started < 3
     done.set()
     thread.join()
-    assert session.get(log_in, Deadline(0.05)).sid == "made"
+    assert session.get(log_in, int, Deadline(0.05)).sid == "made"
 
 
 def run_at_once(count: int, work: Callable[[], object]) -> list[object]:
@@ -506,6 +506,7 @@ def test_a_refused_login_is_not_tried_again_for_some_seconds(
         (make_fault_response("Invalid Login"), 500, SoapFault),
         (b"Unauthorized", 401, TransportError),
         (b"Forbidden", 403, TransportError),
+        (wrap_in_envelope("api_login", ""), 403, ResponseError),
     ],
 )
 def test_a_refusal_in_other_words_is_one_too(

@@ -191,12 +191,17 @@ def make_single_request_adapter(origin: HTTPAdapter) -> SingleRequestAdapter:
     return adapter  # type: ignore[no-any-return]
 
 
-def make_twin(session: requests.Session, adapter: HTTPAdapter) -> requests.Session:
-    """Return a session like another one that sends over one adapter, and keeps no cookie."""
+def make_twin(session: requests.Session, adapter: HTTPAdapter, own: str) -> requests.Session:
+    """Return a session like another one that sends to its own URL over one adapter.
+
+    It keeps no cookie, and does not look where a redirect leads, for which requests would read
+    the content (2.32).
+    """
     twin: requests.Session = object.__new__(type(session))
     twin.__dict__.update(
         session.__dict__,
-        get_adapter=lambda url: adapter,
+        get_adapter=lambda url: adapter if url == own else session.get_adapter(url),
+        resolve_redirects=lambda *args, **options: iter(()),
         cookies=requests.cookies.RequestsCookieJar(),
     )
     return twin
@@ -266,12 +271,16 @@ class ReportingConnection:
         self.response_class = partial(_DeadlineResponse, slot)
 
     def request(self, *args: Any, **options: Any) -> None:
+        self._refuse_to_repeat()
+        super().request(*args, **options)  # type: ignore[misc]
+
+    def _refuse_to_repeat(self) -> None:
         if self._slot.delivery.stage is Stage.SENT:
             raise AlreadySent("this request was sent before, and is not repeated")
-        super().request(*args, **options)  # type: ignore[misc]
 
     def connect(self) -> None:
         delivery = self._slot.delivery
+        self._refuse_to_repeat()
         self._is_open = False
         delivery.connecting()
         self.timeout = delivery.timeout()
@@ -360,7 +369,7 @@ class _DeadlineResponse(http.client.HTTPResponse):
 
     def begin(self) -> None:
         super().begin()
-        self.has_lost_headers = bool(self.msg._payload)  # type: ignore[attr-defined]
+        self.has_lost_headers = has_lost_headers(self)
         # urllib3 (1.26 and 2) logs what it cannot parse of the headers, secrets included.
         self.msg.defects, self.msg._payload = [], ""  # type: ignore[attr-defined]
 
@@ -416,6 +425,12 @@ class CountingReader(io.BufferedReader):
             self.raw.may_not_wait = True
             self.has_surplus = bool(self.peek()) or self.raw.has_pending()
         super().close()
+
+
+def has_lost_headers(source: Any) -> bool:
+    """Return whether headers stand behind a line that is none, and so were not read as such."""
+    payload = getattr(getattr(source, "msg", None), "_payload", "")
+    return getattr(source, "has_lost_headers", False) or bool(payload)
 
 
 def find_source(raw: Any) -> Any:

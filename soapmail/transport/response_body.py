@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import http.client
 import io
 import re
 import zlib
 from http import HTTPStatus
+from http.client import HTTPException, HTTPResponse
 from typing import TYPE_CHECKING, Any
 
 import urllib3
-from requests.structures import CaseInsensitiveDict
 
 from ..deadline import Deadline
 from ..patterns import is_count
 from .codings import ChunkedReader, make_inflater
-from .connection import find_source
+from .connection import find_source, has_lost_headers
 from .delivery import NetworkTimeout, is_of_handler
 
 if TYPE_CHECKING:
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from .codings import Inflater
     from .delivery import Delivery
 
-BREAKS = (OSError, http.client.HTTPException, urllib3.exceptions.HTTPError)
+BREAKS = (OSError, HTTPException, urllib3.exceptions.HTTPError)
 
 READ_CHUNK_BYTES = 64 * 1024
 _START_SEARCH_BYTES = 64 * 1024
@@ -61,6 +60,7 @@ class ResponseBody:
     ) -> None:
         self._status = response.status_code
         self._headers = response.headers
+        self._content = content  # what somebody else has read, its codings undone
         self._delivery = delivery
         self._limit = limit
         self._data = io.BytesIO()
@@ -68,12 +68,13 @@ class ResponseBody:
         self.ended_early: str | None = None
         self.unusable: str | None = None
         self._source: Any = delivery.source or find_source(response.raw)
-        if content is not None:  # somebody else has read it, and undone its codings
-            self._source, self._headers = io.BytesIO(content), CaseInsensitiveDict()
+        self._has_lost_headers = has_lost_headers(self._source)
         self._transfer_coding = self._headers.get("Transfer-Encoding")
         self._chunks: ChunkedReader | None = None
-        if self._transfer_coding is not None and isinstance(self._source, http.client.HTTPResponse):
-            self._chunks = ChunkedReader(self._source.fp)
+        if content is not None:
+            self._source = io.BytesIO(content)
+        elif self._transfer_coding is not None and isinstance(self._source, HTTPResponse):
+            self._chunks = ChunkedReader(self._source.fp or io.BytesIO())
         self._count = self._read_count()
         self._inflater: Inflater | None = None
 
@@ -81,24 +82,28 @@ class ResponseBody:
         """Find out what the body is wrapped in; ValueError: nothing that is understood."""
         if self._status < HTTPStatus.OK:  # they are read over in our own connections alone
             raise ValueError(f"the interim response {self._status} in place of a final one")
-        transfer = (self._transfer_coding or "chunked").strip(_BLANKS)
-        if transfer.lower() != "chunked":  # RFC 9112 6.1, of which no other was asked for
+        transfer = "chunked" if self._transfer_coding is None else self._transfer_coding
+        if self._content is None:
+            transfer = transfer.strip(_BLANKS)
+        # RFC 9112 6.1, of which no other was asked for. http.client knows it without blanks alone.
+        if transfer.lower() != "chunked":
             raise ValueError(f"the transfer coding {transfer!r}, which is not supported")
-        coding = self._headers.get("Content-Encoding", "")
-        self._inflater = make_inflater(coding.strip(_BLANKS).lower())
+        inflater = make_inflater(self._headers.get("Content-Encoding", "").strip(_BLANKS).lower())
+        self._inflater = inflater if self._content is None else None
 
     def _read_count(self) -> int | None:
         if self._status in _BODILESS:
             return 0
         length = self._headers.get("Content-Length", "")
-        return int(length) if is_count(length) and self._transfer_coding is None else None
+        is_counted = self._transfer_coding is None and self._content is None
+        return int(length) if is_counted and is_count(length) else None
 
     def read(self) -> bytes:
         """Return what came; TimeoutError: the time of the call is up."""
         try:
             self._check_head()
             self._read_all()
-            if self._received and getattr(self._source, "has_lost_headers", False):
+            if self._received and self._has_lost_headers:
                 raise ValueError("headers behind a line that is none")
         except ValueError as error:
             self.unusable = str(error)
@@ -150,7 +155,7 @@ class ResponseBody:
         source: Any = self._source
         if self._chunks is not None:
             return self._chunks.read
-        if isinstance(source, http.client.HTTPResponse):
+        if isinstance(source, HTTPResponse):
             return source.read1 if source.fp is None else source.fp.read1
         return source.read  # type: ignore[no-any-return]
 
@@ -174,7 +179,7 @@ class ResponseBody:
 
     def is_reusable(self) -> bool:
         """Return whether the connection carried what was announced and nothing more."""
-        if not isinstance(self._source, http.client.HTTPResponse):
+        if not isinstance(self._source, HTTPResponse):
             return False
         is_done = self._received == self._count if self._chunks is None else self._chunks.is_done
         self._source.close()

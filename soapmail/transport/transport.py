@@ -160,7 +160,9 @@ class Transport:
         is_own = isinstance(adapter, SingleRequestAdapter)
         is_through_session = is_replaced(self._http_session, "send")
         if is_through_session:
-            sender = make_twin(self._http_session, adapter) if is_own else self._http_session
+            sender = self._http_session
+            if is_own:
+                sender = make_twin(sender, adapter, request.url)
             settings["allow_redirects"] = False
             request.hooks = requests.hooks.default_hooks()  # some send again, as of digests
         delivery.to_adapter(is_plain=is_own and adapter.is_plain and not is_through_session)
