@@ -6,7 +6,6 @@ It is done once, where an error or a log record leaves the package, and after al
 from __future__ import annotations
 
 import sys
-from itertools import count
 
 from .errors import MAX_VALUE_CHARACTERS, ResponseError, SoapMailError, TransportError, truncate
 
@@ -113,12 +112,11 @@ def redact_fields(text: str, check: Callable[[], object]) -> str:
     parts: list[str] = []
     shown = at = 0  # from where on the text is not in the parts; and not looked at
     hidden, depth, key = "", 0, ""
-    for number in count(1):
+    number = 0
+    while (tag := (inside if hidden else outside).search(text, at)) is not None:
+        number += 1
         if number % _TAGS_BETWEEN_CHECKS == 0:
             check()
-        tag = (inside if hidden else outside).search(text, at)
-        if tag is None:
-            break
         at = tag.end()
         name = (tag["name"] or "").rpartition(":")[2]
         is_empty = (tag["rest"] or "").endswith("/")
