@@ -1,4 +1,4 @@
-"""What soapmail reaches into of urllib3 and http.client is there, and does what is needed of it."""
+"""What soapmail reaches into of requests, urllib3 and http.client is there, and does what is needed of it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from ..faulty import Faulty, Hangup, Request, make_client, respond_normally, sta
 def test_what_is_reached_into_is_listed() -> None:
     page = (Path(__file__).parents[1] / "README.md").read_text()
     listed = page.partition("What `soapmail/transport/` reaches into")[2]
-    for name in ("pools", "pool_classes_by_scheme", "_new_conn", "_dns_host", "_fp", "response_class", "makefile", "QueueCls", "_tunnel", "_read_status", "connection_pool_kw", "defects", "_payload"):  # fmt: skip
+    for name in ("pools", "pool_classes_by_scheme", "_new_conn", "_dns_host", "_fp", "response_class", "makefile", "QueueCls", "_tunnel", "_read_status", "connection_pool_kw", "defects", "_payload", "_content", "resolve_redirects"):  # fmt: skip
         assert f"`{name}`" in listed
 
 
@@ -47,6 +47,14 @@ def test_a_pool_manager_has_pools_and_their_classes() -> None:
     assert issubclass(pool.ConnectionCls, HTTPSConnection)
     assert pool.ConnectionCls is not HTTPSConnection
     assert adapter.poolmanager.connection_from_url("https://127.0.0.1/").ConnectionCls is HTTPSConnection  # fmt: skip
+
+
+def test_a_response_keeps_what_was_read_of_it() -> None:
+    """``_content``; for ``resolve_redirects`` see tests/test_mocks.py."""
+    received: Any = requests.Response()
+    assert received._content is False
+    received.raw = io.BytesIO(b"x")
+    assert (received.content, received._content) == (b"x", b"x")
 
 
 def test_a_connection_is_made_by_new_conn_from_dns_host() -> None:
