@@ -52,9 +52,9 @@ def test_a_pool_manager_has_pools_and_their_classes() -> None:
 def test_a_response_keeps_what_was_read_of_it() -> None:
     """``_content``; for ``resolve_redirects`` see tests/test_mocks.py."""
     received: Any = requests.Response()
-    assert received._content is False
+    before = received._content
     received.raw = io.BytesIO(b"x")
-    assert (received.content, received._content) == (b"x", b"x")
+    assert (before, received.content, received._content) == (False, b"x", b"x")
 
 
 def test_a_connection_is_made_by_new_conn_from_dns_host() -> None:
