@@ -210,6 +210,12 @@ LOGIN = read_recording("login").body
 SID = SESSION_ID
 
 
+def write_chunks(*parts: bytes) -> bytes:
+    """Return a chunked body (RFC 9112 7.1)."""
+    chunks = [b"%x\r\n%s\r\n" % (len(part), part) for part in parts]
+    return b"".join([*chunks, b"0\r\n\r\n"])
+
+
 def run_module(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run one of the programs beside the tests, in a process of its own."""
     return subprocess.run(

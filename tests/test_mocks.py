@@ -26,7 +26,7 @@ from urllib3.util import Retry
 from soapmail import OutcomeUnknown, ResponseError, Status, TransportError
 
 from .faulty import Faulty, Hangup, Request, hang_up, make_client, respond_after_login
-from .support import LIST, SID, make_many_rows, make_status_response
+from .support import LIST, SID, make_many_rows, make_status_response, write_chunks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -317,17 +317,13 @@ def test_a_package_in_place_of_urllib3_is_named(monkeypatch: pytest.MonkeyPatch)
 
 def test_behind_a_wrapped_send_a_change_is_sent_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """A spy calls the real one, which has the adapters and the hooks of the session."""
-    real = requests.Session.send
 
     class Twice(HTTPAdapter):
         def send(self, *args: Any, **options: Any) -> requests.Response:
             super().send(*args, **options)
             return super().send(*args, **options)
 
-    def send(self: requests.Session, request: Any, **options: Any) -> requests.Response:
-        return real(self, request, **options)
-
-    monkeypatch.setattr(requests.Session, "send", send)
+    wrap(monkeypatch, requests.Session, "send")
     retry = Retry(4, status_forcelist=[503], allowed_methods=None, backoff_factor=0)
     by_kind = Retry(None, read=4, allowed_methods=None, backoff_factor=0)  # and no total
     refused: Any = (ValueError, [])
@@ -399,10 +395,7 @@ def test_behind_a_tracer_all_is_read_and_bounded_as_without_it(
         request.raw(b"HTTP/1.1 103 Early Hints\r\n\r\n" + head)
         if len(server.operations) > 2:
             drip(request)
-        body = BODIES[request.operation]
-        half = len(body) // 2
-        request.raw(b"\r\n%x\r\n%s\r\n" % (half, body[:half]))
-        request.raw(b"%x\r\n%s\r\n0\r\n\r\n" % (len(body) - half, body[half:]))
+        request.raw(b"\r\n" + write_chunks(*cut_inside(BODIES[request.operation])))
 
     calls = wrap(monkeypatch, kind, name)
     with Faulty(respond) as server:
@@ -440,11 +433,10 @@ def test_a_spy_may_read_the_content(
     def respond(request: Request) -> None:
         body = gzip.compress(BODIES[request.operation])
         head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n"
-        length = (
-            b"Transfer-Encoding: chunked\r\n\r\n%x" if is_chunked else b"Content-Length: %d\r\n"
-        )
-        end = b"\r\n0\r\n\r\n" if is_chunked else b""
-        request.raw(head + length % len(body) + b"\r\n" + body + end)
+        if is_chunked:
+            request.raw(head + b"Transfer-Encoding: chunked\r\n\r\n" + write_chunks(body))
+        else:
+            request.raw(head + b"Content-Length: %d\r\n\r\n" % len(body) + body)
 
     with Faulty(respond) as server:
         client = make_client(server, session_id=SID)
@@ -475,11 +467,15 @@ def spy_on(
     patch.setattr(kind, "send", send)
 
 
-def write_chunked(header: bytes, body: bytes) -> bytes:
-    """Write a response in two chunks, cut inside of its first word."""
+def cut_inside(body: bytes) -> tuple[bytes, bytes]:
+    """Cut a response inside of its first word."""
     half = body.index(b">ok<") + 2 if b">ok<" in body else len(body) // 2
-    parts = [b"%x\r\n%s\r\n" % (len(part), part) for part in (body[:half], body[half:])]
-    return b"HTTP/1.1 200 OK\r\n" + header + b"\r\n\r\n" + b"".join(parts) + b"0\r\n\r\n"
+    return body[:half], body[half:]
+
+
+def write_response(header: bytes, body: bytes) -> bytes:
+    """Return a response in two chunks."""
+    return b"HTTP/1.1 200 OK\r\n" + header + b"\r\n\r\n" + write_chunks(*cut_inside(body))
 
 
 @pytest.mark.parametrize(
@@ -496,7 +492,7 @@ def test_content_that_a_spy_has_read_is_judged_by_the_head_of_its_response(
 ) -> None:
 
     def respond(request: Request) -> None:
-        request.raw(write_chunked(header, BODIES[request.operation]))
+        request.raw(write_response(header, BODIES[request.operation]))
         raise Hangup
 
     if is_read:
@@ -523,7 +519,7 @@ def test_what_a_spy_has_taken_away_is_asked_for_again(monkeypatch: pytest.Monkey
             looks.pop()(received)
 
     spy_on(monkeypatch, requests.Session, look)
-    with Faulty(lambda r: r.raw(write_chunked(chunked, BODIES[r.operation]))) as server:
+    with Faulty(lambda r: r.raw(write_response(chunked, BODIES[r.operation]))) as server:
         assert len(make_client(server, session_id=SID).get_client_invoices()) == 2
     assert server.operations == [LIST] * 3
 

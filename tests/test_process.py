@@ -68,6 +68,7 @@ from .support import (
     read_recording,
     run_in_child,
     wrap_in_envelope,
+    write_chunks,
 )
 
 if TYPE_CHECKING:
@@ -816,7 +817,7 @@ def test_a_connection_that_holds_a_byte_too_many_is_not_used_again(
         id = etree.fromstring(request.body).findtext(".//id")
         body = wrap_in_envelope("api_mail_get_service", f"<return><mail_id>{id}</mail_id></return>")
         counted = b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
-        chunked = b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
+        chunked = b"Transfer-Encoding: chunked\r\n\r\n" + write_chunks(body)
         request.raw(head + (counted if form == "counted" else chunked) + surplus)
 
     with Faulty(step, make_tls_context() if tls else None) as server:

@@ -14,7 +14,7 @@ from soapmail import OutcomeUnknown, ResponseError, TransportError
 from soapmail.transport.codings import ChunkedReader, make_inflater
 
 from ..faulty import Faulty, Hangup, Request, make_client
-from ..support import SID, make_many_rows, make_status_response
+from ..support import SID, make_many_rows, make_status_response, write_chunks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,14 +24,19 @@ ROWS = make_many_rows(12)
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\n"
 
 
-def write_chunks(*parts: bytes) -> bytes:
-    chunks = [b"%x\r\n%s\r\n" % (len(part), part) for part in parts]
-    return b"".join([*chunks, b"0\r\n\r\n"])
-
-
 def cut(body: bytes, at: bytes) -> tuple[bytes, bytes]:
     where = body.index(at) + 1
     return body[:where], body[where:]
+
+
+def respond_in_chunks(header: bytes, before: bytes = b"") -> Callable[[Request], None]:
+    """Respond in two chunks, of which the first ends inside of a value."""
+
+    def make(body: bytes) -> bytes:
+        parts = cut(body, b">ok<" if b">ok<" in body else b"invoices_id")
+        return before + HEAD + header + b"\r\n\r\n" + write_chunks(*parts)
+
+    return respond_raw(make)
 
 
 def respond_raw(make: Callable[[bytes], bytes]) -> Callable[[Request], None]:
@@ -52,11 +57,8 @@ def respond_raw(make: Callable[[bytes], bytes]) -> Callable[[Request], None]:
 )
 def test_interim_responses_are_read_over(interim: bytes) -> None:
     """RFC 9110 15.2; the length of the final one is that of its chunks (RFC 9112 6.3)."""
-
-    def make(body: bytes) -> bytes:
-        return interim + HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + write_chunks(*cut(body, b">ok<" if b">ok<" in body else b"invoices_id"))  # fmt: skip
-
-    with Faulty(respond_raw(make)) as server, make_client(server, session_id=SID) as client:
+    respond = respond_in_chunks(b"Transfer-Encoding: chunked", interim)
+    with Faulty(respond) as server, make_client(server, session_id=SID) as client:
         assert client.make_payment(5).status == "ok"
         assert len(client.get_client_invoices()) == 12
         assert len(client.get_client_invoices()) == 12
@@ -75,10 +77,7 @@ def test_another_protocol_is_refused() -> None:
 
 @pytest.mark.parametrize("coding", ["identity, chunked", "gzip, chunked", "chunked, chunked", "gzip", "identity", "xchunked"])  # fmt: skip
 def test_a_transfer_coding_that_is_not_exactly_chunked_is_refused(coding: str) -> None:
-    def make(body: bytes) -> bytes:
-        return HEAD + f"Transfer-Encoding: {coding}\r\n\r\n".encode() + write_chunks(body)
-
-    with Faulty(respond_raw(make)) as server:
+    with Faulty(respond_in_chunks(f"Transfer-Encoding: {coding}".encode())) as server:
         client = make_client(server, session_id=SID, timeout=5)
         with pytest.raises(ResponseError, match=f"the transfer coding '{coding}', which is not"):
             client.get_client_invoices()
@@ -88,11 +87,7 @@ def test_a_transfer_coding_that_is_not_exactly_chunked_is_refused(coding: str) -
 
 def test_the_case_of_a_transfer_coding_means_nothing() -> None:
     """RFC 9112 7: names of transfer codings are case-insensitive."""
-
-    def make(body: bytes) -> bytes:
-        return HEAD + b"Transfer-Encoding:  Chunked\r\n\r\n" + write_chunks(body)
-
-    with Faulty(respond_raw(make)) as server:
+    with Faulty(respond_in_chunks(b"Transfer-Encoding:  Chunked")) as server:
         assert len(make_client(server, session_id=SID).get_client_invoices()) == 12
 
 
@@ -243,11 +238,8 @@ def test_a_status_line_that_came_is_told_though_the_headers_are_of_no_use(header
 )
 def test_blanks_around_a_transfer_coding_mean_nothing(header: bytes) -> None:
     """RFC 9110 5.5, RFC 9112 5.2."""
-
-    def make(body: bytes) -> bytes:
-        return HEAD + header + b"\r\n\r\n" + write_chunks(*cut(body, b">"))
-
-    with Faulty(respond_raw(make)) as server, make_client(server, session_id=SID) as client:
+    respond = respond_in_chunks(header)
+    with Faulty(respond) as server, make_client(server, session_id=SID) as client:
         assert client.make_payment(5).status == "ok"
         assert len(client.get_client_invoices()) == 12
 
@@ -257,11 +249,8 @@ def test_blanks_around_a_transfer_coding_mean_nothing(header: bytes) -> None:
 )
 def test_what_stands_behind_a_line_that_is_no_header_is_not_guessed(line: bytes) -> None:
     """RFC 9112 5.1: what is read of the headers ends there, and so it may be anything."""
-
-    def make(body: bytes) -> bytes:
-        return HEAD + line + b"\r\n\r\n" + write_chunks(*cut(body, b">"))
-
-    with Faulty(respond_raw(make)) as server, make_client(server, session_id=SID) as client:
+    respond = respond_in_chunks(line)
+    with Faulty(respond) as server, make_client(server, session_id=SID) as client:
         with pytest.raises(ResponseError, match="headers behind a line that is none"):
             client.get_client_invoices()
         with pytest.raises(OutcomeUnknown, match="headers behind a line that is none"):

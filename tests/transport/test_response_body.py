@@ -26,7 +26,7 @@ from ..faulty import (
     respond_normally,
     stay_silent,
 )
-from ..support import LIST, make_many_rows, read_recording
+from ..support import LIST, make_many_rows, read_recording, write_chunks
 from .test_transport import ENDPOINT, FULL, good, page, send
 
 if TYPE_CHECKING:
@@ -170,8 +170,8 @@ def test_a_long_tail_behind_the_envelope_is_known_to_be_whole() -> None:
 
 def respond_in_chunks(request: Request) -> None:
     pieces = [FULL[n : n + 700] for n in range(0, len(FULL), 700)]
-    body = b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces)
-    request.raw(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + body + b"0\r\n\r\n")
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    request.raw(head + write_chunks(*pieces))
 
 
 def test_chunks_are_joined_and_their_connection_kept() -> None:
