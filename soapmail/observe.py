@@ -78,14 +78,14 @@ def notify(
 
     What is large is searched for secrets within the deadline: behind it nothing of it is told.
     """
-    try:
+    headers: list[tuple[str, str]] = []
+    body = STARS.encode()
+    with suppress(DeadlineExceeded):
         headers = [*_redact_headers(response.headers, secrets, deadline.check)]
-        body = _redact_bytes(response.data, secrets, deadline.check)
-    except DeadlineExceeded:
-        headers, body = [], STARS.encode()
-    # What was issued is in a response that cannot be used, and not known.
-    if outgoing.operation in ISSUING and result.error is not None and body:
-        body = STARS.encode()
+        # What was issued is in a response that cannot be used, and not known.
+        is_unknown = outgoing.operation in ISSUING and result.error is not None
+        if not (is_unknown and response.data):
+            body = _redact_bytes(response.data, secrets, deadline.check)
     exchange = ObservedExchange(
         outgoing.operation,
         outgoing.attempt,

@@ -76,8 +76,7 @@ class SessionStore:
         self._lock = threading.RLock()
         self._generation = 0 if current is None else current.generation
         self._failure: SoapMailError | None = None
-        self._failed_at = -math.inf
-        self._is_refusal = False
+        self._refused_until = -math.inf  # by the monotonic clock
 
     def get(
         self,
@@ -102,7 +101,7 @@ class SessionStore:
             is_refused = anew or (refused and current and current.generation == refused.generation)
             if current is not None and not is_refused:
                 return current
-            if self._failure is not None and (has_waited or self._is_refused_for_now()):
+            if self._failure is not None and (has_waited or time.monotonic() < self._refused_until):
                 raise copy.copy(self._failure)
             if anew and has_waited and current is not None:
                 return current
@@ -120,18 +119,16 @@ class SessionStore:
             session = log_in()
         except SoapMailError as error:
             self._generation += 1
-            self._failure, self._failed_at = copy.copy(error), time.monotonic()
+            self._failure = copy.copy(error)
             # An error page of these may be unreadable, too.
-            self._is_refusal = isinstance(error, _REFUSALS) or read_status() in _FORBIDDEN
+            is_refusal = isinstance(error, _REFUSALS) or read_status() in _FORBIDDEN
+            pause = REFUSED_LOGIN_SECONDS if is_refusal else -math.inf
+            self._refused_until = time.monotonic() + pause
             raise
         self._generation += 1
         self._failure = None
         self.current = session._replace(generation=self._generation)
         return self.current
-
-    def _is_refused_for_now(self) -> bool:
-        is_recent = time.monotonic() - self._failed_at < REFUSED_LOGIN_SECONDS
-        return is_recent and self._is_refusal
 
 
 @dataclass(slots=True, repr=False, eq=False)

@@ -58,9 +58,12 @@ class Transport:
         session: requests.Session | None,
     ) -> None:
         require_plain_urllib3()
+        parts = urlsplit(endpoint)
         self._endpoint = endpoint
-        self._host = urlsplit(endpoint).netloc
+        self._host = parts.netloc
         self._loopback = loopback
+        # A "no_proxy" of its own: no search of the environment for proxies that are not used.
+        self._no_proxies = {"no_proxy": str(parts.hostname)} if loopback else {}
         self._limit = max_response_bytes
         self._is_own = session is None
         self._http_session = session if session is not None else requests.Session()
@@ -83,7 +86,6 @@ class Transport:
         """
         session = self._http_session
         owners: list[tuple[str, Any, Any]] = [("it", session, Session)]
-        adapter: Any = None
         with suppress(requests.exceptions.InvalidSchema):  # there is none, so nothing will be sent
             adapter = session.get_adapter(self._endpoint)
             owners.append((f"its adapter ({type(adapter).__name__})", adapter, HTTPAdapter))
@@ -141,11 +143,10 @@ class Transport:
                 auth=session.auth or (lambda request: request),
             )
         )
-        # A "no_proxy" of its own: no search of the environment for proxies that are not used.
-        proxies = {"no_proxy": str(urlsplit(self._endpoint).hostname)} if self._loopback else {}
-        # Without its own "verify" requests puts the environment above the session (2.32).
+        # Without its own "verify" requests puts the environment above the session, and it adds to
+        # the proxies (2.32).
         settings: Any = session.merge_environment_settings(
-            self._endpoint, proxies, True, session.verify, None
+            self._endpoint, dict(self._no_proxies), True, session.verify, None
         )
         if self._loopback:
             settings["proxies"] = {}
