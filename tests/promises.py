@@ -98,6 +98,7 @@ PROMISES = [
         "What stands in place of a function of requests or urllib3 gets the payment.",
         ("transport/transport.py", "        if is_through_session:\n", "        if False:\n", "test_requests_mock_gets_the_payment"),
         ("transport/connection.py", "return is_same and self._connections == find_connections(manager)", "return is_same", "test_a_cassette_that_is_put_in_later_gets_what_comes_then"),
+        ("transport/connection.py", "_Connections(kind, can_report, is_plain)", "_Connections(kind if can_report else None, can_report, is_plain)", "test_a_connection_class_that_is_put_in_after_another_one_is_used"),
     ),
     promise(
         "Behind a tracer all is read and bounded as without it, and a repeated request leaves once.",

@@ -258,6 +258,28 @@ def test_a_pool_of_its_own_is_used_once_and_never_believed(pool: type) -> None:
     assert server.operations == ["api_make_payment"]
 
 
+def test_a_connection_class_that_is_put_in_after_another_one_is_used(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As of one recorder after another; none of the first one's connections is kept."""
+    used: list[str] = []
+
+    class First(HTTPConnection):
+        def send(self, data: Any) -> None:
+            used.append(type(self).__name__)
+            super().send(data)
+
+    class Second(First):
+        pass
+
+    with Faulty(respond) as server:
+        client = make_client(server, session_id=SID)
+        for kind in (First, Second):
+            monkeypatch.setattr(HTTPConnectionPool, "ConnectionCls", kind)
+            assert len(client.get_client_invoices()) == 2
+    assert list(dict.fromkeys(used)) == ["First", "Second"]
+
+
 def test_verification_of_certificates_cannot_be_switched_off() -> None:
     """requests takes an empty text, as of a variable that is not set, for off."""
     for off in (False, "", None):
