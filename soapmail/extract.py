@@ -5,34 +5,37 @@ from __future__ import annotations
 import logging
 import re
 import sys
+from collections import deque
 from dataclasses import InitVar, fields
 from functools import lru_cache
 from itertools import islice
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from . import models
 from .deadline import Deadline
 from .errors import NO_FIELDS, OperationFailed, ResponseError, SoapMailError
 from .patterns import URL, is_ok
 from .redaction import sanitize_error
 from .soap.document import Document, Malformed
 from .soap.element import (
+    ARRAY,
+    INSTANCE,
+    OPEN,
+    STRUCT,
+    Claim,
     XPath,
-    check_row_count,
-    is_nil,
-    parse_column,
-    parse_scalar,
-    read_item_type,
-    read_scalar,
-    reject_simple_type,
+    local_name,
+    read_claim,
+    read_shape,
+    reject_reference,
     reject_text,
-    reject_text_inside,
-    require_complete_array,
 )
 from .soap.repair import decode
+from .soap.scalars import parse_column, parse_scalar, read_scalar
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from lxml import etree
 
@@ -59,6 +62,7 @@ _CELLS = XPath("*/*")
 # While the response is still being read, its last row may not be whole yet.
 _WHOLE_ROWS = XPath("*[position()<last()]")
 _WHOLE_CELLS = XPath("*[position()<last()]/*")
+_TYPE = f"{{{INSTANCE}}}type"
 _TEXT_BETWEEN = XPath("string(text()[normalize-space()] | */text()[normalize-space()])")
 
 
@@ -110,34 +114,88 @@ def parse_records(document: Document, model: type[M]) -> list[M]:
 
 def _parse_growing(document: Document, model: type[M]) -> list[M]:
     records: list[M] = []
+    array = _GrowingArray()
     for part in document.iter_growing():
-        array = part.element
-        require_complete_array(array, "return")
-        elements = (_ROWS if part.is_whole else _WHOLE_ROWS)(array)
+        elements = (_ROWS if part.is_whole else _WHOLE_ROWS)(part.element)
+        part = part._replace(is_plain=array.are_plain(part, elements))
         if part.is_whole or elements:
-            reject_text(_TEXT_BETWEEN(array), "return")
-            array.text = None  # looked at once, however often the array grows (test_costs)
+            array.check(part, elements)
+            reject_text(_TEXT_BETWEEN(part.element), "return")
+            part.element.text = None  # looked at once, however often the array grows (test_costs)
         if elements:
-            cells = (_CELLS if part.is_whole else _WHOLE_CELLS)(array)
+            cells = (_CELLS if part.is_whole else _WHOLE_CELLS)(part.element)
             records += _build_records(model, part, elements, cells, len(records) + 1)
             count = len(elements)
             del elements, cells  # test_rows_are_freed_while_they_are_read
-            del array[:count]
-        if part.is_whole:
-            reject_simple_type(array, "return")
-            check_row_count(array, len(records), "return")
+            del part.element[:count]
     return records
+
+
+class _GrowingArray:
+    """A list of which more rows arrive: what it says it is, and what is known of its rows."""
+
+    def __init__(self) -> None:
+        self._claim: Claim | None = None
+        self._names: dict[str, None] = {}
+        self._sent = 0
+        self._is_rest_plain = False
+
+    def are_plain(self, part: PartialReturn, rows: Sequence[etree._Element]) -> bool:
+        """Return whether all bytes of the rows that are taken now were plain."""
+        are_plain = self._is_rest_plain and part.is_plain
+        # The row that is not whole yet begins in the newest bytes, where others before it end.
+        self._is_rest_plain = part.is_plain if rows else are_plain
+        return are_plain
+
+    def check(self, part: PartialReturn, rows: Sequence[etree._Element]) -> None:
+        """Refuse what says that it is no list, or rows that say that they are no records."""
+        if self._claim is None:
+            self._claim = read_claim(part.element, "return")
+        claim = self._claim
+        if claim.kind is OPEN:
+            self._names.update(dict.fromkeys(map(local_name, rows)))
+        for index, row in _take_one_of_each(part, rows):
+            place = f"row {self._sent + index + 1}"
+            own = read_claim(row, place, claim.item_type)
+            if own.is_nil or own.kind not in (STRUCT, OPEN):
+                problem = f"{'nil' if own.is_nil else own.kind} instead of fields"
+                raise ResponseError(problem, place=place)
+        self._sent += len(rows)
+        if claim.is_nil:
+            if self._sent:
+                raise ResponseError("nil with content", place="return")
+            return
+        kind = claim.kind
+        if kind is OPEN and (part.is_whole or len(self._names) > 1):
+            kind = claim.resolve(self._sent, self._names, "return")
+        if kind not in (ARRAY, OPEN):
+            names = ", ".join(self._names) or None
+            raise ResponseError(f"{kind} instead of a list", place="return", value=names)
+        if part.is_whole:
+            claim.check_count(self._sent, "return")
+
+
+def _take_one_of_each(
+    part: PartialReturn, elements: Sequence[etree._Element]
+) -> Iterable[tuple[int, etree._Element]]:
+    """Return of elements with the same attributes the last one, where they mean the same."""
+    if part.is_plain:
+        return {pair[1].get(_TYPE): pair for pair in enumerate(elements)}.values()
+    if part.shares_namespaces:
+        return {tuple(pair[1].items()): pair for pair in enumerate(elements)}.values()
+    return enumerate(elements)
 
 
 def parse_record(document: Document, model: type[M]) -> M | None:
     """Return a single struct as ``model``; nil is ``None``."""
     part = document.read()
     element = part.element
-    reject_simple_type(element, "return")
-    reject_text_inside(element, "return")
+    shape = read_shape(element, "return")
+    if shape.is_nil:
+        return None
+    if shape.kind not in (STRUCT, OPEN):
+        raise ResponseError(f"{shape.kind} instead of fields", place="return")
     if len(element) == 0:
-        if is_nil(element, "return"):
-            return None
         raise ResponseError(NO_FIELDS, place="return")
     return _build_records(model, part, [element], list(element), None)[0]
 
@@ -153,8 +211,7 @@ def parse_record_with_id(document: Document, model: type[M], field: str, wanted:
 
 def parse_single(document: Document, kind: type[M]) -> M | None:
     """Return a single value as str, int, float or bool; nil and an empty number are ``None``."""
-    part = document.read()
-    value: M | None = parse_scalar(kind, part.element, "return", has_base64=part.has_base64)
+    value: M | None = parse_scalar(kind, document.read().element, "return")
     return value
 
 
@@ -200,20 +257,17 @@ def parse_status(document: Document, model: type[M]) -> M:
 
 def parse_strings(document: Document) -> list[str]:
     """Return an array of strings; nil is an empty list, but a string of it cannot be nil."""
-    part = document.read(counts_rows=True)
-    array = part.element
-    reject_simple_type(array, "return")
-    reject_text_inside(array, "return")
-    require_complete_array(array, "return")
-    declared = read_item_type(array)
+    array = document.read(counts_rows=True).element
+    shape = read_shape(array, "return")
+    if not shape.is_nil and shape.kind not in (ARRAY, OPEN):
+        raise ResponseError(f"{shape.kind} instead of a list", place="return")
     texts = []
     for number, row in enumerate(array, 1):
         document.deadline.check()
-        text, nil = read_scalar(row, f"row {number}", declared, has_base64=part.has_base64)
+        text, nil = read_scalar(row, f"row {number}", shape.item_type)
         if nil:
             raise ResponseError("nil instead of a text", place=f"row {number}")
         texts.append(text)
-    check_row_count(array, len(texts), "return")
     return texts
 
 
@@ -239,7 +293,14 @@ def _build_records(
                 model, part, [element], list(islice(remaining, widths[n])), first and first + n
             )
         ]
-    return list(map(model, *_build_columns(model, part, names[:width], cells, first)))
+    columns = _build_columns(model, part, names[:width], cells, first)
+    setters = _find_setters(model)  # type: ignore[arg-type]
+    if setters is None:
+        return list(map(model, *columns))
+    records = [model.__new__(model) for _ in elements]
+    for set_field, column in zip(setters, columns, strict=True):
+        deque(map(set_field, records, column), maxlen=0)
+    return records
 
 
 def _build_columns(
@@ -254,16 +315,21 @@ def _build_columns(
     for n, tag in enumerate(tags):
         part.deadline.check()
         name = tag.rpartition("}")[2]
+        column = cells[n :: len(tags)]
         if name not in plan:
+            if not part.is_plain:
+                for row, cell in _take_one_of_each(part, column):
+                    reject_reference(cell, _format_cell_place(first, row, name))
             continue
         index, kind = plan[name]
         if columns[index] is not None:
             raise ResponseError("duplicate field", place=_format_cell_place(first, 0, name))
-        column = cells[n :: len(tags)]
-        columns[index] = (None if part.has_base64 else parse_column(kind, column)) or [
-            parse_scalar(
-                kind, cell, _format_cell_place(first, row, name), has_base64=part.has_base64
-            )
+        is_plain = part.is_plain or all(
+            read_claim(cell, _format_cell_place(first, row, name)).is_plain_text
+            for row, cell in _take_one_of_each(part, column)
+        )
+        columns[index] = (parse_column(kind, column) if is_plain else None) or [
+            parse_scalar(kind, cell, _format_cell_place(first, row, name))
             for row, cell in enumerate(column)
         ]
     if not any(columns):
@@ -281,6 +347,17 @@ def _format_row_place(first: int | None, offset: int) -> str:
 
 def _format_cell_place(first: int | None, offset: int, name: str) -> str:
     return name if first is None else f"row {first + offset}, {name}"
+
+
+@lru_cache(maxsize=64)
+def _find_setters(model: Any) -> list[Callable[..., None]] | None:
+    """Return what sets the fields of a record; ``None``: its constructor may do more than that.
+
+    The constructor of a frozen dataclass takes twice as long (tests/benchmark).
+    """
+    if model.__module__ != models.__name__:
+        return None
+    return [getattr(model, field.name).__set__ for field in fields(model)]
 
 
 @lru_cache(maxsize=64)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .errors import ResponseError, truncate
-from .patterns import FLOAT, URL, is_count
+from .patterns import BLANK, DATE, FLOAT, FLOAT_DIGITS, NO_DATE, URL, is_count, is_written_of
 
 TYPE_CHECKING = False  # typing itself costs a tenth of the import
 if TYPE_CHECKING:
@@ -16,18 +16,48 @@ if TYPE_CHECKING:
 __all__ = ["Invoice", "MailService", "Order", "Prepay", "Status"]
 
 
-def _parse_moment(field: str, text: str | None) -> datetime | None:
+def _parse_moment(place: str, text: str | None) -> datetime | None:
+    import re
     from datetime import datetime
 
-    if text is None or not text.strip() or text == "0000-00-00 00:00:00":
+    if text is None or not text.strip(BLANK) or re.fullmatch(NO_DATE, text):
         return None
     try:
-        return datetime.strptime(text, "%Y-%m-%d %H:%M:%S")
-    except ValueError:
+        if re.fullmatch(DATE, text):
+            return datetime.fromisoformat(text)
+    except ValueError:  # no such day or time
         pass
-    raise ResponseError(
-        "not a date of the form YYYY-MM-DD HH:MM:SS", place=field, value=truncate(text)
-    )
+    problem = "not a date of the form YYYY-MM-DD HH:MM:SS"
+    raise ResponseError(problem, place=place, value=truncate(text))
+
+
+def _parse_json(place: str, text: str) -> Any:
+    """Return what JSON means: RFC 8259 knows no NaN, and leaves open what a repeated name means."""
+    import json
+    import math
+
+    def to_float(digits: str) -> float:
+        value = float(digits)
+        if not math.isfinite(value):
+            raise ValueError(digits)
+        return value
+
+    def to_dict(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        if len(dict(pairs)) < len(pairs):
+            raise ValueError(pairs)
+        return dict(pairs)
+
+    try:
+        return json.loads(
+            text, parse_float=to_float, parse_constant=to_float, object_pairs_hook=to_dict
+        )
+    except (ValueError, RecursionError):
+        pass
+    raise ResponseError("not JSON", place=place, value=truncate(text))
+
+
+def _name_field(kind: str, id: int | None, field: str) -> str:
+    return field if id is None else f"{kind} {id}, {field}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +98,10 @@ class Invoice:
 
     @property
     def amount(self) -> Decimal | None:
-        """The exact value that the server wrote, up to 15 digits, in ``invoices_currency``."""
+        """The exact value that the server wrote, up to 15 digits, in ``invoices_currency``.
+
+        Of 16 or 17 digits that PHP writes for a float, it is the shortest that mean the same.
+        """
         from decimal import Decimal
 
         return None if self.invoices_amount is None else Decimal(repr(self.invoices_amount))
@@ -77,17 +110,19 @@ class Invoice:
     def date(self) -> datetime | None:
         """When the invoice was made; ``None`` also for ``0000-00-00 00:00:00``.
 
-        ResponseError: the text is not a date.
+        ResponseError: the text is not a date; it names the invoice.
         """
-        return _parse_moment("invoices_date", self.invoices_date)
+        place = _name_field("invoice", self.invoices_id, "invoices_date")
+        return _parse_moment(place, self.invoices_date)
 
     @property
     def due_date(self) -> datetime | None:
         """When the invoice is due; ``None`` also for ``0000-00-00 00:00:00``.
 
-        ResponseError: the text is not a date.
+        ResponseError: the text is not a date; it names the invoice.
         """
-        return _parse_moment("invoices_due_date", self.invoices_due_date)
+        place = _name_field("invoice", self.invoices_id, "invoices_due_date")
+        return _parse_moment(place, self.invoices_due_date)
 
     @property
     def is_paid(self) -> bool:
@@ -139,25 +174,22 @@ class MailService:
     def order_date(self) -> datetime | None:
         """When the service was ordered; ``None`` also for ``0000-00-00 00:00:00``.
 
-        ResponseError: the text is not a date.
+        ResponseError: the text is not a date; it names the service.
         """
-        return _parse_moment("mail_order_date", self.mail_order_date)
+        place = _name_field("mail service", self.mail_id, "mail_order_date")
+        return _parse_moment(place, self.mail_order_date)
 
     @property
     def extra(self) -> Any:
         """What the JSON in ``mail_extra`` holds; ``None`` also for an empty text.
 
-        ResponseError: the text is not JSON.
+        ResponseError: the text is not JSON, or holds NaN, an infinity or a repeated name; it names
+        the service.
         """
-        import json
-
-        if self.mail_extra is None or not self.mail_extra.strip():
+        if self.mail_extra is None or not self.mail_extra.strip(BLANK):
             return None
-        try:
-            return json.loads(self.mail_extra)
-        except (ValueError, RecursionError):
-            pass
-        raise ResponseError("not JSON", place="mail_extra", value=truncate(self.mail_extra))
+        place = _name_field("mail service", self.mail_id, "mail_extra")
+        return _parse_json(place, self.mail_extra)
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +237,7 @@ class Status:
         """
         import re
 
-        text = (self.status_text or "").strip()
+        text = (self.status_text or "").strip(BLANK)
         if not text or re.fullmatch(URL, text):
             return text or None
         raise ResponseError("not a URL", place="status_text", value=truncate(text))
@@ -223,9 +255,15 @@ class Status:
         import re
         from decimal import Decimal
 
-        text = (self.status_text or "").strip()
-        if not text or re.fullmatch(FLOAT, text):
-            return Decimal(text) if text else None
+        text = (self.status_text or "").strip(BLANK)
+        if not text:
+            return None
+        if re.fullmatch(FLOAT, text):
+            number = Decimal(text)
+            # PHP with a precision of 17 writes the float 34.95 as 34.950000000000003.
+            is_long = len(number.as_tuple().digits) > FLOAT_DIGITS
+            is_float = is_long and is_written_of(number, float(text))
+            return Decimal(repr(float(text))) if is_float else number
         raise ResponseError("not a number", place="status_text", value=truncate(text))
 
 
@@ -252,8 +290,8 @@ class Order:
         >>> Order(invoices="23785939,23785940").invoice_ids
         [23785939, 23785940]
         """
-        text = (self.invoices or "").strip()
-        numbers = [number.strip() for number in text.split(",")] if text else []
+        text = (self.invoices or "").strip(BLANK)
+        numbers = [number.strip(BLANK) for number in text.split(",")] if text else []
         if all(map(is_count, numbers)):
             return list(map(int, numbers))
         raise ResponseError("not a list of numbers", place="invoices", value=truncate(text))

@@ -19,6 +19,9 @@ ENCODINGS = (
     "http://schemas.xmlsoap.org/soap/encoding/",
     "http://www.w3.org/2003/05/soap-encoding",
 )
+INSTANCES = tuple(
+    f"http://www.w3.org/{year}/XMLSchema-instance" for year in ("2001", "1999", "2000/10")
+)
 UNSUPPORTED = {"gbk", "shift_jis", "euc_jp", "big5", "utf-7", "utf-16", "utf-32"}
 SINGLE = {"ascii", "koi8-r", "koi8-u", *(f"cp{n}" for n in range(1250, 1259))}
 SINGLE |= {f"iso8859-{n}" for n in (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 14, 15, 16)}
@@ -314,8 +317,6 @@ def value_of(root: Node) -> Node:
             raise Wrong
     if len(results) != 1 or len(results[0].children) != 1:
         raise Wrong
-    if any(map(is_reference, all_nodes(root))):
-        raise Wrong
     return results[0].children[0]
 
 
@@ -325,35 +326,87 @@ def is_reference(node: Node) -> bool:
     return target is not None and not node.children and not node.text.strip()
 
 
-def all_nodes(root: Node) -> list[Node]:
-    """List a tree."""
-    nodes = [root]
-    for node in nodes:
-        nodes += node.children
-    return nodes
-
-
 def count_of(value: Node) -> int | None:
     """Give the number of rows that the server declares."""
-    written = value.attribute("arrayType") or value.attribute("arraySize")
-    if written is None or written.rstrip().endswith("[]") or written.strip() == "*":
-        return None
-    inner = re.fullmatch(r"(?s)\s*(?:.*\[\s*)?([0-9]{1,18})\s*\]?\s*", written)
-    if not inner or ("[" in written) != written.rstrip().endswith("]"):
+    counts = set()
+    for (_, name), written in value.attributes.items():
+        if name not in ("arrayType", "arraySize"):
+            continue
+        if written.rstrip().endswith("[]") or written.strip() == "*":
+            continue
+        inner = re.fullmatch(r"(?s)\s*(?:.*\[\s*)?([0-9]{1,18})\s*\]?\s*", written)
+        if not inner or ("[" in written) != written.rstrip().endswith("]"):
+            raise Wrong
+        counts.add(int(inner[1]))
+    if len(counts) > 1:
         raise Wrong
-    return int(inner[1])
+    return counts.pop() if counts else None
+
+
+SIMPLE, COMPLEX, ROWS, NAMED = "simple", "complex", "rows", "named"
+
+
+def kind_of(node: Node, declared: str | None = None) -> str | None:
+    """Give what the attributes of an element say; None: nothing. Wrong: they contradict."""
+    known = ("type", "nil", "null", "schemaLocation", "noNamespaceSchemaLocation")
+    for space, name in node.attributes:
+        if space in INSTANCES and name not in known:
+            raise Wrong
+    if node.attributes.get((ENCODINGS[0], "offset")) or node.attributes.get(
+        (ENCODINGS[0], "position")
+    ):
+        raise Wrong
+    if is_reference(node):
+        raise Wrong
+    types = [node.attributes.get((space, "type")) for space in (*INSTANCES, "")]
+    written = next((one for one in types if one is not None), None)
+    kind = declared if written is None else meaning(node, written)
+    if any(name in ("arrayType", "arraySize") for _, name in node.attributes):
+        if kind in (SIMPLE, COMPLEX):
+            raise Wrong
+        kind = ROWS
+    count_of(node)
+    if nil(node) and (node.children or any(text.strip(BLANK) for text in node.texts)):
+        raise Wrong
+    return kind
+
+
+def meaning(node: Node, written: str) -> str | None:
+    """Give what elements of a type hold."""
+    prefix, _, name = written.strip(BLANK).rpartition(":")
+    space = node.spaces.get(prefix, "")
+    standard = "XMLSchema" in space or space in ENCODINGS
+    if name == "Map" and space in ("", "http://xml.apache.org/xml-soap"):
+        return COMPLEX
+    if not standard:
+        return NAMED
+    if name in ("anyType", "ur-type"):
+        return None
+    if name == "Array" and space in ENCODINGS:
+        return ROWS
+    return COMPLEX if name == "Struct" and space in ENCODINGS else SIMPLE
+
+
+def item_kind(value: Node) -> str | None:
+    """Give what a list says of all its items."""
+    written = value.attribute("arrayType")
+    return None if written is None else meaning(value, written.rpartition("[")[0])
 
 
 def rows_of(root: Node, fields: Fields) -> Rows:
     """Map the rows of a list."""
     value = value_of(root)
-    kind = value.attribute("type")
-    if kind is not None and not nil(value) and simple(value, kind):
-        raise Wrong
+    kind = kind_of(value)
+    names = {row.name for row in value.children}
+    if not nil(value):
+        if kind in (SIMPLE, COMPLEX) or (kind is NAMED and len(value.children) < 2):
+            raise Wrong
+        if kind is not ROWS and len(names) > 1:
+            raise Wrong
     if any(text.strip(BLANK) for node in (value, *value.children) for text in node.texts):
         raise Wrong
-    for node, name in ((value, "offset"), *((row, "position") for row in value.children)):
-        if node.attributes.get((ENCODINGS[0], name)):
+    for row in value.children:
+        if nil(row) or kind_of(row, item_kind(value)) in (SIMPLE, ROWS):
             raise Wrong
     found = [record(row, fields) for row in value.children]
     if count_of(value) not in (None, len(found)):
@@ -361,29 +414,24 @@ def rows_of(root: Node, fields: Fields) -> Rows:
     return found
 
 
-def simple(node: Node, written: str) -> bool:
-    """Tell whether a type is one of XML Schema, or of SOAP, that holds a text."""
-    prefix, _, name = written.strip().rpartition(":")
-    space = node.spaces.get(prefix, "")
-    standard = "XMLSchema" in space or space in ENCODINGS
-    return standard and name not in ("anyType", "ur-type", "Array", "Struct")
-
-
 def nil(node: Node) -> bool:
     """Tell whether an element says that it is nil."""
-    written = (
-        node.attribute("nil") or "false" if node.attribute("nil") is None else node.attribute("nil")
-    )
-    if str(written).strip() not in ("true", "1", "false", "0"):
+    said = set()
+    for (space, name), written in node.attributes.items():
+        if name == "nil" or (name == "null" and space in INSTANCES):
+            if written.strip(BLANK) not in ("true", "1", "false", "0"):
+                raise Wrong
+            said.add(written.strip(BLANK) in ("true", "1"))
+    if len(said) > 1:
         raise Wrong
-    return str(written).strip() in ("true", "1")
+    return True in said
 
 
 def record(row: Node, fields: Fields) -> dict[str, Any]:
     """Map one row."""
     made: dict[str, Any] = {}
     for cell in row.children:
-        if cell.name in made:
+        if cell.name in made or is_reference(cell):
             raise Wrong
         if cell.name in fields:
             made[cell.name] = convert(cell, fields[cell.name])
@@ -395,10 +443,11 @@ def record(row: Node, fields: Fields) -> dict[str, Any]:
 def convert(cell: Node, kind: type) -> Any:
     """Map one field."""
     text = cell.text
-    if cell.children or (not text and nil(cell)):
-        if cell.children:
-            raise Wrong
+    said = kind_of(cell)
+    if nil(cell):
         return None
+    if cell.children or said in (COMPLEX, ROWS) or (said is NAMED and not text.strip(BLANK)):
+        raise Wrong
     written = text.strip(BLANK)
     if kind is str:
         return text
@@ -409,6 +458,8 @@ def convert(cell: Node, kind: type) -> Any:
     real = r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?"
     if kind is not float or not re.fullmatch(real, written) or not math.isfinite(float(written)):
         raise Wrong
-    if Decimal(repr(float(written))) != Decimal(written):
+    value = float(written)
+    ways = {Decimal(f"{value:.{digits}g}") for digits in (15, 16, 17)} | {Decimal(repr(value))}
+    if Decimal(written) not in ways:
         raise Wrong
-    return float(written)
+    return value

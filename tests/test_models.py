@@ -61,7 +61,9 @@ DATES: list[tuple[str | None, datetime | None]] = [
     ("", None),
     (" ", None),
     ("0000-00-00 00:00:00", None),
+    ("0000-00-00", None),
     ("2021-02-24 01:38:45", datetime(2021, 2, 24, 1, 38, 45)),
+    ("2021-02-24", datetime(2021, 2, 24)),
 ]
 
 
@@ -72,12 +74,22 @@ def test_dates(text: str | None, moment: datetime | None) -> None:
     assert MailService(mail_order_date=text).order_date == moment
 
 
-@pytest.mark.parametrize("text", ["2021-02-30 00:00:00", "2021-02-24", "x", "2021-00-00 00:00:00"])
+# None of the form that the contract's examples have, no day of the calendar, or no time of a day.
+BAD_DATES = [
+    "2021-02-30 00:00:00", "2021-02-24 24:00:00", "2021-02-24 23:59:60", "2021-00-00 00:00:00", "x", "0000-00-00 00:00:01",
+    "-0001-11-30 00:00:00", "2021-03-1 01:38:45", "2021-3-10 01:38:45", "2021-03-10 1:38:45", "2021-03-10 01:38:4",
+    "2021-03-10  01:38:45", "2021-03-10\t01:38:45", "2021-03-10T01:38:45", "2021-03-10 01:38:45\n", " 2021-03-10 01:38:45",
+    "2021-03-10 01:38", "2021-03-10 01:38:45.5", "2021-03-10 01:38:45+00:00", "20210310", "\uff12021-03-10 01:38:45", "\u00a0",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", BAD_DATES)
 def test_a_bad_date_is_an_error_that_names_it(text: str) -> None:
     for invoice, name, field in (
         (Invoice(invoices_date=text), "date", "invoices_date"),
-        (Invoice(invoices_due_date=text), "due_date", "invoices_due_date"),
-        (MailService(mail_order_date=text), "order_date", "mail_order_date"),
+        (Invoice(7, invoices_date=text), "date", "invoice 7, invoices_date"),
+        (Invoice(7, invoices_due_date=text), "due_date", "invoice 7, invoices_due_date"),
+        (MailService(8, mail_order_date=text), "order_date", "mail service 8, mail_order_date"),
     ):
         with pytest.raises(ResponseError) as caught:
             getattr(invoice, name)
@@ -113,16 +125,28 @@ def test_all_documented_invoices_are_open() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "value"), [(None, None), ("", None), (" ", None), ("[]", []), ('{"a": 1}', {"a": 1})]
+    ("text", "value"),
+    [
+        (None, None),
+        ("", None),
+        (" ", None),
+        ("[]", []),
+        ('{"a": 1}', {"a": 1}),
+        ("[1e308, 0.1, -0]", [1e308, 0.1, 0]),
+    ],
 )
 def test_extra_is_what_the_json_holds(text: str | None, value: object) -> None:
     assert MailService(mail_extra=text).extra == value
 
 
-@pytest.mark.parametrize("text", ["a:0:{}", "[", "[" * 100_000])
+# RFC 8259 has no NaN and no infinity, and leaves open what a repeated name means.
+@pytest.mark.parametrize(
+    "text",
+    ["a:0:{}", "[", "[" * 100_000, "NaN", "[-Infinity]", "1e400", '[-1E+999]', '{"a": 1, "a": 1}', '[{"b": {"a": 1, "\\u0061": 2}}]'],
+)  # fmt: skip
 def test_extra_that_is_no_json_is_an_error(text: str) -> None:
-    with pytest.raises(ResponseError, match="^mail_extra: not JSON: ") as caught:
-        _ = MailService(mail_extra=text).extra
+    with pytest.raises(ResponseError, match="^mail service 8, mail_extra: not JSON: ") as caught:
+        _ = MailService(8, mail_extra=text).extra
     assert caught.value.value == (text if len(text) <= 100 else text[:99] + "…")
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple
 
+from ..errors import ResponseError
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from datetime import date
+    from datetime import date, datetime
 
     from ..models import Invoice
 
@@ -27,13 +29,36 @@ class Sum(NamedTuple):
         )
 
 
+def read_moment(invoice: Invoice, reading: str) -> datetime | None:
+    """Return ``date`` or ``due_date``; ``None`` also where the text is no date."""
+    try:
+        return getattr(invoice, reading)  # type: ignore[no-any-return]
+    except ResponseError:
+        return None
+
+
+def is_unreadable(invoice: Invoice, reading: str) -> bool:
+    """Return whether the text of ``date`` or ``due_date`` is no date, so that it may be any."""
+    try:
+        getattr(invoice, reading)
+    except ResponseError:
+        return True
+    return False
+
+
+def find_due_day(invoice: Invoice) -> date | None:
+    """Return the day on which an invoice is due; ``None``: it has none that can be read."""
+    moment = read_moment(invoice, "due_date")
+    return None if moment is None else moment.date()
+
+
 def count_days_left(invoice: Invoice, today: date) -> int | None:
     """Return the days until an open invoice is due, below zero where that is past.
 
-    ``None``: it is not open, or has no due date.
+    ``None``: it is not open, or has no due date that can be read.
     """
-    due = invoice.due_date if invoice.is_open else None
-    return None if due is None else (due.date() - today).days
+    due = find_due_day(invoice) if invoice.is_open else None
+    return None if due is None else (due - today).days
 
 
 def is_overdue(invoice: Invoice, today: date) -> bool:

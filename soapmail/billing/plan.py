@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from .due import sum_by_currency
+from .due import find_due_day, sum_by_currency
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import date
 
     from ..models import Invoice
 
@@ -43,8 +42,8 @@ def make_plan(
     """Return a plan to pay what is open, in the order of the due dates, what is overdue first.
 
     ValueError: there is more than one currency and none was chosen, or the first invoice alone
-    costs more than ``max_total``. What has no amount is left out, and so is all that follows an
-    invoice which would exceed ``max_total``.
+    costs more than ``max_total``. What has no amount is left out, with ``due_until`` what has no
+    due date that can be read, and all that follows an invoice which would exceed ``max_total``.
     """
     wanted = _select_open(invoices, currency, service, due_until)
     times = Counter(invoice.invoices_id for invoice in invoices)
@@ -53,7 +52,7 @@ def make_plan(
     total = Decimal(0)
     is_full = False
     for invoice in sorted(wanted, key=_make_sort_key):
-        reason = _find_exclusion_reason(invoice, times[invoice.invoices_id], max_each)
+        reason = _find_exclusion_reason(invoice, times[invoice.invoices_id], due_until, max_each)
         amount = invoice.amount or Decimal(0)
         if reason is None and max_total is not None and (is_full or total + amount > max_total):
             if not planned:
@@ -80,7 +79,7 @@ def _select_open(
         if invoice.is_open
         and currency in (None, invoice.invoices_currency or "")
         and service in (None, invoice.invoices_service)
-        and _is_due(invoice, due_until)
+        and not _is_later(invoice, due_until)
     ]
     currencies = list(sum_by_currency(wanted))
     if len(currencies) > 1:
@@ -89,16 +88,20 @@ def _select_open(
     return wanted
 
 
-def _make_sort_key(invoice: Invoice) -> tuple[datetime, int]:
-    return invoice.due_date or datetime.max, invoice.invoices_id or 0
+def _make_sort_key(invoice: Invoice) -> tuple[date, int]:
+    return find_due_day(invoice) or date.max, invoice.invoices_id or 0
 
 
-def _is_due(invoice: Invoice, until: date | None) -> bool:
-    due = invoice.due_date
-    return until is None or (due is not None and due.date() <= until)
+def _is_later(invoice: Invoice, until: date | None) -> bool:
+    due = find_due_day(invoice)
+    return until is not None and due is not None and due > until
 
 
-def _find_exclusion_reason(invoice: Invoice, times: int, max_each: Decimal | None) -> str | None:
+def _find_exclusion_reason(
+    invoice: Invoice, times: int, due_until: date | None, max_each: Decimal | None
+) -> str | None:
+    if due_until is not None and find_due_day(invoice) is None:
+        return "no due date that can be read"
     if times > 1:
         return "listed twice"
     if invoice.invoices_id is None:

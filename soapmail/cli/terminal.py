@@ -14,7 +14,6 @@ from .exit_codes import Cancelled, OutputFailed, UsageError
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping
-    from datetime import datetime
     from decimal import Decimal
 
     from ..billing.due import Sum
@@ -52,11 +51,6 @@ def format_sums(sums: Mapping[str, Sum]) -> str:
     )
     unknown = sum(total.unknown for total in sums.values())
     return words + (f" and {unknown} of unknown amount" if unknown else "")
-
-
-def format_day(word: str, moment: datetime | None) -> str:
-    """Return the day of a moment behind a word; nothing where there is none."""
-    return "" if moment is None else f"{word} {moment.date()}".strip()
 
 
 def parenthesize(*texts: str | None) -> str:

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from lxml import etree
 
 from ..errors import ResponseError, SoapFault
 from ..patterns import TAG
-from .element import XPath, attribute, has_row_count, local_name, reject_text_inside
+from .element import (
+    INSTANCE,
+    OPEN,
+    TEXT,
+    XPath,
+    XsiType,
+    has_row_count,
+    local_name,
+    reject_text_inside,
+    resolve_type,
+)
 from .repair import repair
 
 if TYPE_CHECKING:
@@ -24,9 +34,19 @@ _CHUNK_BYTES = 32 * 1024
 # namespace (test_costs).
 MAX_TAG_BYTES = 8 * 1024
 _SEARCH_STEP_BYTES = 4 * 1024
+_HEAD_BYTES = 4 * 1024  # in which a response usually declares all its namespaces
 MAX_NAMESPACE_CHARACTERS = 200
 MAX_NESTED_NAMESPACES = 1000
+_LONG_NAMESPACE = rb"""xmlns[^"'=]*=\s*["'][^"']{%d}""" % MAX_NAMESPACE_CHARACTERS
 _EXCERPT_BYTES = 10_000  # of the end, in which a secret is found before it is shown
+# libxml2 before 2.14 calls a long text one that it has no memory for.
+_LIMIT_CODES = (
+    etree.ErrorTypes.ERR_NO_MEMORY,
+    etree.ErrorTypes.ERR_NAME_TOO_LONG,
+    114,  # XML_ERR_RESOURCE_LIMIT, which lxml 4.9 has no name for
+)
+# Those that share a code with what is malformed: sections, and depth and sections before 2.14.
+_LIMIT_WORDS = "too big found|Huge input lookup|Excessive depth"
 _ENVELOPES = {
     "{http://schemas.xmlsoap.org/soap/envelope/}Envelope",
     "{http://www.w3.org/2003/05/soap-envelope}Envelope",
@@ -61,12 +81,14 @@ _SAFE_OPTIONS: dict[str, Any] = {
 class PartialReturn(NamedTuple):
     """The return element with all that has arrived of it; ``is_whole`` on the last one.
 
-    ``has_base64``: there may be texts in base64.
+    ``is_plain``: the elements that were added last have no attribute but an ``xsi:type`` of a text,
+    or that of the first row. ``shares_namespaces``: a prefix means the same in all rows.
     """
 
     element: etree._Element
     is_whole: bool
-    has_base64: bool
+    is_plain: bool
+    shares_namespaces: bool
     deadline: Deadline
 
 
@@ -88,8 +110,6 @@ class Document:
             data = text.data[text.start :].replace(b"\r\n", b"\n").replace(b"\r", b"\n")
             text = text._replace(data=data, start=0)
         self._text = text
-        self._has_base64 = b"base64" in text.data
-        self._may_have_references = _may_have_references(text.data)
 
     @property
     def repairs(self) -> list[str]:
@@ -118,37 +138,46 @@ class Document:
 
         Malformed: the text has to be repaired, and read from the start.
         """
-        growing = self._text.is_whole and not self._may_have_references
-        return self._iter_parts(growing=growing, counts_rows=True)
+        return self._iter_parts(growing=self._text.is_whole, counts_rows=True)
 
     def _iter_parts(self, *, growing: bool, counts_rows: bool) -> Iterator[PartialReturn]:
         names = ("{*}Envelope", "{*}Body")
-        parser = etree.XMLPullParser(("start", "start-ns", "end-ns"), tag=names, **_SAFE_OPTIONS)
-        reader = _EventReader()
         data = self._text.data
+        scanner = _ByteScanner(data, self._text.start)
+        parser = etree.XMLPullParser(scanner.events, tag=names, **_SAFE_OPTIONS)
+        reader = _EventReader()
         guard = _TagLengthGuard(data)
         try:
-            for at in range(self._text.start, len(data), _CHUNK_BYTES):
+            for at, chunk in scanner.iter_chunks():
                 self.deadline.check()
-                guard.check(at, min(at + _CHUNK_BYTES, len(data)))
-                parser.feed(data[at : at + _CHUNK_BYTES])
+                guard.check(at, at + len(chunk))
+                parser.feed(chunk)
                 reader.read_events(parser)
                 if growing and reader.value is not None:
                     self._check_operation(reader.value.getparent())
-                    yield PartialReturn(reader.value, False, self._has_base64, self.deadline)
+                    is_plain = scanner.is_plain(chunk, reader.value)
+                    yield self._make_part(scanner, reader.value, is_plain=is_plain)
             if not self._text.is_whole:
                 parser.feed(self._make_missing_end_tags(reader, counts_rows=counts_rows))
             root = parser.close()
-        except etree.LxmlError as error:
-            problem = str(error)
+        except etree.XMLSyntaxError as error:
+            problem, limit = str(error), _find_limit(error)
         else:
-            yield PartialReturn(self._validate(root), True, self._has_base64, self.deadline)
+            yield self._make_part(scanner, self._validate(root))._replace(is_whole=True)
             return
+        if limit is not None:
+            raise ResponseError(f"{limit}, which is over a limit of libxml2")
         if self._text.source is not None:
             raise Malformed
         if self._text.is_whole:
             raise ResponseError("not well-formed XML", value=problem)
         raise ResponseError("cut off and not well-formed", value=self._excerpt_end())
+
+    def _make_part(
+        self, scanner: _ByteScanner, value: etree._Element, *, is_plain: bool = False
+    ) -> PartialReturn:
+        shares_namespaces = scanner.have_same_namespaces(value)
+        return PartialReturn(value, False, is_plain, shares_namespaces, self.deadline)
 
     def _excerpt_end(self) -> str:
         return "…" + self._text.data[-_EXCERPT_BYTES:].decode(errors="ignore")
@@ -184,10 +213,11 @@ class Document:
             self._check_operation(result)
         for element in (root, body, *body[:1]):
             reject_text_inside(element, local_name(element))
-        if self._may_have_references:
-            _reject_references(root, self.deadline)
         if _INDEPENDENT(body):
-            raise ResponseError("more than one response in the body")
+            problem = (
+                "more than one response in the body (multi-reference values are not supported)"
+            )
+            raise ResponseError(problem)
         values: list[etree._Element] = _RETURN(body)
         if len(values) != 1:
             raise ResponseError(f"{len(values)} return values where one belongs")
@@ -197,6 +227,76 @@ class Document:
         name = "" if result is None else local_name(result)
         if self._operation is not None and name != f"{self._operation}Response":
             raise ResponseError("the response to another operation", value=name)
+
+
+def _find_limit(error: etree.XMLSyntaxError) -> str | None:
+    """Return what is larger than libxml2 reads; ``None``: a response is malformed."""
+    words = str(error)
+    if error.code not in _LIMIT_CODES and not re.search(_LIMIT_WORDS, words):
+        return None
+    if error.code == etree.ErrorTypes.ERR_NAME_TOO_LONG:
+        return "a long name"
+    return "deep nesting" if "depth" in words else "a text of more than 10000000 bytes"
+
+
+class _ByteScanner:
+    """Tells by its bytes what a response does not hold, so that it need not be looked for.
+
+    NuSOAP writes an ``xsi:type`` and nothing else into the tags of fields and rows, and namespaces
+    into those at the beginning. Where there is more, each element is asked.
+    """
+
+    def __init__(self, data: bytes, start: int) -> None:
+        self._data, self._start = data, start
+        self._head_end = start + _HEAD_BYTES
+        head = data[start : self._head_end]
+        is_usual = not re.compile(b"xmlns").search(data, self._head_end - len("xmlns"))
+        self._is_usual = is_usual and not re.search(_LONG_NAMESPACE, head)
+        self._row_tag: bytes | None = None
+        self._rows_start: int | None = None
+
+    @property
+    def events(self) -> list[Literal["start", "start-ns", "end-ns"]]:
+        """The events of the parser: each namespace, where there may be many or long ones."""
+        return ["start"] if self._is_usual else ["start", "start-ns", "end-ns"]
+
+    def iter_chunks(self) -> Iterator[tuple[int, bytes]]:
+        """Yield the bytes, cut behind a tag, and where each chunk begins."""
+        at = self._start
+        while at < len(self._data):
+            end = at + _CHUNK_BYTES
+            end = self._data.find(b">", end, end + MAX_TAG_BYTES) + 1 or end
+            yield at, self._data[at:end]
+            at = end
+
+    def have_same_namespaces(self, value: etree._Element) -> bool:
+        """Return whether no namespace is declared inside the value."""
+        if self._rows_start is None and len(value):
+            tag = f"<{_write_qualified_name(value[0])}"
+            self._rows_start = self._data.find(tag.encode(), self._start)
+        start = self._head_end if self._rows_start is None else max(self._rows_start, 0)
+        return self._is_usual and self._data.find(b"xmlns", start, self._head_end) < 0
+
+    def is_plain(self, chunk: bytes, value: etree._Element) -> bool:
+        """Return whether all attributes of a chunk are an ``xsi:type`` of a text or of a row."""
+        tag, self._row_tag = self._row_tag, self._row_tag or _make_row_tag(value)
+        return bool(
+            tag
+            and chunk.count(b"=") == chunk.count(b' xsi:type="xsd:') + chunk.count(tag)
+            and b"]" not in chunk
+            and (b"&" not in chunk or b"&#" not in chunk)
+            and not re.compile(b"base64").search(chunk)
+        )
+
+
+def _make_row_tag(value: etree._Element) -> bytes | None:
+    """Return the start tag of the first row as NuSOAP writes it; ``None``: it writes no such."""
+    for row in value[:1]:
+        name = str(row.get(f"{{{INSTANCE}}}type", ""))
+        texts = XsiType(value.nsmap.get("xsd"), "Array").kind
+        if texts is TEXT and resolve_type(row, name).kind is OPEN and not name.startswith("xsd:"):
+            return f'<{_write_qualified_name(row)} xsi:type="{name}">'.encode()
+    return None
 
 
 class _TagLengthGuard:
@@ -258,30 +358,6 @@ class _EventReader:
             result = next(iter(self.body), None)
             if result is not None and local_name(result) != "Fault":
                 self.value = next(iter(result), None)
-
-
-def _may_have_references(data: bytes) -> bool:
-    at = data.find(b"ref")
-    while at >= 0:
-        if re.compile(rb"ref\s*=").match(data, at):
-            return True
-        at = data.find(b"ref", at + 3)
-    return False
-
-
-def _reject_references(root: etree._Element, deadline: Deadline) -> None:
-    """Refuse an empty element that names another one (SOAP 1.1 5.4.1, SOAP 1.2 part 2 3.1.5).
-
-    NuSOAP reads them (class.soap_parser.php) and never writes them.
-    """
-    for element in root.iter():
-        deadline.check()
-        target = attribute(element, "href")
-        if target is None:
-            target = attribute(element, "ref")
-        if target is not None and not len(element) and not (element.text or "").strip():
-            problem = "multi-reference values are not supported"
-            raise ResponseError(problem, place=local_name(element), value=target)
 
 
 def _is_body(element: etree._Element, root: etree._Element) -> bool:

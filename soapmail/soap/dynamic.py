@@ -6,39 +6,29 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import ResponseError
 from .element import (
+    ARRAY,
+    INTEGERS,
+    MAP,
     MAX_DEPTH,
+    OTHER_NUMBERS,
+    STRUCT,
     XsiType,
-    check_row_count,
     local_name,
-    parse_number,
-    read_count_attribute,
-    read_item_type,
-    read_scalar,
-    read_type,
-    reject_text,
-    reject_text_inside,
-    require_complete_array,
+    read_shape,
 )
+from .scalars import parse_number, read_text
 
 if TYPE_CHECKING:
     from lxml import etree
 
     from ..deadline import Deadline
-    from .document import Document, PartialReturn
-
-_INTEGERS = frozenset(
-    "int integer long short byte unsignedInt unsignedLong unsignedShort unsignedByte "
-    "positiveInteger nonNegativeInteger negativeInteger nonPositiveInteger".split()
-)
-_OTHER_NUMBERS = {"float": float, "double": float, "decimal": float, "boolean": bool}
-# PHP's ext/soap and Axis write associative arrays as Map.
-_MAP_NAMESPACES = (None, "http://xml.apache.org/xml-soap")
+    from .document import Document
 
 
 def parse_by_type(document: Document) -> Any:
     """Return whatever the response holds: structs as dicts, arrays as lists, nil as ``None``."""
     part = document.read(counts_rows=True)
-    return _Parser(part, document.deadline).parse(part.element, _Place(None, "return"), 0)
+    return _Parser(document.deadline).parse(part.element, _Place(None, "return"), 0)
 
 
 class _Place(NamedTuple):
@@ -52,8 +42,7 @@ class _Place(NamedTuple):
 
 
 class _Parser:
-    def __init__(self, part: PartialReturn, deadline: Deadline) -> None:
-        self._has_base64 = part.has_base64
+    def __init__(self, deadline: Deadline) -> None:
         self._deadline = deadline
 
     def parse(
@@ -63,45 +52,22 @@ class _Parser:
         self._deadline.check()
         if depth > MAX_DEPTH:
             raise ResponseError("nested too deep", place=str(place))
-        own = read_type(element)
-        xsi_type = own or declared
-        name = xsi_type.name if xsi_type and xsi_type.is_standard else ""
-        if name == "Array" or name.endswith("]") or read_count_attribute(element) is not None:
-            return self._parse_list(element, read_item_type(element, xsi_type), place, depth + 1)
-        if len(element):
-            reject_text_inside(element, place)
-            return self._parse_dict(element, own, place, depth + 1)
-        text, nil = read_scalar(element, place, xsi_type, has_base64=self._has_base64)
-        if nil:
+        shape = read_shape(element, place, declared)
+        if shape.kind is ARRAY:
+            return [
+                self.parse(row, _Place(place, f"row {number}"), depth + 1, shape.item_type)
+                for number, row in enumerate(element, 1)
+            ]
+        if shape.is_nil:
             return None
-        if xsi_type and (name == "Struct" or not xsi_type.is_standard):
-            if name == "Struct" or _is_map(xsi_type):
-                reject_text(text.strip(), place)
-            if not text.strip():
-                return {}
-        kind = int if name in _INTEGERS else _OTHER_NUMBERS.get(name)
+        if shape.kind is MAP:
+            return self._parse_map(element, place, depth + 1)
+        if shape.kind is STRUCT or len(element):
+            return self._parse_fields(element, place, depth + 1)
+        text = read_text(element, shape, place)
+        name = shape.type.name if shape.type and shape.type.is_standard else ""
+        kind = int if name in INTEGERS else OTHER_NUMBERS.get(name)
         return parse_number(kind, text, place) if kind else text
-
-    def _parse_list(
-        self, element: etree._Element, declared: XsiType | None, place: _Place, depth: int
-    ) -> list[Any]:
-        reject_text_inside(element, place)
-        require_complete_array(element, place)
-        items = [
-            self.parse(row, _Place(place, f"row {number}"), depth, declared)
-            for number, row in enumerate(element, 1)
-        ]
-        check_row_count(element, len(items), place)
-        return items
-
-    def _parse_dict(
-        self, element: etree._Element, xsi_type: XsiType | None, place: _Place, depth: int
-    ) -> Any:
-        if xsi_type and _is_map(xsi_type):
-            return self._parse_map(element, place, depth)
-        if xsi_type is None and {local_name(child) for child in element} == {"item"}:
-            return self._parse_list(element, None, place, depth)
-        return self._parse_fields(element, place, depth)
 
     def _parse_fields(self, element: etree._Element, place: _Place, depth: int) -> dict[str, Any]:
         names = [local_name(child) for child in element]
@@ -113,16 +79,11 @@ class _Parser:
         }
 
     def _parse_map(self, element: etree._Element, place: _Place, depth: int) -> dict[Any, Any]:
-        entries = {}
+        entries: dict[Any, Any] = {}
         for item in element:
-            reject_text_inside(item, place)
-            pair = self._parse_fields(item, place, depth)
-            key = pair.get("key")
-            if set(pair) != {"key", "value"} or not isinstance(key, (str, int)) or key in entries:
+            pair = self.parse(item, place, depth - 1)  # an entry is no level of its own
+            key = pair.get("key") if isinstance(pair, dict) and len(pair) == 2 else None
+            if not isinstance(key, (str, int)) or "value" not in pair or key in entries:
                 raise ResponseError("a map with nested or duplicate keys", place=str(place))
             entries[key] = pair["value"]
         return entries
-
-
-def _is_map(xsi_type: XsiType) -> bool:
-    return xsi_type.name == "Map" and xsi_type.namespace in _MAP_NAMESPACES

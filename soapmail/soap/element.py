@@ -1,36 +1,46 @@
-"""What one element says of itself, and its value: names, types, nil, rows, texts and numbers."""
+"""What one element says it is, asked once: nil, a text, a struct, an array or a map."""
 
 from __future__ import annotations
 
-import math
 import os
-import re
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from lxml import etree
 
 from ..errors import ResponseError
-from ..patterns import FLOAT, INT, is_count
+from ..patterns import BLANK, is_count
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection
 
-_SCHEMA = "XMLSchema"  # in the namespace of each of its versions
 _ENCODING = "http://schemas.xmlsoap.org/soap/encoding/"  # SOAP 1.1 5
-_ENCODING_12 = "http://www.w3.org/2003/05/soap-encoding"  # SOAP 1.2 part 2, 3
-ENCODINGS = (_ENCODING, _ENCODING_12)
+_ENCODINGS = (_ENCODING, "http://www.w3.org/2003/05/soap-encoding")  # SOAP 1.2 part 2, 3
 _STANDARDS = ("http://schemas.xmlsoap.org/", "http://www.w3.org/")
+_SCHEMA = "XMLSchema"  # in the namespace of each of its versions
 _INSTANCES = [
     f"http://www.w3.org/{year}/XMLSchema-instance" for year in ("2001", "1999", "2000/10")
 ]
-_NOT_SIMPLE = ("anyType", "ur-type", "Array", "Struct")
-_BLANK = " \t\r\n"  # XML 1.0 2.3; other white space is no part of a number
-_FAST_DIGITS = 16  # fewer digits than these lose nothing in a float (IEEE 754: 15)
-_BASE64_TYPES = ("base64Binary", "base64")
-_BOOLEANS = {"true": True, "1": True, "false": False, "0": False}  # XML Schema part 2, 3.2.2
+INSTANCE = _INSTANCES[0]
+_LOCATIONS = ("schemaLocation", "noNamespaceSchemaLocation")  # XML Schema part 1, 2.6.3
+# PHP's ext/soap and Axis write associative arrays as Map.
+_MAP_NAMESPACES = (None, "http://xml.apache.org/xml-soap")
+_COUNTS = ("arrayType", "arraySize")  # SOAP 1.1 5.4.2, SOAP 1.2 part 2 3.1.6
+_COUNTS_OF_SOAP = {*_COUNTS, *(f"{{{uri}}}{name}" for uri in _ENCODINGS for name in _COUNTS)}
+_MAX_COUNT_DIGITS = 18
 MAX_DEPTH = 64
 # lxml builds a dict of all namespaces in scope for each prefix that is looked up.
 MAX_NAMESPACES_IN_SCOPE = 200
+
+# What an element is. OPEN: nothing says it. One untyped child may be the only field or the only
+# row, and an empty untyped element may be anything.
+TEXT, STRUCT, ARRAY, MAP, OPEN = "a text", "a struct", "a list", "a map", "an element of no type"
+
+INTEGERS = frozenset(
+    "int integer long short byte unsignedInt unsignedLong unsignedShort unsignedByte "
+    "positiveInteger nonNegativeInteger negativeInteger nonPositiveInteger".split()
+)
+OTHER_NUMBERS = {"float": float, "double": float, "decimal": float, "boolean": bool}
+_BASE64_TYPES = ("base64Binary", "base64")
 
 
 class XPath:
@@ -47,10 +57,7 @@ class XPath:
         # lxml holds a lock in a compiled expression while it is used. A fork in another thread
         # leaves it taken in the child (test_process).
         if self._process != os.getpid():
-            namespaces = {"enc": _ENCODING, "enc12": _ENCODING_12}
-            self._compiled = etree.XPath(
-                self._expression, smart_strings=False, namespaces=namespaces
-            )
+            self._compiled = etree.XPath(self._expression, smart_strings=False)
             self._process = os.getpid()
         try:
             return self._compiled(element)
@@ -71,69 +78,157 @@ class XsiType(NamedTuple):
     @property
     def is_standard(self) -> bool:
         """Whether it is one of XML Schema or of SOAP, or may be."""
-        if self.namespace is None or self.namespace in ENCODINGS:
+        if self.namespace is None or self.namespace in _ENCODINGS:
             return True
         return self.namespace.startswith(_STANDARDS) and _SCHEMA in self.namespace
 
     @property
-    def is_simple(self) -> bool:
-        """Whether such an element holds a text, and no fields or rows."""
-        return bool(self.namespace and self.is_standard and self.name not in _NOT_SIMPLE)
+    def is_any(self) -> bool:
+        """Whether it says nothing of what such an element is."""
+        return self.name in ("anyType", "ur-type") and self.is_standard
+
+    @property
+    def is_base64(self) -> bool:
+        """Whether it is a text in base64."""
+        return self.name in _BASE64_TYPES and self.is_standard
+
+    @property
+    def kind(self) -> str:
+        """What such an element is; OPEN: a type of the server's own, which may be anything."""
+        if self.name == "Map" and self.namespace in _MAP_NAMESPACES:
+            return MAP
+        if not self.is_standard:
+            return OPEN
+        if self.name.endswith("]"):
+            return ARRAY
+        if self.name in ("Array", "Struct") and _SCHEMA not in (self.namespace or ""):
+            return ARRAY if self.name == "Array" else STRUCT
+        is_known = self.name in INTEGERS or self.name in OTHER_NUMBERS or self.is_base64
+        return TEXT if self.namespace or is_known else OPEN
 
 
-def read_type(element: etree._Element, name: str = "type") -> XsiType | None:
-    """Return the type that an attribute names, by what its prefix means there."""
-    qname = attribute(element, name)
-    if qname is None:
-        return None
-    namespaces = element.nsmap
-    if len(namespaces) > MAX_NAMESPACES_IN_SCOPE:
-        problem = f"more than {MAX_NAMESPACES_IN_SCOPE} namespaces"
-        raise ResponseError(problem, place=local_name(element))
-    prefix, _, local = qname.strip().rpartition(":")
-    return XsiType(namespaces.get(prefix or None), local)
+class Claim(NamedTuple):
+    """What an element says it is.
+
+    ``type`` is its own, or else what its array says of all items. ``rows``, how many there are, and
+    ``item_type`` are those of an array; ``None``: it does not say.
+    """
+
+    kind: str
+    type: XsiType | None
+    is_nil: bool
+    rows: int | None
+    item_type: XsiType | None
+
+    @property
+    def is_base64(self) -> bool:
+        """Whether its text is in base64."""
+        return self.type is not None and self.type.is_base64
+
+    @property
+    def is_plain_text(self) -> bool:
+        """Whether the text of such an element may be read as it is."""
+        return self.kind in (TEXT, OPEN) and not (self.is_nil or self.is_base64)
+
+    def resolve(self, count: int, names: Collection[str], place: object) -> str:
+        """Return what an element with so many children of these names is, if it is not said.
+
+        An array is told by its number of rows (SOAP 1.1 5.4.2), or by children that share a name.
+        """
+        if self.kind is not OPEN:
+            return self.kind
+        if len(names) == 1 < count:
+            return ARRAY
+        if len(names) < count:
+            raise ResponseError("duplicate field", place=str(place), value=", ".join(names))
+        return OPEN if self.type is None and count < 2 else STRUCT
+
+    def check_count(self, sent: int, place: object) -> None:
+        """Refuse an array of more or fewer rows than it declares."""
+        if self.rows is not None and self.rows != sent:
+            raise ResponseError(f"{self.rows} rows declared and {sent} sent", place=str(place))
 
 
-def is_nil(element: etree._Element, place: object) -> bool:
-    """Return whether an empty element means NULL."""
-    nil = attribute(element, "nil")
-    if nil is None or nil.strip() in ("false", "0"):
-        return False
-    if nil.strip() in ("true", "1"):
-        return True
-    raise ResponseError("invalid xsi:nil value", place=str(place), value=nil)
+def read_claim(element: etree._Element, place: object, declared: XsiType | None = None) -> Claim:
+    """Return what the attributes say; ``declared``: what the array of the element says of it.
+
+    Those of an array and nil count in any namespace, as a damaged letter in one must not hide them;
+    but ``type`` is a common name. ResponseError: they contradict each other.
+    """
+    qname = unqualified = array_type = item_type = None
+    counts: set[int | None] = set()
+    nils: set[bool] = set()
+    reject_reference(element, place)
+    for key, value in element.items():
+        namespace, _, name = key.rpartition("}")
+        is_instance = namespace[1:] in _INSTANCES
+        if name == "nil" or (name == "null" and is_instance):  # null: SOAP 1.1 5.1
+            nils.add(_parse_nil(value, place))
+        elif name == "type":
+            qname = value if is_instance else qname
+            unqualified = unqualified if namespace else value
+        elif is_instance and name not in _LOCATIONS:
+            problem = "an attribute that XML Schema does not have"
+            raise ResponseError(problem, place=str(place), value=name)
+        elif name in _COUNTS:
+            counts.add(_parse_count(value, place))
+            array_type = value if name == "arrayType" else array_type
+        elif name == "itemType":
+            item_type = value
+        elif name in ("offset", "position") and namespace[1:] == _ENCODING and value:
+            # SOAP 1.1 5.4.2.1 and 5.4.2.2
+            raise ResponseError("a partially transmitted array", place=str(place), value=value)
+    qname = unqualified if qname is None else qname
+    own = declared if qname is None else resolve_type(element, qname)
+    if own is not None and own.is_any:
+        own = None
+    kind = OPEN if own is None else own.kind
+    if counts:
+        if kind not in (ARRAY, OPEN):
+            raise ResponseError(f"{kind} that declares rows", place=str(place))
+        kind = ARRAY
+    counts.discard(None)
+    if len(nils) > 1 or len(counts) > 1:
+        raise ResponseError("attributes that contradict each other", place=str(place))
+    items = array_type or item_type
+    item = own if items is None else resolve_type(element, items)
+    if item is not None:
+        item = None if item is own and kind is not ARRAY else _remove_rank(item)
+    return Claim(kind, own, True in nils, counts.pop() if counts else None, item)
+
+
+def read_shape(element: etree._Element, place: object, declared: XsiType | None = None) -> Claim:
+    """Return what an element is, by its attributes, its children and its text together.
+
+    ResponseError: they contradict each other. XML Schema part 1, cvc-elt 3.2.1: nil has no content.
+    """
+    claim = read_claim(element, place, declared)
+    count = len(element)
+    text = _TEXT_INSIDE(element) if count else (element.text or "").strip(BLANK)
+    kind = claim.kind
+    if claim.is_nil and (count or text):
+        raise ResponseError("nil with content", place=str(place), value=text or None)
+    if count and kind is TEXT:
+        raise_nested(element, place)
+    if text and (count or kind not in (TEXT, OPEN)):
+        reject_text(text, place)
+    if kind is OPEN and text:
+        kind = TEXT
+    elif kind is OPEN and not claim.is_nil:
+        kind = claim.resolve(count, dict.fromkeys(map(local_name, element)), place)
+    claim.check_count(count, place)
+    return claim._replace(kind=kind)
+
+
+def has_row_count(array: etree._Element) -> bool:
+    """Return whether an array says by SOAP's own attributes how many rows there are."""
+    has_own = not _COUNTS_OF_SOAP.isdisjoint(array.keys())
+    return has_own and read_claim(array, "return").rows is not None
 
 
 def local_name(element: etree._Element) -> str:
     """Return an element's name without its namespace."""
     return str(element.tag).rpartition("}")[2]
-
-
-def attribute(element: etree._Element, name: str) -> str | None:
-    """Return an attribute by its local name: that of SOAP or XML Schema, else of no namespace.
-
-    Without these any will do, as a namespace with a damaged letter must not hide how many rows
-    there are; but ``type`` is a common name.
-    """
-    unqualified = foreign = None
-    namespaces = _INSTANCES if name in ("type", "nil") else ENCODINGS
-    for key, value in element.items():
-        namespace, _, local = str(key).rpartition("}")
-        if local == name:
-            if namespace[1:] in namespaces:
-                return str(value)
-            if namespace:
-                foreign = str(value)
-            else:
-                unqualified = str(value)
-    return foreign if unqualified is None and name != "type" else unqualified
-
-
-def reject_simple_type(element: etree._Element, place: object) -> None:
-    """Refuse an element that says it is a text, where rows or fields belong."""
-    xsi_type = read_type(element)
-    if xsi_type and xsi_type.is_simple and not is_nil(element, place):
-        raise ResponseError("text instead of fields", place=str(place), value=xsi_type.name)
 
 
 def reject_text(text: str, place: object) -> None:
@@ -143,149 +238,62 @@ def reject_text(text: str, place: object) -> None:
 
 
 def reject_text_inside(element: etree._Element, place: object) -> None:
-    """Refuse text between the fields of a struct or the rows of an array."""
+    """Refuse text between the children of an element."""
     reject_text(_TEXT_INSIDE(element), place)
 
 
-# --- arrays (SOAP 1.1 5.4.2) -----------------------------------------------------------------
+def reject_reference(element: etree._Element, place: object) -> None:
+    """Refuse an empty element that names another one (SOAP 1.1 5.4.1, SOAP 1.2 part 2 3.1.5).
 
-_MAX_COUNT_DIGITS = 18
-_COUNTS_OF_SOAP = XPath("@enc:arrayType | @enc12:arraySize | @arrayType | @arraySize")
-# SOAP 1.1 5.4.2.1 and 5.4.2.2: partially transmitted and sparse arrays.
-_OFFSET = XPath("string(@enc:offset | */@enc:position)")
-
-
-def read_count_attribute(array: etree._Element) -> str | None:
-    """Return what an element says of its rows, such as ``xsd:string[5]``; ``None``: no array."""
-    array_type, size = attribute(array, "arrayType"), attribute(array, "arraySize")
-    return size if size is not None and not array_type else array_type
+    NuSOAP reads them (class.soap_parser.php) and never writes them.
+    """
+    for key, target in element.items():
+        is_reference = key.rpartition("}")[2] in ("href", "ref")
+        if is_reference and not len(element) and not (element.text or "").strip(BLANK):
+            problem = "multi-reference values are not supported"
+            raise ResponseError(problem, place=str(place), value=target)
 
 
-def read_row_count(array: etree._Element) -> int | None:
-    """Return the number of rows that the server says there are; ``None``: it does not say."""
-    count = read_count_attribute(array)
-    if count is None or count.rstrip().endswith("[]") or count.strip() == "*":
+def raise_nested(element: etree._Element, place: object) -> NoReturn:
+    """Refuse an element that holds others where a text belongs."""
+    inner = local_name(element[0])
+    raise ResponseError("a nested element in a value", place=str(place), value=inner)
+
+
+# --- attributes ------------------------------------------------------------------------------
+
+
+def resolve_type(element: etree._Element, qname: str) -> XsiType:
+    """Return the type that an attribute names, by what its prefix means there."""
+    namespaces = element.nsmap
+    if len(namespaces) > MAX_NAMESPACES_IN_SCOPE:
+        problem = f"more than {MAX_NAMESPACES_IN_SCOPE} namespaces"
+        raise ResponseError(problem, place=local_name(element))
+    prefix, _, local = qname.strip(BLANK).rpartition(":")
+    return XsiType(namespaces.get(prefix or None), local)
+
+
+def _remove_rank(item: XsiType) -> XsiType | None:
+    """Return the type of one item, without the numbers of rows behind it."""
+    name = item.name.rpartition("[")[0] or item.name
+    return None if name == "Array" else item._replace(name=name)
+
+
+def _parse_nil(text: str, place: object) -> bool:
+    if text.strip(BLANK) in ("true", "1"):
+        return True
+    if text.strip(BLANK) in ("false", "0"):
+        return False
+    raise ResponseError("invalid xsi:nil value", place=str(place), value=text)
+
+
+def _parse_count(text: str, place: object) -> int | None:
+    """Return the number of rows in what an attribute says, such as ``xsd:string[5]``."""
+    digits = text.strip(BLANK)
+    if digits.endswith("[]") or digits == "*":
         return None
-    digits = count.strip()
     if digits.endswith("]"):
-        digits = digits[:-1].rpartition("[")[2].strip()
+        digits = digits[:-1].rpartition("[")[2].strip(BLANK)
     if not is_count(digits, _MAX_COUNT_DIGITS):
-        raise ResponseError("invalid number of rows", place="return", value=count)
+        raise ResponseError("invalid number of rows", place=str(place), value=text)
     return int(digits)
-
-
-def has_row_count(array: etree._Element) -> bool:
-    """Return whether an array says by SOAP's own attributes how many rows there are."""
-    return bool(_COUNTS_OF_SOAP(array)) and read_row_count(array) is not None
-
-
-def check_row_count(array: etree._Element, sent: int, place: object) -> None:
-    """Refuse an array of more or fewer rows than it declares."""
-    count = read_row_count(array)
-    if count is not None and count != sent:
-        raise ResponseError(f"{count} rows declared and {sent} sent", place=str(place))
-
-
-def read_item_type(array: etree._Element, own: XsiType | None = None) -> XsiType | None:
-    """Return the type that an array, or else its own type, declares for its items."""
-    declared = read_type(array, "arrayType") or read_type(array, "itemType")
-    if declared is None and own and own.name.endswith("]"):
-        declared = own
-    return declared and XsiType(
-        declared.namespace, declared.name.rpartition("[")[0] or declared.name
-    )
-
-
-def require_complete_array(array: etree._Element, place: object) -> None:
-    """Refuse an array of which SOAP's own attributes say that only a part was sent."""
-    offset = _OFFSET(array)
-    if offset:
-        raise ResponseError("a partially transmitted array", place=str(place), value=offset)
-
-
-# --- texts, numbers and booleans -------------------------------------------------------------
-
-
-class Scalar(NamedTuple):
-    """The text of an element, or nil."""
-
-    text: str
-    is_nil: bool
-
-
-def read_scalar(
-    element: etree._Element, place: object, declared: XsiType | None = None, *, has_base64: bool
-) -> Scalar:
-    """Return the text of one element, and whether it is nil; its array may declare its type."""
-    if len(element):
-        inner = local_name(element[0])
-        raise ResponseError("a nested element in a value", place=str(place), value=inner)
-    text = element.text or ""
-    xsi_type = (read_type(element) or declared) if has_base64 else None
-    if xsi_type and xsi_type.name in _BASE64_TYPES and xsi_type.is_standard:
-        text = _decode_base64(text, place)
-    nil = not text and is_nil(element, place)
-    if not (text or nil) and read_count_attribute(element) is not None:
-        raise ResponseError("a list instead of a text", place=str(place))
-    return Scalar(text, nil)
-
-
-def parse_number(kind: type[Any], text: str, place: object) -> Any:
-    """Return an int, float, Decimal or bool; ``None`` for an empty text."""
-    number = text.strip(_BLANK)
-    if not number:
-        return None
-    if kind is bool and number in _BOOLEANS:
-        return _BOOLEANS[number]
-    if kind is int and re.fullmatch(INT, number):
-        return int(number)
-    if kind not in (bool, int) and re.fullmatch(FLOAT, number):
-        from decimal import Decimal  # most numbers are short, and take the way of a column
-
-        exact = Decimal(number)
-        if kind is not float:
-            return exact
-        value = float(number)
-        if math.isfinite(value):
-            if exact != Decimal(repr(value)):
-                problem = "more digits than a float keeps"
-                raise ResponseError(problem, place=str(place), value=text)
-            return value
-    raise ResponseError(f"not a valid {kind.__name__}", place=str(place), value=text)
-
-
-def _decode_base64(text: str, place: object) -> str:
-    """Return a text that SOAP::Lite 1.27 sent as base64, because it is not ASCII."""
-    from base64 import b64decode
-
-    try:
-        return b64decode("".join(text.split()), validate=True).decode()
-    except ValueError:
-        pass
-    raise ResponseError("not text in base64", place=str(place), value=text)
-
-
-def parse_scalar(kind: type[Any], element: etree._Element, place: str, *, has_base64: bool) -> Any:
-    """Return a str, int, float, Decimal or bool; ``None`` for nil and an empty number."""
-    text, nil = read_scalar(element, place, has_base64=has_base64)
-    if nil:
-        return None
-    return text if kind is str else parse_number(kind, text, place)
-
-
-def parse_column(kind: type[Any], cells: Sequence[etree._Element]) -> list[Any] | None:
-    """Convert a column in C; ``None`` where any cell is anything but the plain usual form."""
-    if any(map(len, cells)):
-        return None
-    texts: list[Any] = [cell.text for cell in cells]
-    if None in texts:
-        return None
-    if kind is str:
-        return texts
-    digits = "".join(texts).replace(".", "")
-    if not (digits.isascii() and digits.isdigit() and max(map(len, texts)) < _FAST_DIGITS):
-        return None
-    try:
-        return list(map(kind, texts))
-    except (ValueError, ArithmeticError):  # more than one point
-        return None

@@ -41,7 +41,7 @@ _DECLARATION_BYTES = 1024  # at the beginning, in which a declaration counts
 # little-endian mark begins with that of UTF-16.
 _WIDE_STARTS = {
     "utf-32-le": (codecs.BOM_UTF32_LE, b"<\0\0\0"),
-    "utf-32-be": (codecs.BOM_UTF32_BE, b"\0\0\0<"),
+    "utf-32-be": (codecs.BOM_UTF32_BE, b"\0\0\0<\0"),
     "utf-16-le": (codecs.BOM_UTF16_LE, b"<\0?\0", b"<\0S\0"),
     "utf-16-be": (codecs.BOM_UTF16_BE, b"\0<\0?", b"\0<\0S"),
 }

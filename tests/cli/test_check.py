@@ -248,9 +248,25 @@ def test_no_response_is_unknown(run: Callable[..., Result]) -> None:
     )  # fmt: skip
 
 
-def test_a_wrong_date_is_unknown(run: Callable[..., Result], sandbox: Sandbox) -> None:
-    open_charge(sandbox, "soon")
-    assert run("check").code == 3
+def test_a_due_date_that_is_none_counts_as_without_a_date(
+    run: Callable[..., Result], sandbox: Sandbox
+) -> None:
+    invoice = open_charge(sandbox, "soon")
+    result = run("check")
+    code, words, _, details = plugin(result)
+    assert code == 1
+    assert f"1 open without a due date, 1.00 USD ({invoice.invoices_id})" in words
+    (detail,) = [line for line in details if line.startswith("undated: ")]
+    assert "due soon 12:00:00 (not a date)" in detail
+    for format in ("json", "prometheus"):
+        result = run("check", "--format", format)
+        place = f"invoice {invoice.invoices_id}, invoices_due_date"
+        assert result.err.startswith(f"soapmail: {place}: not a date of the form ")
+        assert result.err.count("\n") == 1
+    assert [
+        row["invoices_due_date"]
+        for row in json.loads(run("check", "--format", "json").out)["undated"]
+    ] == ["soon 12:00:00"]
 
 
 @pytest.mark.parametrize("redirect", [">/dev/full", ">&-", "> >(exec true)"])

@@ -190,13 +190,17 @@ def test_rows_without_a_date_are_counted_out(run: Callable[..., Result], sandbox
     assert err == "soapmail: 2 without a date left out\n"
 
 
-def test_a_wrong_date_of_the_server_is_an_error(
+def test_a_wrong_date_of_the_server_is_shown_as_it_is(
     run: Callable[..., Result], sandbox: Sandbox
 ) -> None:
     sandbox.invoices[0] = replace(sandbox.invoices[0], invoices_date="tomorrow")
-    code, _, err = run("invoices", "--until", "2100-01-01")
-    assert code == 1
-    assert err.startswith("soapmail: invoices_date: not a date")
+    shown = "tomorrow (not a date)"
+    for options in ([], ["--until", "2100-01-01"], ["--since", "2100-01-01"]):
+        code, out, err = run("invoices", *options)
+        assert (code, out.count(shown)) == (0, 1)
+        assert out.splitlines()[1].lstrip().startswith(f"7514880  {shown}")
+        place = "invoice 7514880, invoices_date: not a date of the form YYYY-MM-DD HH:MM:SS"
+        assert err == f"soapmail: {place}: 'tomorrow'; it counts as without a date\n"
 
 
 def test_services_in_all_formats(run: Callable[..., Result]) -> None:

@@ -156,10 +156,10 @@ def test_a_text_where_a_struct_or_map_belongs_is_an_error(kind: str) -> None:
 
 
 def test_a_list_where_a_text_belongs_is_an_error() -> None:
-    empty = '<i SOAP-ENC:arrayType="xsd:string[3]"/>'
+    empty = '<i SOAP-ENC:arrayType="xsd:string[0]"/>'
     with pytest.raises(ResponseError, match="^row 1: a list instead of a text$"):
         parse_strings(load_document(response(f"<return>{empty}</return>")))
-    cell = '<name SOAP-ENC:arrayType="xsd:string[3]"/>'
+    cell = '<name SOAP-ENC:arrayType="xsd:string[0]"/>'
     with pytest.raises(ResponseError, match="^row 1, name: a list instead of a text$"):
         rows(response(f"<return><item>{cell}</item></return>"), File)
 

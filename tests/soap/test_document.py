@@ -48,12 +48,9 @@ def test_a_cut_list_is_whole_or_an_error_at_every_byte(count: int, counted: bool
     assert accepted == (len(data) - last if counted else 0)
 
 
-@pytest.mark.parametrize("kind", ["", ' SOAP-ENC:arrayType="xsd:string[0]"', ' arraySize="0"'])
-def test_a_cut_value_is_an_error_at_every_byte(kind: str) -> None:
-    data = make_text_response("x", "e720445786c7735a").replace(
-        b"<return", f"<return{kind}".encode()
-    )
-    struct_ = wrap_in_envelope("x", f"<return{kind}><status>ok</status></return>")
+def test_a_cut_value_is_an_error_at_every_byte() -> None:
+    data = make_text_response("x", "e720445786c7735a")
+    struct_ = wrap_in_envelope("x", "<return><status>ok</status></return>")
     assert parse_single(load_document(data), str) == "e720445786c7735a"
     assert parse_record(load_document(struct_), Status) == Status(status="ok")
     for end in range(len(data)):

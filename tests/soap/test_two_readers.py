@@ -31,7 +31,8 @@ REFUSED_BY_METHODS = (
     "a row without any known field",
     "a nested element in a value",
     "text between fields",
-    "text instead of fields",
+    "a text instead of ",
+    "nil instead of fields",
 )
 # And it does not look into fields that it does not know: those that the corpus has.
 UNKNOWN_FIELDS = (", unknown", ", other")

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, TypeVar
 
 from ...errors import LossyTextWarning, OutcomeUnknown
 from ...operations import may_change
+from ..dates import format_day
 from ..exit_codes import OK, REFUSED, Interrupted, NotFound, UsageError
 from ..output import format_json
 from ..signals import raise_on_signals
 from ..terminal import (
     confirm,
-    format_day,
     has_terminal,
     output_failed,
     parenthesize,
@@ -78,7 +78,7 @@ def _describe_service(client: Client, args: argparse.Namespace) -> str:
     if service is None:
         raise NotFound(f"there is no mail service {args.id}")
     texts = (service.mail_username, service.mail_status, service.mail_comment)
-    return parenthesize(*texts, format_day("ordered", service.order_date))
+    return parenthesize(*texts, format_day(service, "order_date", "ordered"))
 
 
 def buy_mail(args: argparse.Namespace, selection: AccountSelection) -> int:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...billing.due import count_days_left
 from ...errors import SoapMailError
+from ..dates import UnreadableDates
 from ..exit_codes import error_message
 from ..parser import resolve_today
 from ..terminal import format_money, print_or_raise
@@ -44,6 +45,11 @@ def check_invoices(args: argparse.Namespace, selection: AccountSelection) -> int
         failed=[(name, error_message(error)) for name, error in selection.failures]
     )
     selection.report_failures()  # on stderr; the exit codes of a check are its own
+    if args.format != "text":  # which shows what stands there, and a plugin prints nothing else
+        unreadable = UnreadableDates()
+        for opened in [*report.undated, *report.apart]:
+            unreadable.check(opened.account, [opened.invoice])
+        unreadable.warn()
     _write_output(_FORMATS[args.format](report), args.output)
     return report.code
 

@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...billing.due import sum_by_currency
+from ..dates import format_day
 from ..output import format_json
 from ..terminal import format_cost, format_money, format_sums, printable
 
@@ -104,8 +105,8 @@ def _make_summary_parts(report: DueReport) -> list[str]:
 
 
 def _format_name(opened: OpenInvoice, word: str) -> str:
-    due = opened.invoice.due_date
-    when = f" {word} {due.date()}" if due else ""
+    due = format_day(opened.invoice, "due_date", word) if word else None
+    when = f" {due}" if due else ""
     return f"{_format_prefix(opened.account)}{opened.invoice.invoices_id}{when}"
 
 
@@ -123,7 +124,7 @@ def _format_detail(state: str, opened: OpenInvoice) -> str:
     cost = format_cost(invoice)
     if invoice.amount is None:
         cost = f"unknown amount {invoice.invoices_currency or ''}".strip()
-    due = f"due {invoice.due_date.date()}" if invoice.due_date else "no due date"
+    due = format_day(invoice, "due_date", "due") or "no due date"
     service = f"service {invoice.invoices_service}" if invoice.invoices_service else "no service"
     texts = (str(invoice.invoices_id), cost, due, service, invoice.invoices_description)
     detail = _replace_bar(", ".join(filter(None, texts)))

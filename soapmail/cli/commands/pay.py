@@ -11,6 +11,7 @@ from ...billing import Entry, Journal, Plan, iter_settled, make_plan, pay_invoic
 from ...billing.due import sum_by_currency
 from ...billing.pay import find_open
 from ...models import Invoice
+from ..dates import UnreadableDates, format_day
 from ..exit_codes import OK, REFUSED, Interrupted, NotFound, OutcomeUncertain, UsageError
 from ..output import align
 from ..parser import resolve_today
@@ -18,7 +19,6 @@ from ..signals import raise_on_signals
 from ..terminal import (
     confirm,
     format_cost,
-    format_day,
     format_sums,
     has_terminal,
     measure_terminal,
@@ -178,7 +178,7 @@ def _make_question(args: argparse.Namespace, plan: Plan) -> str:
     if args.open:
         return f"pay {_format_totals(plan)} from the account's funds"
     (invoice,) = plan.invoices
-    due = format_day("due", invoice.due_date)
+    due = format_day(invoice, "due_date", "due")
     about = parenthesize(format_cost(invoice), due, invoice.invoices_description)
     return f"pay invoice {invoice.invoices_id}{about} from the account's funds"
 
@@ -188,7 +188,7 @@ def _show_plan(plan: Plan) -> None:
     rows += [
         [
             printable(invoice.invoices_id),
-            format_day("", invoice.due_date) or "-",
+            printable(format_day(invoice, "due_date")),
             format_cost(invoice),
             printable(invoice.invoices_service),
             printable(invoice.invoices_description),
@@ -198,6 +198,9 @@ def _show_plan(plan: Plan) -> None:
     for line in align(rows, [True, False, True, True, False], measure_terminal()):
         print(line)
     print(_format_totals(plan), flush=True)
+    unreadable = UnreadableDates()
+    unreadable.check(None, [*plan.invoices, *(invoice for invoice, _ in plan.left_out)])
+    unreadable.warn()
     for invoice, reason in plan.left_out:
         print_error(f"invoice {invoice.invoices_id} left out: {reason}")
 

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ...billing.due import Sum, count_days_left, is_due_soon, is_overdue, sum_by_currency
+from ...billing.due import (
+    Sum,
+    count_days_left,
+    find_due_day,
+    is_due_soon,
+    is_overdue,
+    is_unreadable,
+    read_moment,
+    sum_by_currency,
+)
 from ...models import Invoice, MailService, Prepay
+from ..dates import UnreadableDates, format_day
 from ..exit_codes import OK, NotFound
 from ..output import Column, RecordFormat, RecordWriter, list_documented_columns
 from ..parser import resolve_today
@@ -32,27 +42,27 @@ def list_invoices(args: argparse.Namespace, selection: AccountSelection) -> int:
     writer = RecordWriter(args, _make_invoice_format(today), is_named=selection.is_named)
     with_status = _wants_status(args)
     listed: list[Invoice] = []
-    undated = 0
+    unreadable = UnreadableDates()
+    chosen = _InvoiceFilter(args, today)
 
     def fetch(client: Client) -> list[_InvoiceRow]:
         get = client.get_client_unpaid_invoices if args.unpaid else client.get_client_invoices
-        invoices = [row for row in get() if args.service in (None, row.invoices_service)]
+        invoices = get()
         services = client.get_services() if with_status else []
         status_of = {service.mail_id: service.mail_status for service in services}
         return [
-            _InvoiceRow(invoice, status_of.get(invoice.invoices_service))
-            for invoice in _filter_due(invoices, args, today)
+            _InvoiceRow(invoice, status_of.get(invoice.invoices_service)) for invoice in invoices
         ]
 
     for account, rows in selection.iter_results(fetch):
-        dated = [row for row in rows if _is_between(row.invoice.date, args.since, args.until)]
-        if args.since or args.until:
-            undated += sum(row.invoice.date is None for row in rows)
-        listed += [row.invoice for row in dated]
-        writer.add(account, dated)
+        rows = [row for row in rows if chosen.includes(row.invoice)]
+        invoices = [row.invoice for row in rows]
+        unreadable.check(account, invoices)
+        listed += invoices
+        writer.add(account, rows)
     writer.finish()
-    if undated:
-        print_error(f"{undated} without a date left out")
+    chosen.report_left_out()
+    unreadable.warn()
     if args.format == "table" and not args.no_header:
         print(format_totals(listed))
     return selection.report_failures()
@@ -85,32 +95,66 @@ def print_records(
     """Print what is fetched of each account; NotFound: no account has the ``single`` record."""
     is_named, is_single = selection.is_named, single is not None
     writer = RecordWriter(args, record_format, is_named=is_named, is_single=is_single)
+    unreadable = UnreadableDates()
     for account, records in selection.iter_results(fetch):
         writer.add(account, records)
+        unreadable.check(account, (getattr(record, "invoice", record) for record in records))
     if is_single and not writer.count and not selection.failures:
         raise NotFound(f"there is no {single}")
     writer.finish()
+    unreadable.warn()
     return selection.report_failures()
 
 
-def _filter_due(
-    invoices: Sequence[Invoice], args: argparse.Namespace, today: date
-) -> list[Invoice]:
-    wanted = [invoice for invoice in invoices if invoice.is_open or not args.open]
-    if not args.overdue and args.due_within is None:
-        return wanted
-    within = -1 if args.due_within is None else args.due_within
-    return [
-        invoice
-        for invoice in wanted
-        if (args.overdue and is_overdue(invoice, today)) or is_due_soon(invoice, today, within)
-    ]
+class _InvoiceFilter:
+    """Chooses invoices by the options, and counts those that it can say nothing of.
 
+    What is open and has a date that cannot be read is always chosen, as it may be due.
+    """
 
-def _is_between(moment: datetime | None, first: date | None, last: date | None) -> bool:
-    if first is None and last is None:
-        return True
-    return moment is not None and (first or date.min) <= moment.date() <= (last or date.max)
+    def __init__(self, args: argparse.Namespace, today: date) -> None:
+        self._args, self._today = args, today
+        self._undated = self._without_due_date = 0
+
+    def includes(self, invoice: Invoice) -> bool:
+        """Return whether an invoice is listed."""
+        args = self._args
+        if args.service not in (None, invoice.invoices_service):
+            return False
+        if args.open and not invoice.is_open:
+            return False
+        return self._is_due(invoice) and self._is_between(invoice)
+
+    def _is_due(self, invoice: Invoice) -> bool:
+        args = self._args
+        if not args.overdue and args.due_within is None:
+            return True
+        if invoice.is_open and find_due_day(invoice) is None:
+            may_be_due = is_unreadable(invoice, "due_date")
+            self._without_due_date += not may_be_due
+            return may_be_due
+        within = -1 if args.due_within is None else args.due_within
+        return (args.overdue and is_overdue(invoice, self._today)) or is_due_soon(
+            invoice, self._today, within
+        )
+
+    def _is_between(self, invoice: Invoice) -> bool:
+        first, last = self._args.since, self._args.until
+        if first is None and last is None:
+            return True
+        moment = read_moment(invoice, "date")
+        if moment is not None:
+            return (first or date.min) <= moment.date() <= (last or date.max)
+        may_be_between = invoice.is_open and is_unreadable(invoice, "date")
+        self._undated += not may_be_between
+        return may_be_between
+
+    def report_left_out(self) -> None:
+        """Print on stderr how many have no date to go by."""
+        if self._without_due_date:
+            print_error(f"{self._without_due_date} open without a due date left out")
+        if self._undated:
+            print_error(f"{self._undated} without a date left out")
 
 
 def list_services(args: argparse.Namespace, selection: AccountSelection) -> int:
@@ -179,10 +223,6 @@ def _wants_status(args: argparse.Namespace) -> bool:
     return "mail_status" in _list_column_names(args)
 
 
-def _format_date(moment: datetime | None) -> str | None:
-    return None if moment is None else str(moment.date())
-
-
 def _make_invoice_format(today: date) -> RecordFormat:
     fields = list_documented_columns(Invoice, "invoice.")
     computed = [
@@ -194,8 +234,8 @@ def _make_invoice_format(today: date) -> RecordFormat:
     ]
     table = [
         Column("id", attrgetter("invoice.invoices_id"), is_number=True),
-        Column("date", lambda row: _format_date(row.invoice.date)),
-        Column("due date", lambda row: _format_date(row.invoice.due_date)),
+        Column("date", lambda row: format_day(row.invoice, "date")),
+        Column("due date", lambda row: format_day(row.invoice, "due_date")),
         Column("amount", lambda row: format_cost(row.invoice), is_number=True),
         Column("paid", attrgetter("invoice.is_paid")),
         Column("service", attrgetter("invoice.invoices_service"), is_number=True),
@@ -215,7 +255,7 @@ _SERVICES = RecordFormat(
     [
         Column("id", attrgetter("mail_id"), is_number=True),
         Column("status", attrgetter("mail_status")),
-        Column("ordered", lambda service: _format_date(service.order_date)),
+        Column("ordered", lambda service: format_day(service, "order_date")),
         Column("invoice", attrgetter("mail_invoice"), is_number=True),
         Column("ip", attrgetter("mail_ip")),
         Column("username", attrgetter("mail_username")),

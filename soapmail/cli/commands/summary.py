@@ -5,7 +5,8 @@ from __future__ import annotations
 from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
-from ...billing.due import Sum
+from ...billing.due import Sum, read_moment
+from ..dates import UnreadableDates
 from ..output import Column, RecordFormat
 from ..terminal import format_money
 from .records import print_records
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Iterable
 
+    from ...client import Client
     from ...models import Invoice
     from ..accounts import AccountSelection
 
@@ -42,7 +44,7 @@ def classify_invoice(invoice: Invoice) -> str:
 
 
 def _format_month(invoice: Invoice) -> str | None:
-    date = invoice.date
+    date = read_moment(invoice, "date")
     return None if date is None else f"{date:%Y-%m}"
 
 
@@ -71,12 +73,17 @@ def _sort_key(group: Group) -> tuple[bool, str | int, str]:
 
 def print_summary(args: argparse.Namespace, selection: AccountSelection) -> int:
     """Print the groups."""
-    return print_records(
-        args,
-        selection,
-        _make_format(args.by),
-        lambda client: group_invoices(client.get_client_invoices(), args.by),
-    )
+    unreadable = UnreadableDates()
+
+    def fetch(client: Client) -> list[Group]:
+        invoices = client.get_client_invoices()
+        unreadable.check(None, invoices)
+        return group_invoices(invoices, args.by)
+
+    code = print_records(args, selection, _make_format(args.by), fetch)
+    if args.by == "month":
+        unreadable.warn()
+    return code
 
 
 def _make_format(by: str) -> RecordFormat:
