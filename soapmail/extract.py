@@ -8,7 +8,7 @@ import sys
 from collections import deque
 from dataclasses import InitVar, fields
 from functools import lru_cache
-from itertools import islice
+from itertools import islice, repeat
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -297,7 +297,7 @@ def _build_records(
     setters = _find_setters(model)  # type: ignore[arg-type]
     if setters is None:
         return list(map(model, *columns))
-    records = [model.__new__(model) for _ in elements]
+    records = list(map(model.__new__, repeat(model, len(elements))))
     for set_field, column in zip(setters, columns, strict=True):
         deque(map(set_field, records, column), maxlen=0)
     return records

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lxml import etree
 
@@ -141,18 +141,17 @@ class Document:
         return self._iter_parts(growing=self._text.is_whole, counts_rows=True)
 
     def _iter_parts(self, *, growing: bool, counts_rows: bool) -> Iterator[PartialReturn]:
-        names = ("{*}Envelope", "{*}Body")
         data = self._text.data
         scanner = _ByteScanner(data, self._text.start)
-        parser = etree.XMLPullParser(scanner.events, tag=names, **_SAFE_OPTIONS)
-        reader = _EventReader()
+        parser = _make_parser(scanner.is_usual)
+        reader = _EventReader(parser)
         guard = _TagLengthGuard(data)
         try:
             for at, chunk in scanner.iter_chunks():
                 self.deadline.check()
                 guard.check(at, at + len(chunk))
                 parser.feed(chunk)
-                reader.read_events(parser)
+                reader.read_events()
                 if growing and reader.value is not None:
                     self._check_operation(reader.value.getparent())
                     is_plain = scanner.is_plain(chunk, reader.value)
@@ -249,16 +248,12 @@ class _ByteScanner:
     def __init__(self, data: bytes, start: int) -> None:
         self._data, self._start = data, start
         self._head_end = start + _HEAD_BYTES
-        head = data[start : self._head_end]
-        is_usual = not re.compile(b"xmlns").search(data, self._head_end - len("xmlns"))
-        self._is_usual = is_usual and not re.search(_LONG_NAMESPACE, head)
+        has_long = re.search(_LONG_NAMESPACE, data[start : self._head_end])
+        has_more = re.compile(b"xmlns").search(data, self._head_end - len("xmlns"))
+        has_comments = b"!" in data and b"<!--" in data
+        self.is_usual = not (has_long or has_more or has_comments)
         self._row_tag: bytes | None = None
         self._rows_start: int | None = None
-
-    @property
-    def events(self) -> list[Literal["start", "start-ns", "end-ns"]]:
-        """The events of the parser: each namespace, where there may be many or long ones."""
-        return ["start"] if self._is_usual else ["start", "start-ns", "end-ns"]
 
     def iter_chunks(self) -> Iterator[tuple[int, bytes]]:
         """Yield the bytes, cut behind a tag, and where each chunk begins."""
@@ -275,7 +270,7 @@ class _ByteScanner:
             tag = f"<{_write_qualified_name(value[0])}"
             self._rows_start = self._data.find(tag.encode(), self._start)
         start = self._head_end if self._rows_start is None else max(self._rows_start, 0)
-        return self._is_usual and self._data.find(b"xmlns", start, self._head_end) < 0
+        return self.is_usual and self._data.find(b"xmlns", start, self._head_end) < 0
 
     def is_plain(self, chunk: bytes, value: etree._Element) -> bool:
         """Return whether all attributes of a chunk are an ``xsi:type`` of a text or of a row."""
@@ -335,25 +330,50 @@ def _check_namespace(name: str, depth: int) -> None:
         raise ResponseError(problem, value=name)
 
 
+def _make_parser(is_usual: bool) -> etree.XMLPullParser:
+    """Return a parser that has begun.
+
+    An event of each element takes a seventh of the parser's time, and of each namespace as much.
+    Where neither is needed, a comment comes first, as whose neighbour the envelope is found.
+    """
+    if not is_usual:
+        return etree.XMLPullParser(
+            ("start", "start-ns", "end-ns"), tag="{*}Envelope", **_SAFE_OPTIONS
+        )
+    options = {**_SAFE_OPTIONS, "remove_comments": False}
+    parser = etree.XMLPullParser(("comment",), **options)
+    parser.feed(b"<!---->")
+    return parser
+
+
 class _EventReader:
-    def __init__(self) -> None:
+    def __init__(self, parser: etree.XMLPullParser) -> None:
         self.body: etree._Element | None = None
         self.value: etree._Element | None = None
+        self._parser = parser
+        self._comment: etree._Element | None = None
         self._root: etree._Element | None = None
         self._namespaces = 0
 
-    def read_events(self, parser: etree.XMLPullParser) -> None:
-        events: Iterator[tuple[str, Any]] = parser.read_events()
+    def read_events(self) -> None:
+        """Find what has arrived of the response."""
+        if self.value is not None and self._comment is not None:
+            return
+        events: Iterator[tuple[str, Any]] = self._parser.read_events()
         for event, element in events:
             if event == "start-ns":
                 self._namespaces += 1
                 _check_namespace(element[1], self._namespaces)
             elif event == "end-ns":
                 self._namespaces -= 1
-            elif self._root is None:
-                self._root = element
-            elif self.body is None and _is_body(element, self._root):
-                self.body = element
+            elif event == "comment":
+                self._comment = element
+            else:
+                self._root = self._root if self._root is not None else element
+        if self._root is None and self._comment is not None:
+            self._root = self._comment.getnext()
+        if self._root is not None and self.body is None:
+            self.body = next((child for child in self._root if _is_body(child, self._root)), None)
         if self.value is None and self.body is not None:
             result = next(iter(self.body), None)
             if result is not None and local_name(result) != "Fault":
@@ -362,7 +382,7 @@ class _EventReader:
 
 def _is_body(element: etree._Element, root: etree._Element) -> bool:
     own = str(root.tag).removesuffix("Envelope") + "Body"
-    return element.tag == own and element.getparent() is root
+    return element.tag == own
 
 
 def _find_faults(body: etree._Element | None) -> list[etree._Element]:
