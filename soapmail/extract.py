@@ -7,7 +7,7 @@ import re
 import sys
 from collections import deque
 from dataclasses import InitVar, fields
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import islice, repeat
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -20,7 +20,6 @@ from .redaction import sanitize_error
 from .soap.document import Document, Malformed
 from .soap.element import (
     ARRAY,
-    INSTANCE,
     OPEN,
     STRUCT,
     Claim,
@@ -32,14 +31,15 @@ from .soap.element import (
     reject_text,
 )
 from .soap.repair import decode
-from .soap.scalars import parse_column, parse_scalar, read_scalar
+from .soap.scalars import parse_scalar, parse_texts, read_scalar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from lxml import etree
 
     from .soap.document import PartialReturn
+    from .soap.element import XsiType
 
 M = TypeVar("M")
 
@@ -62,7 +62,7 @@ _CELLS = XPath("*/*")
 # While the response is still being read, its last row may not be whole yet.
 _WHOLE_ROWS = XPath("*[position()<last()]")
 _WHOLE_CELLS = XPath("*[position()<last()]/*")
-_TYPE = f"{{{INSTANCE}}}type"
+_TEXTS = XPath("*/*/text()")
 _TEXT_BETWEEN = XPath("string(text()[normalize-space()] | */text()[normalize-space()])")
 
 
@@ -116,14 +116,19 @@ def _parse_growing(document: Document, model: type[M]) -> list[M]:
     records: list[M] = []
     array = _GrowingArray()
     for part in document.iter_growing():
-        elements = (_ROWS if part.is_whole else _WHOLE_ROWS)(part.element)
-        part = part._replace(is_plain=array.are_plain(part, elements))
+        plain = _build_plain_records(model, part, len(records) + 1)
+        if plain is not None:
+            array.count(len(plain))
+            records += plain
+            del part.element[:]
+            continue
+        elements = (_ROWS if part.has_whole_rows else _WHOLE_ROWS)(part.element)
         if part.is_whole or elements:
             array.check(part, elements)
             reject_text(_TEXT_BETWEEN(part.element), "return")
             part.element.text = None  # looked at once, however often the array grows (test_costs)
         if elements:
-            cells = (_CELLS if part.is_whole else _WHOLE_CELLS)(part.element)
+            cells = (_CELLS if part.has_whole_rows else _WHOLE_CELLS)(part.element)
             records += _build_records(model, part, elements, cells, len(records) + 1)
             count = len(elements)
             del elements, cells  # test_rows_are_freed_while_they_are_read
@@ -138,14 +143,13 @@ class _GrowingArray:
         self._claim: Claim | None = None
         self._names: dict[str, None] = {}
         self._sent = 0
-        self._is_rest_plain = False
 
-    def are_plain(self, part: PartialReturn, rows: Sequence[etree._Element]) -> bool:
-        """Return whether all bytes of the rows that are taken now were plain."""
-        are_plain = self._is_rest_plain and part.is_plain
-        # The row that is not whole yet begins in the newest bytes, where others before it end.
-        self._is_rest_plain = part.is_plain if rows else are_plain
-        return are_plain
+    def count(self, rows: int) -> None:
+        """Count rows with the same tags as others before them."""
+        self._sent += rows
+
+    def _name_row(self, n: int) -> str:
+        return f"row {self._sent + n + 1}"
 
     def check(self, part: PartialReturn, rows: Sequence[etree._Element]) -> None:
         """Refuse what says that it is no list, or rows that say that they are no records."""
@@ -154,12 +158,11 @@ class _GrowingArray:
         claim = self._claim
         if claim.kind is OPEN:
             self._names.update(dict.fromkeys(map(local_name, rows)))
-        for index, row in _take_one_of_each(part, rows):
-            place = f"row {self._sent + index + 1}"
-            own = read_claim(row, place, claim.item_type)
-            if own.is_nil or own.kind not in (STRUCT, OPEN):
-                problem = f"{'nil' if own.is_nil else own.kind} instead of fields"
-                raise ResponseError(problem, place=place)
+        claims, own = _read_claims(part, rows, self._name_row, claim.item_type)
+        if not all(said.is_struct for said in claims):
+            n, said = next(pair for pair in enumerate(own) if not pair[1].is_struct)
+            problem = f"{'nil' if said.is_nil else said.kind} instead of fields"
+            raise ResponseError(problem, place=self._name_row(n))
         self._sent += len(rows)
         if claim.is_nil:
             if self._sent:
@@ -175,15 +178,24 @@ class _GrowingArray:
             claim.check_count(self._sent, "return")
 
 
-def _take_one_of_each(
-    part: PartialReturn, elements: Sequence[etree._Element]
-) -> Iterable[tuple[int, etree._Element]]:
-    """Return of elements with the same attributes the last one, where they mean the same."""
-    if part.is_plain:
-        return {pair[1].get(_TYPE): pair for pair in enumerate(elements)}.values()
-    if part.shares_namespaces:
-        return {tuple(pair[1].items()): pair for pair in enumerate(elements)}.values()
-    return enumerate(elements)
+def _read_claims(
+    part: PartialReturn,
+    elements: Sequence[etree._Element],
+    name_place: Callable[[int], str],
+    declared: XsiType | None = None,
+) -> tuple[Collection[Claim], Iterable[Claim]]:
+    """Return what the attributes of elements say, each claim once, and the claim of each element.
+
+    The same attributes say the same where a prefix means the same.
+    """
+    attributes: list[Any] = [tuple(element.items()) for element in elements]
+    if not part.shares_namespaces:
+        attributes = list(range(len(elements)))
+    claims: dict[Any, Claim] = {}
+    for n, key in enumerate(attributes):
+        if key not in claims:
+            claims[key] = read_claim(elements[n], name_place(n), declared)
+    return claims.values(), map(claims.__getitem__, attributes)
 
 
 def parse_record(document: Document, model: type[M]) -> M | None:
@@ -211,7 +223,8 @@ def parse_record_with_id(document: Document, model: type[M], field: str, wanted:
 
 def parse_single(document: Document, kind: type[M]) -> M | None:
     """Return a single value as str, int, float or bool; nil and an empty number are ``None``."""
-    value: M | None = parse_scalar(kind, document.read().element, "return")
+    element = document.read().element
+    value: M | None = parse_scalar(kind, element, read_claim(element, "return"), "return")
     return value
 
 
@@ -264,9 +277,10 @@ def parse_strings(document: Document) -> list[str]:
     texts = []
     for number, row in enumerate(array, 1):
         document.deadline.check()
-        text, nil = read_scalar(row, f"row {number}", shape.item_type)
-        if nil:
-            raise ResponseError("nil instead of a text", place=f"row {number}")
+        place = f"row {number}"
+        text = read_scalar(row, read_claim(row, place, shape.item_type), place)
+        if text is None:
+            raise ResponseError("nil instead of a text", place=place)
         texts.append(text)
     return texts
 
@@ -293,12 +307,38 @@ def _build_records(
                 model, part, [element], list(islice(remaining, widths[n])), first and first + n
             )
         ]
-    columns = _build_columns(model, part, names[:width], cells, first)
+    return _make_records(
+        model, _build_columns(model, part, names[:width], cells, first), len(elements)
+    )
+
+
+def _build_plain_records(model: type[M], part: PartialReturn, first: int) -> list[M] | None:
+    """Return the records of plain rows; ``None``: they have to be looked at one by one."""
+    if part.tags is None:
+        return None
+    part.deadline.check()
+    width, count = len(part.tags), len(part.element)
+    texts = _TEXTS(part.element)
+    if len(texts) != count * width:
+        return None
+    plan = _plan_fields(model)  # type: ignore[arg-type]
+    columns: list[list[Any] | None] = [None] * len(plan)
+    for n, tag in enumerate(part.tags):
+        name = tag.rpartition("}")[2]
+        if name in plan:
+            index, kind = plan[name]
+            place = partial(_format_cell_place, first, name=name)
+            columns[index] = parse_texts(kind, texts[n::width], place)
+    return _make_records(model, columns, count)
+
+
+def _make_records(model: type[M], columns: Sequence[list[Any] | None], count: int) -> list[M]:
+    filled = [column or [None] * count for column in columns]
     setters = _find_setters(model)  # type: ignore[arg-type]
     if setters is None:
-        return list(map(model, *columns))
-    records = list(map(model.__new__, repeat(model, len(elements))))
-    for set_field, column in zip(setters, columns, strict=True):
+        return list(map(model, *filled))
+    records = list(map(model.__new__, repeat(model, count)))
+    for set_field, column in zip(setters, filled, strict=True):
         deque(map(set_field, records, column), maxlen=0)
     return records
 
@@ -309,36 +349,35 @@ def _build_columns(
     tags: Sequence[str],
     cells: Sequence[etree._Element],
     first: int | None,
-) -> list[list[Any]]:
+) -> list[list[Any] | None]:
     plan = _plan_fields(model)
     columns: list[list[Any] | None] = [None] * len(plan)
+    part.deadline.check()
     for n, tag in enumerate(tags):
-        part.deadline.check()
         name = tag.rpartition("}")[2]
         column = cells[n :: len(tags)]
+        place = partial(_format_cell_place, first, name=name)
         if name not in plan:
-            if not part.is_plain:
-                for row, cell in _take_one_of_each(part, column):
-                    reject_reference(cell, _format_cell_place(first, row, name))
+            for row, cell in enumerate(column):
+                reject_reference(cell, place(row))
             continue
         index, kind = plan[name]
         if columns[index] is not None:
-            raise ResponseError("duplicate field", place=_format_cell_place(first, 0, name))
-        is_plain = part.is_plain or all(
-            read_claim(cell, _format_cell_place(first, row, name)).is_plain_text
-            for row, cell in _take_one_of_each(part, column)
-        )
-        columns[index] = (parse_column(kind, column) if is_plain else None) or [
-            parse_scalar(kind, cell, _format_cell_place(first, row, name))
-            for row, cell in enumerate(column)
-        ]
+            raise ResponseError("duplicate field", place=place(0))
+        unique, claims = _read_claims(part, column, place)
+        if all(claim.is_plain_text for claim in unique) and not any(map(len, column)):
+            columns[index] = parse_texts(kind, [cell.text or "" for cell in column], place)
+        else:
+            columns[index] = [
+                parse_scalar(kind, cell, claim, place(row))
+                for row, (cell, claim) in enumerate(zip(column, claims, strict=True))
+            ]
     if not any(columns):
         names = ", ".join(tags[:_LISTED_NAMES]) or "nothing"
         raise ResponseError(
             "a row without any known field", place=_format_row_place(first, 0), value=names
         )
-    count = len(cells) // len(tags)
-    return [column or [None] * count for column in columns]
+    return columns
 
 
 def _format_row_place(first: int | None, offset: int) -> str:

@@ -11,19 +11,16 @@ from ..errors import ResponseError, SoapFault
 from ..patterns import TAG
 from .element import (
     INSTANCE,
-    OPEN,
-    TEXT,
     XPath,
-    XsiType,
     has_row_count,
     local_name,
+    read_claim,
     reject_text_inside,
-    resolve_type,
 )
 from .repair import repair
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from ..deadline import Deadline
     from .repair import Text
@@ -37,7 +34,6 @@ _SEARCH_STEP_BYTES = 4 * 1024
 _HEAD_BYTES = 4 * 1024  # in which a response usually declares all its namespaces
 MAX_NAMESPACE_CHARACTERS = 200
 MAX_NESTED_NAMESPACES = 1000
-_LONG_NAMESPACE = rb"""xmlns[^"'=]*=\s*["'][^"']{%d}""" % MAX_NAMESPACE_CHARACTERS
 _EXCERPT_BYTES = 10_000  # of the end, in which a secret is found before it is shown
 # libxml2 before 2.14 calls a long text one that it has no memory for.
 _LIMIT_CODES = (
@@ -81,13 +77,15 @@ _SAFE_OPTIONS: dict[str, Any] = {
 class PartialReturn(NamedTuple):
     """The return element with all that has arrived of it; ``is_whole`` on the last one.
 
-    ``is_plain``: the elements that were added last have no attribute but an ``xsi:type`` of a text,
-    or that of the first row. ``shares_namespaces``: a prefix means the same in all rows.
+    ``has_whole_rows``: so are all its rows. ``tags``: those of each row's fields, where each holds
+    a text and no row has any other tag than the first; else ``None``. ``shares_namespaces``: a
+    prefix means the same in all rows.
     """
 
     element: etree._Element
     is_whole: bool
-    is_plain: bool
+    has_whole_rows: bool
+    tags: Sequence[str] | None
     shares_namespaces: bool
     deadline: Deadline
 
@@ -150,19 +148,29 @@ class Document:
             for at, chunk in scanner.iter_chunks():
                 self.deadline.check()
                 guard.check(at, at + len(chunk))
+                rest = reader.value is None or len(reader.value)
                 parser.feed(chunk)
                 reader.read_events()
                 if growing and reader.value is not None:
                     self._check_operation(reader.value.getparent())
-                    is_plain = scanner.is_plain(chunk, reader.value)
-                    yield self._make_part(scanner, reader.value, is_plain=is_plain)
+                    tags = scanner.find_plain_rows(chunk, reader.value)
+                    yield PartialReturn(
+                        reader.value,
+                        is_whole=False,
+                        has_whole_rows=tags is not None,
+                        tags=None if rest else tags,
+                        shares_namespaces=scanner.have_same_namespaces(reader.value),
+                        deadline=self.deadline,
+                    )
             if not self._text.is_whole:
                 parser.feed(self._make_missing_end_tags(reader, counts_rows=counts_rows))
             root = parser.close()
         except etree.XMLSyntaxError as error:
             problem, limit = str(error), _find_limit(error)
         else:
-            yield self._make_part(scanner, self._validate(root))._replace(is_whole=True)
+            value = self._validate(root)
+            are_same = scanner.have_same_namespaces(value)
+            yield PartialReturn(value, True, True, None, are_same, self.deadline)
             return
         if limit is not None:
             raise ResponseError(f"{limit}, which is over a limit of libxml2")
@@ -171,12 +179,6 @@ class Document:
         if self._text.is_whole:
             raise ResponseError("not well-formed XML", value=problem)
         raise ResponseError("cut off and not well-formed", value=self._excerpt_end())
-
-    def _make_part(
-        self, scanner: _ByteScanner, value: etree._Element, *, is_plain: bool = False
-    ) -> PartialReturn:
-        shares_namespaces = scanner.have_same_namespaces(value)
-        return PartialReturn(value, False, is_plain, shares_namespaces, self.deadline)
 
     def _excerpt_end(self) -> str:
         return "…" + self._text.data[-_EXCERPT_BYTES:].decode(errors="ignore")
@@ -241,26 +243,28 @@ def _find_limit(error: etree.XMLSyntaxError) -> str | None:
 class _ByteScanner:
     """Tells by its bytes what a response does not hold, so that it need not be looked for.
 
-    NuSOAP writes an ``xsi:type`` and nothing else into the tags of fields and rows, and namespaces
-    into those at the beginning. Where there is more, each element is asked.
+    NuSOAP declares all namespaces at the beginning, and writes the same tags for each row.
     """
 
     def __init__(self, data: bytes, start: int) -> None:
         self._data, self._start = data, start
         self._head_end = start + _HEAD_BYTES
-        has_long = re.search(_LONG_NAMESPACE, data[start : self._head_end])
+        declarations = data[start : self._head_end].replace(b"'", b'"').split(b"xmlns")[1:]
+        has_long = any(map(_is_long_or_cut, declarations))
         has_more = re.compile(b"xmlns").search(data, self._head_end - len("xmlns"))
         has_comments = b"!" in data and b"<!--" in data
         self.is_usual = not (has_long or has_more or has_comments)
-        self._row_tag: bytes | None = None
         self._rows_start: int | None = None
+        self._rows: _PlainRows | None = None
 
     def iter_chunks(self) -> Iterator[tuple[int, bytes]]:
-        """Yield the bytes, cut behind a tag, and where each chunk begins."""
+        """Yield the bytes, cut behind a row where the rows are plain, and where each begins."""
         at = self._start
         while at < len(self._data):
             end = at + _CHUNK_BYTES
-            end = self._data.find(b">", end, end + MAX_TAG_BYTES) + 1 or end
+            if self._rows is not None:
+                last_end_tag = self._data.rfind(self._rows.end_tag, at, end)
+                end = end if last_end_tag < 0 else last_end_tag + len(self._rows.end_tag)
             yield at, self._data[at:end]
             at = end
 
@@ -272,26 +276,43 @@ class _ByteScanner:
         start = self._head_end if self._rows_start is None else max(self._rows_start, 0)
         return self.is_usual and self._data.find(b"xmlns", start, self._head_end) < 0
 
-    def is_plain(self, chunk: bytes, value: etree._Element) -> bool:
-        """Return whether all attributes of a chunk are an ``xsi:type`` of a text or of a row."""
-        tag, self._row_tag = self._row_tag, self._row_tag or _make_row_tag(value)
-        return bool(
-            tag
-            and chunk.count(b"=") == chunk.count(b' xsi:type="xsd:') + chunk.count(tag)
-            and b"]" not in chunk
-            and (b"&" not in chunk or b"&#" not in chunk)
-            and not re.compile(b"base64").search(chunk)
-        )
+    def find_plain_rows(self, chunk: bytes, value: etree._Element) -> Sequence[str] | None:
+        """Return the tags of the fields, where a chunk is rows with the first one's tags alone."""
+        rows = self._rows
+        if rows is None and len(value) > 1 and len(self._data) > 2 * _CHUNK_BYTES:
+            self._rows = _describe_plain_rows(value[0], value.nsmap)
+        return rows.tags if rows is not None and rows.pattern.fullmatch(chunk) else None
 
 
-def _make_row_tag(value: etree._Element) -> bytes | None:
-    """Return the start tag of the first row as NuSOAP writes it; ``None``: it writes no such."""
-    for row in value[:1]:
-        name = str(row.get(f"{{{INSTANCE}}}type", ""))
-        texts = XsiType(value.nsmap.get("xsd"), "Array").kind
-        if texts is TEXT and resolve_type(row, name).kind is OPEN and not name.startswith("xsd:"):
-            return f'<{_write_qualified_name(row)} xsi:type="{name}">'.encode()
-    return None
+class _PlainRows(NamedTuple):
+    """Rows as NuSOAP writes them: each field has a type and a text."""
+
+    tags: Sequence[str]
+    pattern: re.Pattern[bytes]
+    end_tag: bytes
+
+
+def _describe_plain_rows(
+    row: etree._Element, namespaces: dict[str | None, str]
+) -> _PlainRows | None:
+    """Return what all rows are like if they are like the first; ``None``: it is not plain."""
+    cells = ""
+    for element in (row, *row):
+        claim = read_claim(element, "row 1" if element is row else f"row 1, {local_name(element)}")
+        if not (element is row or claim.is_plain_text) or element.nsmap != namespaces:
+            return None
+        name = re.escape(_write_qualified_name(element))
+        kind = element.get(f"{{{INSTANCE}}}type")
+        start = f"<{name}>" if kind is None else f'<{name} xsi:type="{re.escape(kind)}">'
+        cells += start if element is row else f"{start}[^<]+</{name}>"
+    end = f"</{_write_qualified_name(row)}>"
+    pattern = re.compile(f"(?:{cells}{re.escape(end)})+".encode())
+    return _PlainRows([str(cell.tag) for cell in row], pattern, end.encode())
+
+
+def _is_long_or_cut(declaration: bytes) -> bool:
+    parts = declaration.split(b'"', 2)
+    return len(parts) < 3 or len(parts[1]) > MAX_NAMESPACE_CHARACTERS
 
 
 class _TagLengthGuard:

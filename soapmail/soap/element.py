@@ -127,8 +127,14 @@ class Claim(NamedTuple):
 
     @property
     def is_plain_text(self) -> bool:
-        """Whether the text of such an element may be read as it is."""
-        return self.kind in (TEXT, OPEN) and not (self.is_nil or self.is_base64)
+        """Whether it says nothing but that it is a text, to be read as it is."""
+        is_text = self.kind is TEXT or (self.kind is OPEN and self.type is None)
+        return is_text and not (self.is_nil or self.is_base64)
+
+    @property
+    def is_struct(self) -> bool:
+        """Whether it may hold fields."""
+        return self.kind in (STRUCT, OPEN) and not self.is_nil
 
     def resolve(self, count: int, names: Collection[str], place: object) -> str:
         """Return what an element with so many children of these names is, if it is not said.
@@ -200,9 +206,17 @@ def read_claim(element: etree._Element, place: object, declared: XsiType | None 
 def read_shape(element: etree._Element, place: object, declared: XsiType | None = None) -> Claim:
     """Return what an element is, by its attributes, its children and its text together.
 
-    ResponseError: they contradict each other. XML Schema part 1, cvc-elt 3.2.1: nil has no content.
+    ResponseError: they contradict each other.
     """
-    claim = read_claim(element, place, declared)
+    return check_content(element, read_claim(element, place, declared), place)
+
+
+def check_content(element: etree._Element, claim: Claim, place: object) -> Claim:
+    """Return what an element is whose attributes say this.
+
+    ResponseError: its content says something else. By XML Schema part 1, cvc-elt 3.2.1, nil has
+    none.
+    """
     count = len(element)
     text = _TEXT_INSIDE(element) if count else (element.text or "").strip(BLANK)
     kind = claim.kind
@@ -217,7 +231,7 @@ def read_shape(element: etree._Element, place: object, declared: XsiType | None 
     elif kind is OPEN and not claim.is_nil:
         kind = claim.resolve(count, dict.fromkeys(map(local_name, element)), place)
     claim.check_count(count, place)
-    return claim._replace(kind=kind)
+    return claim if kind is claim.kind else claim._replace(kind=kind)
 
 
 def has_row_count(array: etree._Element) -> bool:
@@ -275,8 +289,8 @@ def resolve_type(element: etree._Element, qname: str) -> XsiType:
 
 def _remove_rank(item: XsiType) -> XsiType | None:
     """Return the type of one item, without the numbers of rows behind it."""
-    name = item.name.rpartition("[")[0] or item.name
-    return None if name == "Array" else item._replace(name=name)
+    name = item.name.rpartition("[")[0] if "[" in item.name else item.name
+    return None if name in ("", "Array") else item._replace(name=name)
 
 
 def _parse_nil(text: str, place: object) -> bool:

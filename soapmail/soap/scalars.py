@@ -4,37 +4,30 @@ from __future__ import annotations
 
 import math
 import re
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from ..errors import ResponseError
 from ..patterns import BLANK, FLOAT, FLOAT_DIGITS, INT, is_written_of
-from .element import OPEN, TEXT, Claim, XsiType, raise_nested, read_shape
+from .element import OPEN, TEXT, Claim, check_content, raise_nested
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable
 
     from lxml import etree
 
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}  # XML Schema part 2, 3.2.2
 
 
-class Scalar(NamedTuple):
-    """The text of an element, or nil."""
-
-    text: str
-    is_nil: bool
-
-
-def read_scalar(element: etree._Element, place: object, declared: XsiType | None = None) -> Scalar:
-    """Return the text of one element, and whether it is nil; its array may declare its type."""
+def read_scalar(element: etree._Element, claim: Claim, place: object) -> str | None:
+    """Return the text of one element whose attributes say this; ``None``: it is nil."""
     if len(element):
         raise_nested(element, place)
-    claim = read_shape(element, place, declared)
-    if claim.is_nil:
-        return Scalar("", True)
-    if claim.kind not in (TEXT, OPEN):
-        raise ResponseError(f"{claim.kind} instead of a text", place=str(place))
-    return Scalar(read_text(element, claim, place), False)
+    shape = check_content(element, claim, place)
+    if shape.is_nil:
+        return None
+    if shape.kind not in (TEXT, OPEN):
+        raise ResponseError(f"{shape.kind} instead of a text", place=str(place))
+    return read_text(element, shape, place)
 
 
 def read_text(element: etree._Element, claim: Claim, place: object) -> str:
@@ -78,28 +71,26 @@ def _decode_base64(text: str, place: object) -> str:
     raise ResponseError("not text in base64", place=str(place), value=text)
 
 
-def parse_scalar(kind: type[Any], element: etree._Element, place: str) -> Any:
+def parse_scalar(kind: type[Any], element: etree._Element, claim: Claim, place: str) -> Any:
     """Return a str, int, float, Decimal or bool; ``None`` for nil and an empty number."""
-    text, nil = read_scalar(element, place)
-    if nil:
-        return None
-    return text if kind is str else parse_number(kind, text, place)
+    text = read_scalar(element, claim, place)
+    return text if text is None or kind is str else parse_number(kind, text, place)
 
 
-def parse_column(kind: type[Any], cells: Sequence[etree._Element]) -> list[Any] | None:
-    """Convert a column of plain texts in C; ``None`` where any cell is not of the usual form."""
-    texts: list[Any] = [cell.text for cell in cells]
-    if None in texts or any(map(len, cells)):
-        return None
-    repeats = 1
-    if texts.count(texts[0]) == len(texts):  # as most columns are; it is one object then
-        texts, repeats = texts[:1], len(texts)
-    if kind is not str:
-        digits = "".join(texts).replace(".", "")
-        if not (digits.isascii() and digits.isdigit() and max(map(len, texts)) <= FLOAT_DIGITS):
-            return None
+def parse_texts(kind: type[Any], texts: list[str], name_place: Callable[[int], str]) -> list[Any]:
+    """Convert the texts of a column, in C where they are of the usual form."""
+    if texts.count(texts[0]) == len(texts):  # as in most columns; it is one object then
+        return _parse_texts(kind, texts[:1], name_place) * len(texts)
+    return _parse_texts(kind, texts, name_place)
+
+
+def _parse_texts(kind: type[Any], texts: list[str], name_place: Callable[[int], str]) -> list[Any]:
+    if kind is str:
+        return texts
+    digits = "".join(texts).replace(".", "")
+    if digits.isascii() and digits.isdigit() and max(map(len, texts)) <= FLOAT_DIGITS:
         try:
-            texts = list(map(kind, texts))
-        except (ValueError, ArithmeticError):  # more than one point
-            return None
-    return texts * repeats
+            return list(map(kind, texts))
+        except (ValueError, ArithmeticError):  # an empty text, or more than one point
+            pass
+    return [parse_number(kind, text, name_place(n)) for n, text in enumerate(texts)]
