@@ -148,34 +148,34 @@ class _GrowingArray:
         """Count rows with the same tags as others before them."""
         self._sent += rows
 
-    def _name_row(self, n: int) -> str:
-        return f"row {self._sent + n + 1}"
-
     def check(self, part: PartialReturn, rows: Sequence[etree._Element]) -> None:
         """Refuse what says that it is no list, or rows that say that they are no records."""
         if self._claim is None:
             self._claim = read_claim(part.element, "return")
-        claim = self._claim
-        if claim.kind is OPEN:
-            self._names.update(dict.fromkeys(map(local_name, rows)))
-        claims, own = _read_claims(part, rows, self._name_row, claim.item_type)
-        if not all(said.is_struct for said in claims):
-            n, said = next(pair for pair in enumerate(own) if not pair[1].is_struct)
-            problem = f"{'nil' if said.is_nil else said.kind} instead of fields"
-            raise ResponseError(problem, place=self._name_row(n))
+        name_row = partial(_format_row_place, self._sent + 1)
         self._sent += len(rows)
+        if self._claim.kind is OPEN:
+            self._names.update(dict.fromkeys(map(local_name, part.element)))
+        self._check_list(self._claim, is_whole=part.is_whole)
+        claims, each = _read_claims(part, rows, name_row, self._claim.item_type)
+        if not all(claim.is_struct for claim in claims):
+            row, claim = next(pair for pair in enumerate(each) if not pair[1].is_struct)
+            kind = "nil" if claim.is_nil else claim.kind
+            raise ResponseError(f"{kind} instead of fields", place=name_row(row))
+
+    def _check_list(self, claim: Claim, *, is_whole: bool) -> None:
+        if is_whole:
+            claim.check_count(self._sent, "return")
         if claim.is_nil:
             if self._sent:
                 raise ResponseError("nil with content", place="return")
             return
         kind = claim.kind
-        if kind is OPEN and (part.is_whole or len(self._names) > 1):
+        if kind is OPEN and (is_whole or len(self._names) > 1):
             kind = claim.resolve(self._sent, self._names, "return")
         if kind not in (ARRAY, OPEN):
             names = ", ".join(self._names) or None
             raise ResponseError(f"{kind} instead of a list", place="return", value=names)
-        if part.is_whole:
-            claim.check_count(self._sent, "return")
 
 
 def _read_claims(

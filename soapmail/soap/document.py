@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lxml import etree
@@ -31,6 +32,7 @@ _CHUNK_BYTES = 32 * 1024
 # namespace (test_costs).
 MAX_TAG_BYTES = 8 * 1024
 _SEARCH_STEP_BYTES = 4 * 1024
+_MAX_ROW_CHARACTERS = 8 * 1024  # of a row's tags, to be looked for as a whole
 _HEAD_BYTES = 4 * 1024  # in which a response usually declares all its namespaces
 MAX_NAMESPACE_CHARACTERS = 200
 MAX_NESTED_NAMESPACES = 1000
@@ -280,7 +282,8 @@ class _ByteScanner:
         """Return the tags of the fields, where a chunk is rows with the first one's tags alone."""
         rows = self._rows
         if rows is None and len(value) > 1 and len(self._data) > 2 * _CHUNK_BYTES:
-            self._rows = _describe_plain_rows(value[0], value.nsmap)
+            with suppress(ResponseError):  # whoever reads the row tells where it stands
+                self._rows = _describe_plain_rows(value[0], value.nsmap)
         return rows.tags if rows is not None and rows.pattern.fullmatch(chunk) else None
 
 
@@ -298,8 +301,8 @@ def _describe_plain_rows(
     """Return what all rows are like if they are like the first; ``None``: it is not plain."""
     cells = ""
     for element in (row, *row):
-        claim = read_claim(element, "row 1" if element is row else f"row 1, {local_name(element)}")
-        if not (element is row or claim.is_plain_text) or element.nsmap != namespaces:
+        is_plain = element is row or read_claim(element, "row").is_plain_text
+        if not is_plain or element.nsmap != namespaces or len(cells) > _MAX_ROW_CHARACTERS:
             return None
         name = re.escape(_write_qualified_name(element))
         kind = element.get(f"{{{INSTANCE}}}type")

@@ -32,6 +32,7 @@ REFUSED_BY_METHODS = (
     "a nested element in a value",
     "text between fields",
     "a text instead of ",
+    "a struct instead of a list",
     "nil instead of fields",
 )
 # And it does not look into fields that it does not know: those that the corpus has.
