@@ -5,21 +5,18 @@ from __future__ import annotations
 import logging
 import re
 import sys
-from collections import deque
 from dataclasses import InitVar, fields
 from functools import lru_cache, partial
-from itertools import islice, repeat
+from itertools import islice
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from . import models
 from .deadline import Deadline
 from .errors import NO_FIELDS, OperationFailed, ResponseError, SoapMailError
 from .patterns import URL, is_ok
 from .redaction import sanitize_error
 from .soap.document import Document, Malformed
 from .soap.element import (
-    ARRAY,
     OPEN,
     STRUCT,
     Claim,
@@ -118,13 +115,12 @@ def _parse_growing(document: Document, model: type[M]) -> list[M]:
     for part in document.iter_growing():
         plain = _build_plain_records(model, part, len(records) + 1)
         if plain is not None:
-            array.count(len(plain))
             records += plain
             del part.element[:]
             continue
         elements = (_ROWS if part.has_whole_rows else _WHOLE_ROWS)(part.element)
         if part.is_whole or elements:
-            array.check(part, elements)
+            array.check(part, elements, len(records))
             reject_text(_TEXT_BETWEEN(part.element), "return")
             part.element.text = None  # looked at once, however often the array grows (test_costs)
         if elements:
@@ -137,45 +133,36 @@ def _parse_growing(document: Document, model: type[M]) -> list[M]:
 
 
 class _GrowingArray:
-    """A list of which more rows arrive: what it says it is, and what is known of its rows."""
+    """A list of which more rows arrive: what it says it is, and how its rows are called."""
 
     def __init__(self) -> None:
         self._claim: Claim | None = None
         self._names: dict[str, None] = {}
-        self._sent = 0
 
-    def count(self, rows: int) -> None:
-        """Count rows with the same tags as others before them."""
-        self._sent += rows
-
-    def check(self, part: PartialReturn, rows: Sequence[etree._Element]) -> None:
+    def check(self, part: PartialReturn, rows: Sequence[etree._Element], before: int) -> None:
         """Refuse what says that it is no list, or rows that say that they are no records."""
         if self._claim is None:
             self._claim = read_claim(part.element, "return")
-        name_row = partial(_format_row_place, self._sent + 1)
-        self._sent += len(rows)
         if self._claim.kind is OPEN:
             self._names.update(dict.fromkeys(map(local_name, part.element)))
-        self._check_list(self._claim, is_whole=part.is_whole)
+        self._check_list(self._claim, before + len(rows), is_whole=part.is_whole)
+        name_row = partial(_format_row_place, before + 1)
         claims, each = _read_claims(part, rows, name_row, self._claim.item_type)
         if not all(claim.is_struct for claim in claims):
             row, claim = next(pair for pair in enumerate(each) if not pair[1].is_struct)
             kind = "nil" if claim.is_nil else claim.kind
             raise ResponseError(f"{kind} instead of fields", place=name_row(row))
 
-    def _check_list(self, claim: Claim, *, is_whole: bool) -> None:
+    def _check_list(self, claim: Claim, sent: int, *, is_whole: bool) -> None:
         if is_whole:
-            claim.check_count(self._sent, "return")
-        if claim.is_nil:
-            if self._sent:
-                raise ResponseError("nil with content", place="return")
-            return
+            claim.check_count(sent, "return")
+        if claim.is_nil and sent:
+            raise ResponseError("nil with content", place="return")
         kind = claim.kind
         if kind is OPEN and (is_whole or len(self._names) > 1):
-            kind = claim.resolve(self._sent, self._names, "return")
-        if kind not in (ARRAY, OPEN):
-            names = ", ".join(self._names) or None
-            raise ResponseError(f"{kind} instead of a list", place="return", value=names)
+            # The last row may not be taken yet.
+            kind = claim.resolve(max(sent, len(self._names)), self._names, "return")
+        claim.require_list(kind, "return", self._names)
 
 
 def _read_claims(
@@ -272,8 +259,7 @@ def parse_strings(document: Document) -> list[str]:
     """Return an array of strings; nil is an empty list, but a string of it cannot be nil."""
     array = document.read(counts_rows=True).element
     shape = read_shape(array, "return")
-    if not shape.is_nil and shape.kind not in (ARRAY, OPEN):
-        raise ResponseError(f"{shape.kind} instead of a list", place="return")
+    shape.require_list(shape.kind, "return")
     texts = []
     for number, row in enumerate(array, 1):
         document.deadline.check()
@@ -307,9 +293,7 @@ def _build_records(
                 model, part, [element], list(islice(remaining, widths[n])), first and first + n
             )
         ]
-    return _make_records(
-        model, _build_columns(model, part, names[:width], cells, first), len(elements)
-    )
+    return list(map(model, *_build_columns(model, part, names[:width], cells, first)))
 
 
 def _build_plain_records(model: type[M], part: PartialReturn, first: int) -> list[M] | None:
@@ -329,18 +313,7 @@ def _build_plain_records(model: type[M], part: PartialReturn, first: int) -> lis
             index, kind = plan[name]
             place = partial(_format_cell_place, first, name=name)
             columns[index] = parse_texts(kind, texts[n::width], place)
-    return _make_records(model, columns, count)
-
-
-def _make_records(model: type[M], columns: Sequence[list[Any] | None], count: int) -> list[M]:
-    filled = [column or [None] * count for column in columns]
-    setters = _find_setters(model)  # type: ignore[arg-type]
-    if setters is None:
-        return list(map(model, *filled))
-    records = list(map(model.__new__, repeat(model, count)))
-    for set_field, column in zip(setters, filled, strict=True):
-        deque(map(set_field, records, column), maxlen=0)
-    return records
+    return list(map(model, *_fill(columns, count)))
 
 
 def _build_columns(
@@ -349,7 +322,7 @@ def _build_columns(
     tags: Sequence[str],
     cells: Sequence[etree._Element],
     first: int | None,
-) -> list[list[Any] | None]:
+) -> list[list[Any]]:
     plan = _plan_fields(model)
     columns: list[list[Any] | None] = [None] * len(plan)
     part.deadline.check()
@@ -377,7 +350,12 @@ def _build_columns(
         raise ResponseError(
             "a row without any known field", place=_format_row_place(first, 0), value=names
         )
-    return columns
+    return _fill(columns, len(cells) // len(tags))
+
+
+def _fill(columns: Sequence[list[Any] | None], count: int) -> list[list[Any]]:
+    """Return columns in which a field that was not sent is ``None``."""
+    return [column or [None] * count for column in columns]
 
 
 def _format_row_place(first: int | None, offset: int) -> str:
@@ -386,17 +364,6 @@ def _format_row_place(first: int | None, offset: int) -> str:
 
 def _format_cell_place(first: int | None, offset: int, name: str) -> str:
     return name if first is None else f"row {first + offset}, {name}"
-
-
-@lru_cache(maxsize=64)
-def _find_setters(model: Any) -> list[Callable[..., None]] | None:
-    """Return what sets the fields of a record; ``None``: its constructor may do more than that.
-
-    The constructor of a frozen dataclass takes twice as long (tests/benchmark).
-    """
-    if model.__module__ != models.__name__:
-        return None
-    return [getattr(model, field.name).__set__ for field in fields(model)]
 
 
 @lru_cache(maxsize=64)

@@ -37,13 +37,9 @@ _HEAD_BYTES = 4 * 1024  # in which a response usually declares all its namespace
 MAX_NAMESPACE_CHARACTERS = 200
 MAX_NESTED_NAMESPACES = 1000
 _EXCERPT_BYTES = 10_000  # of the end, in which a secret is found before it is shown
-# libxml2 before 2.14 calls a long text one that it has no memory for.
-_LIMIT_CODES = (
-    etree.ErrorTypes.ERR_NO_MEMORY,
-    etree.ErrorTypes.ERR_NAME_TOO_LONG,
-    114,  # XML_ERR_RESOURCE_LIMIT, which lxml 4.9 has no name for
-)
-# Those that share a code with what is malformed: sections, and depth and sections before 2.14.
+# XML_ERR_NO_MEMORY, as libxml2 before 2.14 calls it, and XML_ERR_RESOURCE_LIMIT.
+_LIMIT_CODES = (2, 114)
+# Of limits that share a code with malformed sections, and before 2.14 with other errors.
 _LIMIT_WORDS = "too big found|Huge input lookup|Excessive depth"
 _ENVELOPES = {
     "{http://schemas.xmlsoap.org/soap/envelope/}Envelope",
@@ -167,7 +163,7 @@ class Document:
             if not self._text.is_whole:
                 parser.feed(self._make_missing_end_tags(reader, counts_rows=counts_rows))
             root = parser.close()
-        except etree.XMLSyntaxError as error:
+        except etree.LxmlError as error:
             problem, limit = str(error), _find_limit(error)
         else:
             value = self._validate(root)
@@ -217,10 +213,8 @@ class Document:
         for element in (root, body, *body[:1]):
             reject_text_inside(element, local_name(element))
         if _INDEPENDENT(body):
-            problem = (
-                "more than one response in the body (multi-reference values are not supported)"
-            )
-            raise ResponseError(problem)
+            problem = "more than one response in the body"
+            raise ResponseError(f"{problem} (multi-reference values are not supported)")
         values: list[etree._Element] = _RETURN(body)
         if len(values) != 1:
             raise ResponseError(f"{len(values)} return values where one belongs")
@@ -232,13 +226,12 @@ class Document:
             raise ResponseError("the response to another operation", value=name)
 
 
-def _find_limit(error: etree.XMLSyntaxError) -> str | None:
+def _find_limit(error: etree.LxmlError) -> str | None:
     """Return what is larger than libxml2 reads; ``None``: a response is malformed."""
     words = str(error)
-    if error.code not in _LIMIT_CODES and not re.search(_LIMIT_WORDS, words):
+    is_limit = getattr(error, "code", 0) in _LIMIT_CODES or re.search(_LIMIT_WORDS, words)
+    if not is_limit:
         return None
-    if error.code == etree.ErrorTypes.ERR_NAME_TOO_LONG:
-        return "a long name"
     return "deep nesting" if "depth" in words else "a text of more than 10000000 bytes"
 
 

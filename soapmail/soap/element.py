@@ -149,6 +149,12 @@ class Claim(NamedTuple):
             raise ResponseError("duplicate field", place=str(place), value=", ".join(names))
         return OPEN if self.type is None and count < 2 else STRUCT
 
+    def require_list(self, kind: str, place: str, names: Collection[str] = ()) -> None:
+        """Refuse what is neither a list, of this kind, nor nil."""
+        if not self.is_nil and kind not in (ARRAY, OPEN):
+            problem = f"{kind} instead of a list"
+            raise ResponseError(problem, place=place, value=", ".join(names) or None)
+
     def check_count(self, sent: int, place: object) -> None:
         """Refuse an array of more or fewer rows than it declares."""
         if self.rows is not None and self.rows != sent:
