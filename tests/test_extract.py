@@ -132,6 +132,23 @@ def test_digits_that_a_float_loses_are_an_error(written: str, *, kept: bool) -> 
             parse_by_type(load_document(typed_))
 
 
+@pytest.mark.parametrize("digits", [15, 16, 17])
+@pytest.mark.parametrize(
+    "value", [34.95, 0.1, 1 / 3, 12.5, 1e22, 19.99 * 3, 123456789.12, 5e-324, -0.3]
+)
+def test_a_float_in_any_precision_of_php_is_that_float(value: float, digits: int) -> None:
+    """XML Schema part 2, 3.2.4: a text is the float that is nearest; PHP 8.2 writes %.*G."""
+    for written in (f"{value:.{digits}g}", f"{value:.{digits}G}", f"{value:.{digits - 1}e}"):
+        data = make_invoices_response([{"invoices_id": 1, "invoices_amount": written}])
+        (record,) = rows(data, Invoice)
+        assert record.invoices_amount == float(written)
+        assert record.amount == Decimal(repr(float(written)))
+        if digits == 17:
+            assert record.invoices_amount == value
+        typed_ = wrap_in_envelope("x", write_typed("xsd:float", written))
+        assert parse_by_type(load_document(typed_)) == float(written)
+
+
 @pytest.mark.parametrize("data", ["<a/>", bytearray(b"x")])
 def test_a_response_is_bytes(data: Any) -> None:
     with pytest.raises(TypeError, match=f"^xml: bytes expected, not {type(data).__name__}$"):
@@ -879,6 +896,13 @@ def test_a_struct_that_is_neither_nil_nor_not(written: str) -> None:
         with pytest.raises(ResponseError) as caught:
             read()
         assert caught.value == ResponseError("invalid xsi:nil value", None, "return", written)
+
+
+def test_a_reference_in_a_field_that_is_not_known_is_refused() -> None:
+    cell = '<item><invoices_id>5</invoices_id><unknown href="#x"/></item>'
+    assert wrong(wrap_in_envelope(LIST, write_array([cell]))) == (
+        "row 1, unknown", "multi-reference values are not supported", "#x",
+    )  # fmt: skip
 
 
 def test_an_element_with_values_of_its_own_is_no_reference() -> None:

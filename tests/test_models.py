@@ -11,7 +11,7 @@ from typing import Any, get_type_hints
 
 import pytest
 
-from soapmail import Invoice, MailService, Order, ResponseError, models
+from soapmail import Invoice, MailService, Order, ResponseError, Status, models
 
 from .support import CONTRACT, RECORDS, SAMPLES
 
@@ -50,6 +50,20 @@ def test_models_are_frozen_slotted_and_pickle_copy_and_compare(model: type[Any])
 )
 def test_amount_is_exact(written: str, exact: str) -> None:
     assert Invoice(invoices_amount=float(written)).amount == Decimal(exact)
+
+
+@pytest.mark.parametrize(
+    ("text", "amount"),
+    [
+        ("34.950000000000003", "34.95"), ("0.10000000000000001", "0.1"), ("12.50", "12.50"), ("100000.00", "100000.00"),
+        ("0.3333333333333333", "0.3333333333333333"),
+        # More digits than any precision of PHP writes for a float: it was none.
+        ("12345678901234567.89", "12345678901234567.89"), ("34.9500000000000030", "34.95"), ("34.950000000000004", "34.950000000000004"),
+    ],
+)  # fmt: skip
+def test_an_amount_in_seventeen_digits_is_the_shortest(text: str, amount: str) -> None:
+    found = Status("ok", text).amount
+    assert str(found) == amount
 
 
 def test_amount_of_nothing_is_none() -> None:

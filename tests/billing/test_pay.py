@@ -121,6 +121,14 @@ def test_a_plan_holds_what_is_open_in_the_order_of_the_due_dates() -> None:
     assert make_plan([]).totals == {}
 
 
+@pytest.mark.parametrize("due", ["0000-00-00 00:00:00", "-0001-11-30 00:00:00", "soon", None])
+def test_a_plan_by_due_dates_says_what_has_none(due: str | None) -> None:
+    listed = [charge(1, due="2026-03-12"), replace(charge(2), invoices_due_date=due), charge(3, due="2026-03-10")]  # fmt: skip
+    assert ids(make_plan(listed)) == ([3, 1, 2], [])
+    by_day = make_plan(listed, due_until=date(2026, 3, 11))
+    assert ids(by_day) == ([3], [(2, "no due date that can be read")])
+
+
 def test_a_plan_is_in_one_currency() -> None:
     listed = [charge(1), charge(2, invoices_currency="EUR"), charge(3, invoices_currency=None)]
     with pytest.raises(

@@ -259,6 +259,92 @@ def test_only_open_invoices_are_due(run: Callable[..., Result], sandbox: Sandbox
     assert (code, len(jsonl(out)), err) == (0, 4, "soapmail: 1 without a date left out\n")
 
 
+UNREADABLE = "-0001-11-30 00:00:00"  # as PHP's DateTime writes 0000-00-00
+
+
+@pytest.fixture
+def one_unreadable(sandbox: Sandbox) -> Sandbox:
+    """Three open invoices: due long ago, on a day that cannot be read, and on no day."""
+    invoice = replace(sandbox.invoices[0], invoices_due_date="2021-03-10 13:42:23")
+    sandbox.invoices = [
+        replace(invoice, invoices_id=7001),
+        replace(invoice, invoices_id=7022, invoices_due_date=UNREADABLE),
+        replace(invoice, invoices_id=7023, invoices_due_date="0000-00-00 00:00:00"),
+        replace(invoice, invoices_id=7024, invoices_due_date=UNREADABLE, invoices_paid=1),
+    ]
+    return sandbox
+
+
+PROBLEM = f"invoices_due_date: not a date of the form YYYY-MM-DD HH:MM:SS: '{UNREADABLE}'"
+
+
+@pytest.mark.parametrize(
+    ("options", "listed", "others"),
+    [
+        ([], [7001, 7022, 7023, 7024], " (and 1 other date)"),
+        (["--open"], [7001, 7022, 7023], ""),
+        (["--overdue"], [7001, 7022], ""),
+        (["--due-within", "3"], [7022], ""),
+        (["--overdue", "--due-within", "99999"], [7001, 7022], ""),
+        (["--since", "2021-01-01"], [7001, 7022, 7023, 7024], " (and 1 other date)"),
+        (["--open", "--sort", "-days_left"], [7001, 7022, 7023], ""),
+        (["--open", "--sort", "invoices_due_date"], [7022, 7023, 7001], ""),
+    ],
+)
+@pytest.mark.usefixtures("one_unreadable")
+def test_an_open_invoice_with_an_unreadable_due_date_is_in_every_list(
+    run: Callable[..., Result], options: list[str], listed: list[int], others: str
+) -> None:
+    code, out, err = run("invoices", *options, "--format", "jsonl")
+    rows = jsonl(out)
+    assert (code, [row["invoices_id"] for row in rows]) == (0, listed)
+    assert [row["invoices_due_date"] for row in rows if row["invoices_id"] == 7022] == [UNREADABLE]
+    *left_out, warning = err.splitlines()
+    assert warning == f"soapmail: invoice 7022, {PROBLEM}{others}; it counts as without a date"
+    is_due = {"--overdue", "--due-within"}.intersection(options)
+    assert left_out == (["soapmail: 1 open without a due date left out"] if is_due else [])
+    table = run("invoices", *options).out
+    assert table.count(f"{UNREADABLE} (not a date)") == sum(
+        number in (7022, 7024) for number in listed
+    )
+
+
+@pytest.mark.usefixtures("one_unreadable")
+def test_what_has_an_unreadable_date_has_no_days_left(run: Callable[..., Result]) -> None:
+    code, out, _ = run(
+        "invoices", "--columns", "invoices_id,overdue,days_left", "--format", "tsv", "--open"
+    )
+    assert code == 0
+    assert [row[1:] for row in tsv(out)[2:]] == [["false", "\\N"], ["false", "\\N"]]
+    code, out, err = run("invoice", "7022")
+    assert (code, err) == (0, f"soapmail: invoice 7022, {PROBLEM}; it counts as without a date\n")
+    assert f"invoices_due_date     {UNREADABLE}" in out
+
+
+@pytest.mark.usefixtures("one_unreadable")
+def test_a_plan_shows_an_unreadable_date_and_pays_it_last(run: Callable[..., Result]) -> None:
+    code, out, err = run("pay", "--open", "--dry-run")
+    assert [line.split()[0] for line in out.splitlines()[1:4]] == ["7001", "7022", "7023"]
+    assert f"{UNREADABLE} (not a date)" in out
+    assert (code, err) == (0, f"soapmail: invoice 7022, {PROBLEM}; it counts as without a date\n")
+    code, out, err = run("pay", "--open", "--due-within", "3", "--dry-run")
+    assert [line.split()[0] for line in out.splitlines()[1:2]] == ["7001"]
+    for number in (7022, 7023):
+        assert f"soapmail: invoice {number} left out: no due date that can be read\n" in err
+
+
+def test_a_service_with_an_unreadable_date_is_listed(
+    run: Callable[..., Result], sandbox: Sandbox
+) -> None:
+    sandbox.services[0] = replace(sandbox.services[0], mail_order_date="soon")
+    number = sandbox.services[0].mail_id
+    code, out, err = run("services")
+    assert (code, out.count("soon (not a date)")) == (0, 1)
+    place = f"mail service {number}, mail_order_date"
+    problem = "not a date of the form YYYY-MM-DD HH:MM:SS: 'soon'"
+    assert err == f"soapmail: {place}: {problem}; it counts as without a date\n"
+
+
 def test_days_are_whole_days() -> None:
     late = Invoice(invoices_type=1, invoices_due_date="2021-03-10 23:59:59")
     assert [due.count_days_left(late, date(2021, 3, day)) for day in (9, 10, 11)] == [1, 0, -1]

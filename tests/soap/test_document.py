@@ -254,3 +254,28 @@ def test_more_namespaces_than_anybody_needs_are_an_error() -> None:
     assert parse_by_type(load_document(response(1, "u" * 200))) == 5
     with pytest.raises(ResponseError, match="^a namespace of more than 200 characters: "):
         parse_by_type(load_document(response(1, "u" * 201)))
+
+
+@pytest.mark.parametrize(
+    "text", ["x" * 10_000_001, f"<![CDATA[{'x' * 10_000_001}]]>", "é" * 5_000_001]
+)
+def test_a_limit_of_libxml2_is_told_from_malformed_xml(text: str) -> None:
+    """XML_MAX_TEXT_LENGTH of libxml2 is ten million bytes."""
+    data = wrap_in_envelope("x", f"<return><a>{text}</a></return>")
+    problem = "^a text of more than 10000000 bytes, which is over a limit of libxml2$"
+    with pytest.raises(ResponseError, match=problem):
+        parse_by_type(load_document(data))
+    with pytest.raises(ResponseError, match="^not well-formed XML: "):
+        parse_by_type(load_document(data.replace(text.encode(), b"x").replace(b"</a>", b"</b>")))
+
+
+def test_the_longest_text_that_libxml2_reads_is_read() -> None:
+    data = wrap_in_envelope("x", f"<return>{'x' * 9_999_000}</return>")
+    assert parse_by_type(load_document(data)) == "x" * 9_999_000
+
+
+def test_nesting_over_the_limit_of_libxml2_is_named() -> None:
+    """Its limit for documents without XML_PARSE_HUGE is 256 levels."""
+    data = wrap_in_envelope("x", f"<return>{'<a>' * 300}{'</a>' * 300}</return>")
+    with pytest.raises(ResponseError, match="^deep nesting, which is over a limit of libxml2$"):
+        parse_by_type(load_document(data))
