@@ -257,7 +257,7 @@ def parse_status(document: Document, model: type[M]) -> M:
 
 def parse_strings(document: Document) -> list[str]:
     """Return an array of strings; nil is an empty list, but a string of it cannot be nil."""
-    array = document.read(counts_rows=True).element
+    array = document.read().element
     shape = read_shape(array, "return")
     shape.require_list(shape.kind, "return")
     texts = []

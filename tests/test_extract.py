@@ -511,6 +511,7 @@ def test_by_type_reads_the_recorded_responses() -> None:
         ("<return>x<a/></return>", "return", "text between fields"),
         ("<return><item/>x<item/></return>", "return", "text between fields"),
         ("<return><a/><b/><a/></return>", "return", "duplicate field"),
+        (write_typed("SOAP-ENC:Struct", "<a/><a/>"), "return", "duplicate field"),
         (write_typed("SOAP-ENC:Array", "x"), "return", "text between fields"),
         ('<return><a><b xsi:type="xsd:int">x</b></a></return>', "return, a, b", "not a valid int"),
         (

@@ -117,26 +117,25 @@ class Document:
         assert self._text.source is not None
         self._load(repair(*self._text.source, self.deadline))
 
-    def read(self, *, counts_rows: bool = False) -> PartialReturn:
+    def read(self) -> PartialReturn:
         """Return the return element of the whole response.
 
-        ``counts_rows``: the reader does, so that a response may lack its last closing tags.
         SoapFault: the response is a fault. ResponseError: it is not one whole SOAP response.
         """
         try:
-            return list(self._iter_parts(growing=False, counts_rows=counts_rows))[-1]
+            return list(self._iter_parts(growing=False))[-1]
         except Malformed:
             self.repair()
-        return list(self._iter_parts(growing=False, counts_rows=counts_rows))[-1]
+        return list(self._iter_parts(growing=False))[-1]
 
     def iter_growing(self) -> Iterator[PartialReturn]:
         """Yield the return element again and again while it grows, so that rows can be freed.
 
         Malformed: the text has to be repaired, and read from the start.
         """
-        return self._iter_parts(growing=self._text.is_whole, counts_rows=True)
+        return self._iter_parts(growing=self._text.is_whole)
 
-    def _iter_parts(self, *, growing: bool, counts_rows: bool) -> Iterator[PartialReturn]:
+    def _iter_parts(self, *, growing: bool) -> Iterator[PartialReturn]:
         data = self._text.data
         scanner = _ByteScanner(data, self._text.start)
         parser = _make_parser(scanner.is_usual)
@@ -161,7 +160,7 @@ class Document:
                         deadline=self.deadline,
                     )
             if not self._text.is_whole:
-                parser.feed(self._make_missing_end_tags(reader, counts_rows=counts_rows))
+                parser.feed(self._make_missing_end_tags(reader))
             root = parser.close()
         except etree.LxmlError as error:
             problem, limit = str(error), _find_limit(error)
@@ -181,7 +180,7 @@ class Document:
     def _excerpt_end(self) -> str:
         return "…" + self._text.data[-_EXCERPT_BYTES:].decode(errors="ignore")
 
-    def _make_missing_end_tags(self, reader: _EventReader, *, counts_rows: bool) -> bytes:
+    def _make_missing_end_tags(self, reader: _EventReader) -> bytes:
         """Return the closing tags that are missing, where the rows tell that nothing else is."""
         data, body, value = self._text.data, reader.body, reader.value
         for fault in _find_faults(body):
@@ -190,7 +189,7 @@ class Document:
             raise ResponseError("a fault whose text is cut off", value=self._excerpt_end())
         if value is None:
             raise ResponseError("cut off before the value", value=self._excerpt_end())
-        if not counts_rows or not has_row_count(value):
+        if not has_row_count(value):
             raise ResponseError("cut off", value=self._excerpt_end())
         elements = [value, *value.iterancestors()]
         tags = "".join(f"</{_write_qualified_name(element)}>" for element in elements).encode()

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 def parse_by_type(document: Document) -> Any:
     """Return whatever the response holds: structs as dicts, arrays as lists, nil as ``None``."""
-    part = document.read(counts_rows=True)
+    part = document.read()
     return _Parser(document.deadline).parse(part.element, _Place(None, "return"), 0)
 
 
@@ -70,12 +70,9 @@ class _Parser:
         return parse_number(kind, text, place) if kind else text
 
     def _parse_fields(self, element: etree._Element, place: _Place, depth: int) -> dict[str, Any]:
-        names = [local_name(child) for child in element]
-        if len(set(names)) != len(names):
-            raise ResponseError("duplicate field", place=str(place), value=", ".join(names))
+        named = {local_name(child): child for child in element}
         return {
-            name: self.parse(child, _Place(place, name), depth)
-            for name, child in zip(names, element, strict=True)
+            name: self.parse(child, _Place(place, name), depth) for name, child in named.items()
         }
 
     def _parse_map(self, element: etree._Element, place: _Place, depth: int) -> dict[Any, Any]:

@@ -137,17 +137,17 @@ class Claim(NamedTuple):
         return self.kind in (STRUCT, OPEN) and not self.is_nil
 
     def resolve(self, count: int, names: Collection[str], place: object) -> str:
-        """Return what an element with so many children of these names is, if it is not said.
+        """Return what an element with so many children of these names is.
 
         An array is told by its number of rows (SOAP 1.1 5.4.2), or by children that share a name.
         """
-        if self.kind is not OPEN:
+        if self.kind not in (OPEN, STRUCT):
             return self.kind
-        if len(names) == 1 < count:
+        if self.kind is OPEN and len(names) == 1 < count:
             return ARRAY
         if len(names) < count:
             raise ResponseError("duplicate field", place=str(place), value=", ".join(names))
-        return OPEN if self.type is None and count < 2 else STRUCT
+        return OPEN if self.kind is OPEN and self.type is None and count < 2 else STRUCT
 
     def require_list(self, kind: str, place: str, names: Collection[str] = ()) -> None:
         """Refuse what is neither a list, of this kind, nor nil."""
@@ -234,7 +234,7 @@ def check_content(element: etree._Element, claim: Claim, place: object) -> Claim
         reject_text(text, place)
     if kind is OPEN and text:
         kind = TEXT
-    elif kind is OPEN and not claim.is_nil:
+    elif kind in (OPEN, STRUCT) and not claim.is_nil:
         kind = claim.resolve(count, dict.fromkeys(map(local_name, element)), place)
     claim.check_count(count, place)
     return claim if kind is claim.kind else claim._replace(kind=kind)

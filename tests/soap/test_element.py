@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from typing import TYPE_CHECKING, Any
 
@@ -384,6 +385,35 @@ def test_an_odd_row_among_many_is_read_as_it_is(name: str, at: int) -> None:
     expected[at] = Invoice(**values)
     data = plain[: starts[at + 1]] + odd + plain[starts[at + 1] + len(row) :]
     assert rows(data.encode(), Invoice) == expected
+
+
+@pytest.mark.slow
+def test_a_row_with_other_fields_is_read_wherever_it_stands() -> None:
+    """Also as the last one of some bytes, behind which all rows have the same tags again."""
+    before, after, changed = ODD_ROWS["fields in another order"]
+    plain = make_many_rows(300).decode()
+    ends = [0, *(n for n in range(len(plain)) if plain.startswith("</item>", n))]
+    expected = rows(plain.encode(), Invoice)
+    for at in range(60, 180):
+        row = plain[ends[at] : ends[at + 1]]
+        data = plain[: ends[at]] + row.replace(before, after) + plain[ends[at + 1] :]
+        found = rows(data.encode(), Invoice)
+        assert found[at] == dataclasses.replace(expected[at], **changed)
+        assert found[:at] + found[at + 1 :] == expected[:at] + expected[at + 1 :]
+
+
+def test_a_prefix_of_the_first_rows_says_nothing_of_the_others() -> None:
+    """There the type is one of XML Schema, and so a text; in the others it is SOAP's array."""
+    text = "x" * 500
+    row = f'<item><invoices_module xsi:type="p:Array">{text}</invoices_module></item>'
+    first = row.replace("<item>", '<item xmlns:p="http://www.w3.org/2001/XMLSchema">')
+    xml = f'<return xmlns:p="http://schemas.xmlsoap.org/soap/encoding/">{first * 200}{row * 200}</return>'
+    assert refuse("list", xml) == (
+        "row 201, invoices_module",
+        "text between fields",
+        text,
+    )
+    assert len(read("list", xml.replace(row, ""))) == 200
 
 
 def test_rows_that_repeat_a_field_are_refused_however_many_there_are() -> None:
