@@ -275,7 +275,7 @@ class _ByteScanner:
         rows = self._rows
         if rows is None and len(value) > 1 and len(self._data) > 2 * _CHUNK_BYTES:
             with suppress(ResponseError):  # whoever reads the row tells where it stands
-                self._rows = _describe_plain_rows(value[0], value.nsmap)
+                self._rows = _describe_plain_rows(value[0])
         return rows.tags if rows is not None and rows.pattern.fullmatch(chunk) else None
 
 
@@ -287,14 +287,15 @@ class _PlainRows(NamedTuple):
     end_tag: bytes
 
 
-def _describe_plain_rows(
-    row: etree._Element, namespaces: dict[str | None, str]
-) -> _PlainRows | None:
-    """Return what all rows are like if they are like the first; ``None``: it is not plain."""
+def _describe_plain_rows(row: etree._Element) -> _PlainRows | None:
+    """Return what all rows are like if they are like the first; ``None``: it is not plain.
+
+    Of a run of such rows, those that came first were asked what they are.
+    """
     cells = ""
     for element in (row, *row):
         is_plain = element is row or read_claim(element, "row").is_plain_text
-        if not is_plain or element.nsmap != namespaces or len(cells) > _MAX_ROW_CHARACTERS:
+        if not is_plain or len(cells) > _MAX_ROW_CHARACTERS:
             return None
         name = re.escape(_write_qualified_name(element))
         kind = element.get(f"{{{INSTANCE}}}type")
