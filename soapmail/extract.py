@@ -116,7 +116,7 @@ def _parse_growing(document: Document, model: type[M]) -> list[M]:
         plain = _build_plain_records(model, part, len(records) + 1)
         if plain is not None:
             records += plain
-            del part.element[:]
+            del part.element[:-1]
             continue
         elements = (_ROWS if part.has_whole_rows else _WHOLE_ROWS)(part.element)
         if part.is_whole or elements:
@@ -126,7 +126,7 @@ def _parse_growing(document: Document, model: type[M]) -> list[M]:
         if elements:
             cells = (_CELLS if part.has_whole_rows else _WHOLE_CELLS)(part.element)
             records += _build_records(model, part, elements, cells, len(records) + 1)
-            count = len(elements)
+            count = len(elements) - part.has_whole_rows
             del elements, cells  # test_rows_are_freed_while_they_are_read
             del part.element[:count]
     return records
@@ -303,8 +303,7 @@ def _build_plain_records(model: type[M], part: PartialReturn, first: int) -> lis
     part.deadline.check()
     width, count = len(part.tags), len(part.element)
     texts = _TEXTS(part.element)
-    if len(texts) != count * width:
-        return None
+    assert len(texts) == count * width
     plan = _plan_fields(model)  # type: ignore[arg-type]
     columns: list[list[Any] | None] = [None] * len(plan)
     for n, tag in enumerate(part.tags):

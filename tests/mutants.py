@@ -54,6 +54,13 @@ AFTER = [
     b"", b"", b"", b"\n", b"<!-- x -->", b"<b>caf\xe9</b>", b"<x:Envelope/>", b"</x:Envelope>",
     b"<!-- <Envelope> -->", b"<!-- </SOAP-ENV:Envelope> -->", b"\x00", b"<!-- open",
 ]  # fmt: skip
+# What an element may say of itself; the oracle knows nothing of base64.
+ATTRIBUTES = [
+    "", 'xsi:nil="true"', 'xsi:nil="0"', 'xsi:null="1"', 'xsi:nil="maybe"', 'xsi:nul="1"', 'arraySize="0"', 'arraySize="1"',
+    'SOAP-ENC:arrayType="xsd:int[1]"', 'SOAP-ENC:arrayType="tns:x[]"', 'xsi:type="xsd:string"', 'xsi:type="xsd:int"',
+    'xsi:type="xsd:anyType"', 'xsi:type="SOAP-ENC:Array"', 'xsi:type="SOAP-ENC:Struct"', 'xsi:type="tns:x"', 'xsi:type="Map"',
+    'type="xsd:string"', 'SOAP-ENC:offset="[1]"', 'SOAP-ENC:position="[0]"', 'position="1"', 'xsi:schemaLocation="a b"',
+]  # fmt: skip
 DECLARED = [
     "ISO-8859-1", "ISO-8859-1", "ISO-8859-1", "UTF-8", "UTF-8", "windows-1252", "ISO-8859-2", "ISO-8859-5",
     "KOI8-R", "us-ascii", "x-none", "GBK", "Shift_JIS", "",
@@ -98,6 +105,8 @@ def _plain(chance: random.Random) -> bytes:
         return f"@{len(marks) - 1}@"
 
     def cell(name: str) -> str:
+        if chance.random() < 0.01:
+            return f"<{name} {chance.choice(ATTRIBUTES)}>{chance.choice(['', ' ', '5', '<b/>'])}</{name}>"
         if chance.random() < 0.05:
             return f"<{name} xsi:nil='{chance.choice(['true', '1', 'false', '0', 'x'])}'/>"
         if FIELDS.get(name, str) is str:
@@ -107,18 +116,25 @@ def _plain(chance: random.Random) -> bytes:
     def row(n: int) -> str:
         names = same if chance.random() < 0.8 else chance.sample(pool, chance.randrange(1, 5))
         mark = f' id="r{n}"' if linked else ""
+        if chance.random() < 0.01:
+            mark += f" {chance.choice(ATTRIBUTES)}"
         return f"<item{mark}>{''.join(map(cell, names))}</item>"
 
     pool = [*FIELDS, "unknown", "other"]
     same = chance.sample(pool, chance.randrange(1, 6))
     linked = chance.random() < 0.1
-    items = [row(n) for n in range(chance.choice([0, 1, 1, 2, 3, 5, 40]))]
+    is_long = chance.random() < 0.01  # so that rows are read many at a time
+    same = [*FIELDS] if is_long else same
+    items = [row(n) for n in range(600 if is_long else chance.choice([0, 1, 1, 2, 3, 5, 40]))]
     extra = ""
     if linked and items:
         at = chance.randrange(len(items))
         extra = items[at].replace("item", "multiRef") if chance.random() < 0.5 else ""
         items[at if extra else chance.randrange(len(items))] = f'<item href="#r{at}"/>'
     xml = write_array(items, len(items) if chance.random() < 0.95 else 1)
+    if chance.random() < 0.1:
+        counts = ("", f'arraySize="{len(items)}"', chance.choice(ATTRIBUTES))
+        xml = f"<return {chance.choice(ATTRIBUTES)} {chance.choice(counts)}>{xml.partition('>')[2]}"
     if chance.random() < 0.2:
         xml = xml.replace(f"[{len(items)}]", "[]")
     data = wrap_in_envelope(LIST, xml, declared=chance.choice(DECLARED))

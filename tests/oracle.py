@@ -343,7 +343,7 @@ def count_of(value: Node) -> int | None:
     return counts.pop() if counts else None
 
 
-SIMPLE, COMPLEX, ROWS, NAMED = "simple", "complex", "rows", "named"
+SIMPLE, COMPLEX, PAIRS, ROWS, NAMED = "simple", "complex", "pairs", "rows", "named"
 
 
 def kind_of(node: Node, declared: str | None = None) -> str | None:
@@ -362,7 +362,7 @@ def kind_of(node: Node, declared: str | None = None) -> str | None:
     written = next((one for one in types if one is not None), None)
     kind = declared if written is None else meaning(node, written)
     if any(name in ("arrayType", "arraySize") for _, name in node.attributes):
-        if kind in (SIMPLE, COMPLEX):
+        if kind in (SIMPLE, COMPLEX, PAIRS):
             raise Wrong
         kind = ROWS
     count_of(node)
@@ -377,7 +377,7 @@ def meaning(node: Node, written: str) -> str | None:
     space = node.spaces.get(prefix, "")
     standard = "XMLSchema" in space or space in ENCODINGS
     if name == "Map" and space in ("", "http://xml.apache.org/xml-soap"):
-        return COMPLEX
+        return PAIRS
     if not standard:
         return NAMED
     if name in ("anyType", "ur-type"):
@@ -399,14 +399,14 @@ def rows_of(root: Node, fields: Fields) -> Rows:
     kind = kind_of(value)
     names = {row.name for row in value.children}
     if not nil(value):
-        if kind in (SIMPLE, COMPLEX) or (kind is NAMED and len(value.children) < 2):
+        if kind in (SIMPLE, COMPLEX, PAIRS) or (kind is NAMED and len(value.children) < 2):
             raise Wrong
         if kind is not ROWS and len(names) > 1:
             raise Wrong
     if any(text.strip(BLANK) for node in (value, *value.children) for text in node.texts):
         raise Wrong
     for row in value.children:
-        if nil(row) or kind_of(row, item_kind(value)) in (SIMPLE, ROWS):
+        if nil(row) or kind_of(row, item_kind(value)) in (SIMPLE, PAIRS, ROWS):
             raise Wrong
     found = [record(row, fields) for row in value.children]
     if count_of(value) not in (None, len(found)):
@@ -446,7 +446,7 @@ def convert(cell: Node, kind: type) -> Any:
     said = kind_of(cell)
     if nil(cell):
         return None
-    if cell.children or said in (COMPLEX, ROWS) or (said is NAMED and not text.strip(BLANK)):
+    if cell.children or said in (COMPLEX, PAIRS, ROWS) or (said is NAMED and not text.strip(BLANK)):
         raise Wrong
     written = text.strip(BLANK)
     if kind is str:

@@ -75,9 +75,9 @@ _SAFE_OPTIONS: dict[str, Any] = {
 class PartialReturn(NamedTuple):
     """The return element with all that has arrived of it; ``is_whole`` on the last one.
 
-    ``has_whole_rows``: so are all its rows. ``tags``: those of each row's fields, where each holds
-    a text and no row has any other tag than the first; else ``None``. ``shares_namespaces``: a
-    prefix means the same in all rows.
+    ``has_whole_rows``: so are all its rows, of which the last one is not to be freed yet. ``tags``:
+    those of each row's fields, where each holds a text and no row has any other tag than the first;
+    else ``None``. ``shares_namespaces``: a prefix means the same in all rows.
     """
 
     element: etree._Element
@@ -141,20 +141,24 @@ class Document:
         parser = _make_parser(scanner.is_usual)
         reader = _EventReader(parser)
         guard = _TagLengthGuard(data)
+        is_last_taken = False
         try:
             for at, chunk in scanner.iter_chunks():
                 self.deadline.check()
                 guard.check(at, at + len(chunk))
-                rest = reader.value is None or len(reader.value)
+                rest = reader.value is None or len(reader.value) - is_last_taken
                 parser.feed(chunk)
                 reader.read_events()
+                if reader.value is not None:
+                    del reader.value[:is_last_taken]  # the parser has left it now
                 if growing and reader.value is not None:
                     self._check_operation(reader.value.getparent())
                     tags = scanner.find_plain_rows(chunk, reader.value)
+                    is_last_taken = tags is not None
                     yield PartialReturn(
                         reader.value,
                         is_whole=False,
-                        has_whole_rows=tags is not None,
+                        has_whole_rows=is_last_taken,
                         tags=None if rest else tags,
                         shares_namespaces=scanner.have_same_namespaces(reader.value),
                         deadline=self.deadline,
@@ -166,6 +170,7 @@ class Document:
             problem, limit = str(error), _find_limit(error)
         else:
             value = self._validate(root)
+            del value[:is_last_taken]
             are_same = scanner.have_same_namespaces(value)
             yield PartialReturn(value, True, True, None, are_same, self.deadline)
             return

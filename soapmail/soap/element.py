@@ -137,12 +137,10 @@ class Claim(NamedTuple):
         return self.kind in (STRUCT, OPEN) and not self.is_nil
 
     def resolve(self, count: int, names: Collection[str], place: object) -> str:
-        """Return what an element with so many children of these names is.
+        """Return what an element is that may be a struct, with so many children of these names.
 
         An array is told by its number of rows (SOAP 1.1 5.4.2), or by children that share a name.
         """
-        if self.kind not in (OPEN, STRUCT):
-            return self.kind
         if self.kind is OPEN and len(names) == 1 < count:
             return ARRAY
         if len(names) < count:

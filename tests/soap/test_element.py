@@ -416,6 +416,12 @@ def test_a_prefix_of_the_first_rows_says_nothing_of_the_others() -> None:
     assert len(read("list", xml.replace(row, ""))) == 200
 
 
+def test_fields_that_are_not_known_are_passed_by_in_any_number_of_rows() -> None:
+    plain = make_many_rows(300)
+    more = plain.replace(b"<invoices_paid", b"<unknown>x</unknown><invoices_paid")
+    assert rows(more, Invoice) == rows(plain, Invoice)
+
+
 def test_rows_that_repeat_a_field_are_refused_however_many_there_are() -> None:
     row = write_row({"invoices_id": 1, "invoices_module": "x" * 500})
     row = row.replace("</item>", '<invoices_id xsi:type="xsd:int">2</invoices_id></item>')
