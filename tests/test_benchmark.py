@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
 from pathlib import Path
@@ -41,6 +42,11 @@ def looked_at(path: Path) -> None:
     ]
     texts = list(root.iter("{http://www.w3.org/2000/svg}text"))
     assert len(texts) > len(bars) > 3
+    scales = set()
+    for one, following in itertools.pairwise(root):
+        if one.tag.endswith("rect") and "bar cut" not in (following.text or ""):
+            scales.add(round((float(one.attrib["width"]) - 80 * float(following.text or "")) / 2))
+    assert scales == {0}  # 80 units are 1.00, to within a unit and a hundredth
     for one in texts:
         start, long = float(one.attrib["x"]), 0.6 * size * len(one.text or "")
         if one.get("text-anchor") == "end":

@@ -1,8 +1,7 @@
-"""The same by hand, with the cells of a row read once into a dict: fewer checks of a type checker."""
+"""The same by hand, each field looked up by its name: slower, and a type checker sees each one."""
 
 import sys
 from dataclasses import dataclass
-from typing import get_type_hints
 
 import requests
 from lxml import etree
@@ -26,7 +25,6 @@ class Invoice:
     invoices_currency: str
 
 
-TYPES = get_type_hints(Invoice)
 ENVELOPE = (
     '<e:Envelope xmlns:e="http://schemas.xmlsoap.org/soap/envelope/"><e:Body>'
     '<m:{0} xmlns:m="urn:myapi">{1}</m:{0}></e:Body></e:Envelope>'
@@ -42,8 +40,25 @@ def post(session: requests.Session, operation: str, parameters: str) -> etree._E
 
 
 def invoice(item: etree._Element) -> Invoice:
-    cells = {str(cell.tag): cell.text or "" for cell in item}
-    return Invoice(**{name: kind(cells[name]) for name, kind in TYPES.items()})
+    def text(name: str) -> str:
+        return item.findtext(name) or ""
+
+    return Invoice(
+        invoices_id=int(text("invoices_id")),
+        invoices_description=text("invoices_description"),
+        invoices_amount=float(text("invoices_amount")),
+        invoices_custid=int(text("invoices_custid")),
+        invoices_type=int(text("invoices_type")),
+        invoices_date=text("invoices_date"),
+        invoices_group=int(text("invoices_group")),
+        invoices_extra=int(text("invoices_extra")),
+        invoices_paid=int(text("invoices_paid")),
+        invoices_module=text("invoices_module"),
+        invoices_due_date=text("invoices_due_date"),
+        invoices_service=int(text("invoices_service")),
+        invoices_deleted=int(text("invoices_deleted")),
+        invoices_currency=text("invoices_currency"),
+    )
 
 
 with requests.Session() as session:
