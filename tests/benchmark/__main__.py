@@ -101,7 +101,7 @@ def clients(endpoint: str, *, peers: bool) -> tuple[dict[str, list[str]], list[s
     """Give the commands of all clients that are installed, and say which are not."""
     commands = {HAND: python("hand_written", endpoint), OURS: python("with_soapmail", endpoint)}
     if peers:
-        commands["the same, field by field"] = python("hand_written_by_name", endpoint)
+        commands["field by field"] = python("hand_written_by_name", endpoint)
     absent = []
     for peer in ("zeep", "suds") if peers else ():
         try:
