@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import sys
+from collections import Counter
 from dataclasses import InitVar, fields
 from functools import lru_cache, partial
 from itertools import islice
@@ -21,10 +22,10 @@ from .soap.element import (
     STRUCT,
     Claim,
     XPath,
+    check_content,
     local_name,
     read_claim,
     read_shape,
-    reject_reference,
     reject_text,
 )
 from .soap.repair import decode
@@ -59,7 +60,6 @@ _CELLS = XPath("*/*")
 # While the response is still being read, its last row may not be whole yet.
 _WHOLE_ROWS = XPath("*[position()<last()]")
 _WHOLE_CELLS = XPath("*[position()<last()]/*")
-_TEXTS = XPath("*/*/text()")
 _TEXT_BETWEEN = XPath("string(text()[normalize-space()] | */text()[normalize-space()])")
 
 
@@ -145,13 +145,18 @@ class _GrowingArray:
             self._claim = read_claim(part.element, "return")
         if self._claim.kind is OPEN:
             self._names.update(dict.fromkeys(map(local_name, part.element)))
-        self._check_list(self._claim, before + len(rows), is_whole=part.is_whole)
+        sent = before + len(rows)
+        if part.is_whole and not sent:
+            check_content(part.element, self._claim, "return")
+        self._check_list(self._claim, sent, is_whole=part.is_whole)
         name_row = partial(_format_row_place, before + 1)
         claims, each = _read_claims(part, rows, name_row, self._claim.item_type)
         if not all(claim.is_struct for claim in claims):
-            row, claim = next(pair for pair in enumerate(each) if not pair[1].is_struct)
-            kind = "nil" if claim.is_nil else claim.kind
-            raise ResponseError(f"{kind} instead of fields", place=name_row(row))
+            for n, (row, claim) in enumerate(zip(rows, each, strict=True)):
+                shape = check_content(row, claim, name_row(n))
+                if shape.is_nil or shape.kind not in (STRUCT, OPEN):
+                    kind = "nil" if shape.is_nil else shape.kind
+                    raise ResponseError(f"{kind} instead of fields", place=name_row(n))
 
     def _check_list(self, claim: Claim, sent: int, *, is_whole: bool) -> None:
         if is_whole:
@@ -298,12 +303,10 @@ def _build_records(
 
 def _build_plain_records(model: type[M], part: PartialReturn, first: int) -> list[M] | None:
     """Return the records of plain rows; ``None``: they have to be looked at one by one."""
-    if part.tags is None:
+    width, count = len(part.tags), len(part.element)
+    if not part.texts or len(part.texts) != count * width:
         return None
     part.deadline.check()
-    width, count = len(part.tags), len(part.element)
-    texts = _TEXTS(part.element)
-    assert len(texts) == count * width
     plan = _plan_fields(model)  # type: ignore[arg-type]
     columns: list[list[Any] | None] = [None] * len(plan)
     for n, tag in enumerate(part.tags):
@@ -311,7 +314,7 @@ def _build_plain_records(model: type[M], part: PartialReturn, first: int) -> lis
         if name in plan:
             index, kind = plan[name]
             place = partial(_format_cell_place, first, name=name)
-            columns[index] = parse_texts(kind, texts[n::width], place)
+            columns[index] = parse_texts(kind, part.texts[n::width], place)
     return list(map(model, *_fill(columns, count)))
 
 
@@ -324,20 +327,22 @@ def _build_columns(
 ) -> list[list[Any]]:
     plan = _plan_fields(model)
     columns: list[list[Any] | None] = [None] * len(plan)
-    part.deadline.check()
-    for n, tag in enumerate(tags):
-        name = tag.rpartition("}")[2]
+    names = [tag.rpartition("}")[2] for tag in tags]
+    for name, times in Counter(names).items():
+        if times > 1:
+            raise ResponseError("duplicate field", place=_format_cell_place(first, 0, name))
+    for n, name in enumerate(names):
+        part.deadline.check()
         column = cells[n :: len(tags)]
         place = partial(_format_cell_place, first, name=name)
+        unique, claims = _read_claims(part, column, place)
+        is_plain = all(claim.is_plain_text for claim in unique) and not any(map(len, column))
         if name not in plan:
-            for row, cell in enumerate(column):
-                reject_reference(cell, place(row))
+            for row, (cell, claim) in enumerate(zip(column, claims, strict=True)):
+                check_content(cell, claim, place(row))
             continue
         index, kind = plan[name]
-        if columns[index] is not None:
-            raise ResponseError("duplicate field", place=place(0))
-        unique, claims = _read_claims(part, column, place)
-        if all(claim.is_plain_text for claim in unique) and not any(map(len, column)):
+        if is_plain:
             columns[index] = parse_texts(kind, [cell.text or "" for cell in column], place)
         else:
             columns[index] = [
@@ -345,10 +350,9 @@ def _build_columns(
                 for row, (cell, claim) in enumerate(zip(column, claims, strict=True))
             ]
     if not any(columns):
-        names = ", ".join(tags[:_LISTED_NAMES]) or "nothing"
-        raise ResponseError(
-            "a row without any known field", place=_format_row_place(first, 0), value=names
-        )
+        listed = ", ".join(tags[:_LISTED_NAMES]) or "nothing"
+        problem = "a row without any known field"
+        raise ResponseError(problem, place=_format_row_place(first, 0), value=listed)
     return _fill(columns, len(cells) // len(tags))
 
 

@@ -123,9 +123,9 @@ def _plain(chance: random.Random) -> bytes:
     pool = [*FIELDS, "unknown", "other"]
     same = chance.sample(pool, chance.randrange(1, 6))
     linked = chance.random() < 0.1
-    is_long = chance.random() < 0.01  # so that rows are read many at a time
+    is_long = chance.random() < 0.004  # so that rows are read many at a time
     same = [*FIELDS] if is_long else same
-    items = [row(n) for n in range(600 if is_long else chance.choice([0, 1, 1, 2, 3, 5, 40]))]
+    items = [row(n) for n in range(300 if is_long else chance.choice([0, 1, 1, 2, 3, 5, 40]))]
     extra = ""
     if linked and items:
         at = chance.randrange(len(items))

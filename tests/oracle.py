@@ -375,7 +375,8 @@ def meaning(node: Node, written: str) -> str | None:
     """Give what elements of a type hold."""
     prefix, _, name = written.strip(BLANK).rpartition(":")
     space = node.spaces.get(prefix, "")
-    standard = "XMLSchema" in space or space in ENCODINGS
+    schema = space.startswith(("http://schemas.xmlsoap.org/", "http://www.w3.org/"))
+    standard = (schema and "XMLSchema" in space) or space in ENCODINGS
     if name == "Map" and space in ("", "http://xml.apache.org/xml-soap"):
         return PAIRS
     if not standard:
@@ -430,14 +431,32 @@ def nil(node: Node) -> bool:
 def record(row: Node, fields: Fields) -> dict[str, Any]:
     """Map one row."""
     made: dict[str, Any] = {}
+    if len({cell.name for cell in row.children}) < len(row.children):
+        raise Wrong
     for cell in row.children:
-        if cell.name in made or is_reference(cell):
-            raise Wrong
         if cell.name in fields:
             made[cell.name] = convert(cell, fields[cell.name])
+        else:
+            judge(cell)
     if not made:
         raise Wrong
     return {name: made.get(name) for name in fields}
+
+
+def judge(cell: Node) -> None:
+    """Look at a field that nobody knows; Wrong: its content is not what its attributes say."""
+    said = kind_of(cell)
+    has_text = any(text.strip(BLANK) for text in cell.texts)
+    if cell.children and (said is SIMPLE or has_text):
+        raise Wrong
+    if has_text and said in (COMPLEX, PAIRS, ROWS):
+        raise Wrong
+    if count_of(cell) not in (None, len(cell.children)):
+        raise Wrong
+    names = {child.name for child in cell.children}
+    may_repeat = said in (PAIRS, ROWS) or (said is not COMPLEX and len(names) == 1)
+    if len(names) < len(cell.children) and not may_repeat:
+        raise Wrong
 
 
 def convert(cell: Node, kind: type) -> Any:

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from lxml import etree
 
 from ..errors import ResponseError, SoapFault
-from ..patterns import TAG
+from ..patterns import BLANK, TAG
 from .element import (
     INSTANCE,
     XPath,
     has_row_count,
     local_name,
     read_claim,
+    reject_text,
     reject_text_inside,
 )
 from .repair import repair
@@ -50,6 +51,7 @@ _BODY = XPath("*[local-name()='Body'][namespace-uri()=namespace-uri(..)]")
 _FAULT = XPath("*[local-name()='Fault']")
 _RETURN = XPath("*[1]/*")
 _INDEPENDENT = XPath("*[position()>1]")
+_TEXTS = XPath("*/*/text()")
 _FAULT_PARTS = [
     XPath(f"string({path})")
     for path in (
@@ -75,15 +77,16 @@ _SAFE_OPTIONS: dict[str, Any] = {
 class PartialReturn(NamedTuple):
     """The return element with all that has arrived of it; ``is_whole`` on the last one.
 
-    ``has_whole_rows``: so are all its rows, of which the last one is not to be freed yet. ``tags``:
-    those of each row's fields, where each holds a text and no row has any other tag than the first;
-    else ``None``. ``shares_namespaces``: a prefix means the same in all rows.
+    ``has_whole_rows``: so are all its rows, of which the last one is not to be freed yet.
+    ``texts``: those of all fields, where each row has these ``tags`` and nothing else.
+    ``shares_namespaces``: a prefix means the same in all rows.
     """
 
     element: etree._Element
     is_whole: bool
     has_whole_rows: bool
-    tags: Sequence[str] | None
+    tags: Sequence[str]
+    texts: list[str]
     shares_namespaces: bool
     deadline: Deadline
 
@@ -146,23 +149,29 @@ class Document:
             for at, chunk in scanner.iter_chunks():
                 self.deadline.check()
                 guard.check(at, at + len(chunk))
-                rest = reader.value is None or len(reader.value) - is_last_taken
+                before = 0 if reader.value is None else len(reader.value)
                 parser.feed(chunk)
                 reader.read_events()
-                if reader.value is not None:
-                    del reader.value[:is_last_taken]  # the parser has left it now
-                if growing and reader.value is not None:
-                    self._check_operation(reader.value.getparent())
-                    tags = scanner.find_plain_rows(chunk, reader.value)
-                    is_last_taken = tags is not None
-                    yield PartialReturn(
-                        reader.value,
-                        is_whole=False,
-                        has_whole_rows=is_last_taken,
-                        tags=None if rest else tags,
-                        shares_namespaces=scanner.have_same_namespaces(reader.value),
-                        deadline=self.deadline,
-                    )
+                if not growing or reader.value is None:
+                    continue
+                self._check_operation(reader.value.getparent())
+                if is_last_taken:
+                    # While no other row has begun, the parser may not have left it.
+                    if len(reader.value) < 2:
+                        continue
+                    _free_first(reader.value)
+                    before -= 1
+                rows = scanner.find_plain_rows(chunk, reader.value, before)
+                is_last_taken = rows is not None
+                yield PartialReturn(
+                    reader.value,
+                    is_whole=False,
+                    has_whole_rows=is_last_taken,
+                    tags=() if rows is None else rows.tags,
+                    texts=[] if rows is None or before else _TEXTS(reader.value),
+                    shares_namespaces=scanner.have_same_namespaces(reader.value),
+                    deadline=self.deadline,
+                )
             if not self._text.is_whole:
                 parser.feed(self._make_missing_end_tags(reader))
             root = parser.close()
@@ -170,9 +179,10 @@ class Document:
             problem, limit = str(error), _find_limit(error)
         else:
             value = self._validate(root)
-            del value[:is_last_taken]
+            if is_last_taken:
+                _free_first(value)
             are_same = scanner.have_same_namespaces(value)
-            yield PartialReturn(value, True, True, None, are_same, self.deadline)
+            yield PartialReturn(value, True, True, (), [], are_same, self.deadline)
             return
         if limit is not None:
             raise ResponseError(f"{limit}, which is over a limit of libxml2")
@@ -230,6 +240,12 @@ class Document:
             raise ResponseError("the response to another operation", value=name)
 
 
+def _free_first(value: etree._Element) -> None:
+    """Remove a row that is read already, and refuse a text behind it."""
+    reject_text((value[0].tail or "").strip(BLANK), "return")
+    del value[0]
+
+
 def _find_limit(error: etree.LxmlError) -> str | None:
     """Return what is larger than libxml2 reads; ``None``: a response is malformed."""
     words = str(error)
@@ -275,13 +291,22 @@ class _ByteScanner:
         start = self._head_end if self._rows_start is None else max(self._rows_start, 0)
         return self.is_usual and self._data.find(b"xmlns", start, self._head_end) < 0
 
-    def find_plain_rows(self, chunk: bytes, value: etree._Element) -> Sequence[str] | None:
-        """Return the tags of the fields, where a chunk is rows with the first one's tags alone."""
+    def find_plain_rows(
+        self, chunk: bytes, value: etree._Element, before: int
+    ) -> _PlainRows | None:
+        """Return what the rows are like that a chunk has added; ``None``: not like the first one.
+
+        Inside a section, a comment or another row, the same bytes are no rows; and none is added
+        where the parser has met an error, of which it tells at the end.
+        """
         rows = self._rows
-        if rows is None and len(value) > 1 and len(self._data) > 2 * _CHUNK_BYTES:
-            with suppress(ResponseError):  # whoever reads the row tells where it stands
-                self._rows = _describe_plain_rows(value[0])
-        return rows.tags if rows is not None and rows.pattern.fullmatch(chunk) else None
+        if rows is None:
+            if len(value) > 1 and len(self._data) > 2 * _CHUNK_BYTES:
+                with suppress(ResponseError):  # whoever reads the row tells where it stands
+                    self._rows = _describe_plain_rows(value[0])
+            return None
+        is_added = rows.pattern.fullmatch(chunk) and len(value) > before
+        return rows if is_added and len(value[-1]) == len(rows.tags) else None
 
 
 class _PlainRows(NamedTuple):

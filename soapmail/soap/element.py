@@ -99,7 +99,7 @@ class XsiType(NamedTuple):
             return MAP
         if not self.is_standard:
             return OPEN
-        if self.name.endswith("]"):
+        if "[" in self.name:
             return ARRAY
         if self.name in ("Array", "Struct") and _SCHEMA not in (self.namespace or ""):
             return ARRAY if self.name == "Array" else STRUCT
@@ -110,13 +110,15 @@ class XsiType(NamedTuple):
 class Claim(NamedTuple):
     """What an element says it is.
 
-    ``type`` is its own, or else what its array says of all items. ``rows``, how many there are, and
-    ``item_type`` are those of an array; ``None``: it does not say.
+    ``type`` is its own, or else what its array says of all items. ``is_reference``: if it is empty,
+    it stands for another one. ``rows``, how many there are, and ``item_type`` are those of an
+    array; ``None``: it does not say.
     """
 
     kind: str
     type: XsiType | None
     is_nil: bool
+    is_reference: bool
     rows: int | None
     item_type: XsiType | None
 
@@ -129,12 +131,12 @@ class Claim(NamedTuple):
     def is_plain_text(self) -> bool:
         """Whether it says nothing but that it is a text, to be read as it is."""
         is_text = self.kind is TEXT or (self.kind is OPEN and self.type is None)
-        return is_text and not (self.is_nil or self.is_base64)
+        return is_text and not (self.is_nil or self.is_reference or self.is_base64)
 
     @property
     def is_struct(self) -> bool:
         """Whether it may hold fields."""
-        return self.kind in (STRUCT, OPEN) and not self.is_nil
+        return self.kind in (STRUCT, OPEN) and not (self.is_nil or self.is_reference)
 
     def resolve(self, count: int, names: Collection[str], place: object) -> str:
         """Return what an element is that may be a struct, with so many children of these names.
@@ -165,17 +167,19 @@ def read_claim(element: etree._Element, place: object, declared: XsiType | None 
     Those of an array and nil count in any namespace, as a damaged letter in one must not hide them;
     but ``type`` is a common name. ResponseError: they contradict each other.
     """
-    qname = unqualified = array_type = item_type = None
+    unqualified = array_type = item_type = None
+    types: set[str] = set()
     counts: set[int | None] = set()
     nils: set[bool] = set()
-    reject_reference(element, place)
+    is_reference = False
     for key, value in element.items():
         namespace, _, name = key.rpartition("}")
         is_instance = namespace[1:] in _INSTANCES
         if name == "nil" or (name == "null" and is_instance):  # null: SOAP 1.1 5.1
             nils.add(_parse_nil(value, place))
+        elif name == "type" and is_instance:
+            types.add(value)
         elif name == "type":
-            qname = value if is_instance else qname
             unqualified = unqualified if namespace else value
         elif is_instance and name not in _LOCATIONS:
             problem = "an attribute that XML Schema does not have"
@@ -185,10 +189,12 @@ def read_claim(element: etree._Element, place: object, declared: XsiType | None 
             array_type = value if name == "arrayType" else array_type
         elif name == "itemType":
             item_type = value
+        elif name in ("href", "ref"):
+            is_reference = True
         elif name in ("offset", "position") and namespace[1:] == _ENCODING and value:
             # SOAP 1.1 5.4.2.1 and 5.4.2.2
             raise ResponseError("a partially transmitted array", place=str(place), value=value)
-    qname = unqualified if qname is None else qname
+    qname = next(iter(types), unqualified)
     own = declared if qname is None else resolve_type(element, qname)
     if own is not None and own.is_any:
         own = None
@@ -198,13 +204,13 @@ def read_claim(element: etree._Element, place: object, declared: XsiType | None 
             raise ResponseError(f"{kind} that declares rows", place=str(place))
         kind = ARRAY
     counts.discard(None)
-    if len(nils) > 1 or len(counts) > 1:
+    if len(nils) > 1 or len(counts) > 1 or len(types) > 1:
         raise ResponseError("attributes that contradict each other", place=str(place))
     items = array_type or item_type
     item = own if items is None else resolve_type(element, items)
     if item is not None:
         item = None if item is own and kind is not ARRAY else _remove_rank(item)
-    return Claim(kind, own, True in nils, counts.pop() if counts else None, item)
+    return Claim(kind, own, True in nils, is_reference, next(iter(counts), None), item)
 
 
 def read_shape(element: etree._Element, place: object, declared: XsiType | None = None) -> Claim:
@@ -224,6 +230,11 @@ def check_content(element: etree._Element, claim: Claim, place: object) -> Claim
     count = len(element)
     text = _TEXT_INSIDE(element) if count else (element.text or "").strip(BLANK)
     kind = claim.kind
+    if claim.is_reference and not (count or text):
+        # SOAP 1.1 5.4.1, SOAP 1.2 part 2 3.1.5; NuSOAP reads them (class.soap_parser.php) and never
+        # writes them.
+        problem = "multi-reference values are not supported"
+        raise ResponseError(problem, place=str(place), value=_find_target(element))
     if claim.is_nil and (count or text):
         raise ResponseError("nil with content", place=str(place), value=text or None)
     if count and kind is TEXT:
@@ -260,22 +271,15 @@ def reject_text_inside(element: etree._Element, place: object) -> None:
     reject_text(_TEXT_INSIDE(element), place)
 
 
-def reject_reference(element: etree._Element, place: object) -> None:
-    """Refuse an empty element that names another one (SOAP 1.1 5.4.1, SOAP 1.2 part 2 3.1.5).
-
-    NuSOAP reads them (class.soap_parser.php) and never writes them.
-    """
-    for key, target in element.items():
-        is_reference = key.rpartition("}")[2] in ("href", "ref")
-        if is_reference and not len(element) and not (element.text or "").strip(BLANK):
-            problem = "multi-reference values are not supported"
-            raise ResponseError(problem, place=str(place), value=target)
-
-
 def raise_nested(element: etree._Element, place: object) -> NoReturn:
     """Refuse an element that holds others where a text belongs."""
     inner = local_name(element[0])
     raise ResponseError("a nested element in a value", place=str(place), value=inner)
+
+
+def _find_target(element: etree._Element) -> str:
+    names = ("href", "ref")
+    return next(text for key, text in element.items() if key.rpartition("}")[2] in names)
 
 
 # --- attributes ------------------------------------------------------------------------------

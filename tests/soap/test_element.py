@@ -459,3 +459,120 @@ def test_a_service_that_says_it_is_a_list_is_refused(schema: str) -> None:
     data = wrap_in_envelope("x", xml).replace(b"2001/XMLSchema", schema.encode())
     with pytest.raises(ResponseError, match="^return: 5 rows declared and 1 sent$"):
         parse_record(load_document(data), MailService)
+
+
+# --- bytes that look like rows -----------------------------------------------------------------
+
+
+@dataclasses.dataclass
+class Item:
+    a: int | None
+    b: str | None
+
+
+ITEMS = [f"<item><a>{n}</a><b>{'x' * 80}</b></item>" for n in range(1500)]
+LIKE_ROWS = "".join(ITEMS[:560])  # more than are read at a time
+
+
+def wrap_items(items: list[str]) -> bytes:
+    return wrap_in_envelope("x", f"<return>{''.join(items)}</return>")
+
+
+@pytest.mark.parametrize(
+    ("row", "text"),
+    [
+        ("<item><a>7</a><!--{}--><b>hello</b></item>", "hello"),
+        ("<item><a>7</a><?p {}?><b>hello</b></item>", "hello"),
+        ("<item><a>7</a><b>he<?p {}?>llo</b></item>", "hello"),
+        ("<item><a>7</a><b>he<!--{}-->llo</b></item>", "hello"),
+        ("<item><a>7</a><b><![CDATA[{}]]></b></item>", LIKE_ROWS),
+        ("<item><a>7</a><b>he<![CDATA[{0}{0}{0}]]>llo</b></item>", f"he{LIKE_ROWS * 3}llo"),
+        ("<item><a>7</a><z>{}</z><b>hello</b></item>", "hello"),
+        ("<item><a>7</a><z>{0}{0}{0}</z><b>hello</b></item>", "hello"),
+        ("<item><a>7</a><z>{}<q><item>y</item></q></z><b>hello</b></item>", None),
+        (f"<item><a>7</a><z>{{}}</z><y>{'<q><item>y</item></q>' * 9000}</y><b>hello</b></item>", "hello"),
+        ("<!--{}--><item><a>7</a><b>hello</b></item><?p {}?>", "hello"),
+    ],
+)  # fmt: skip
+def test_bytes_like_rows_are_rows_only_where_rows_are(row: str, text: str | None) -> None:
+    """A section, a comment, an instruction or a field may hold the same bytes."""
+    row = row.replace("{0}", LIKE_ROWS).replace("{}", LIKE_ROWS)
+    for at in (500, 1499):
+        data = wrap_items([*ITEMS[:at], row, *ITEMS[at + 1 :]])
+        if text is None:  # an unknown field that is neither a list nor a struct
+            with pytest.raises(ResponseError, match=f"^row {at + 1}, z: duplicate field"):
+                rows(data, Item)
+            continue
+        found = rows(data, Item)
+        assert found[at] == Item(7, text)
+        assert [item.a for item in found] == [*range(at), 7, *range(at + 1, 1500)]
+        assert {item.b for item in found[:at] + found[at + 1 :]} == {"x" * 80}
+
+
+@pytest.mark.parametrize("text", ["Fish & Chips", "&lt", "&nbsp;", "&foo"])
+def test_what_is_not_well_formed_among_many_rows_is_an_error(text: str) -> None:
+    """The parser may tell of it only at the end, and take no more rows until then."""
+    for at in (3, 400, 700, 1100, 1498, 1499):
+        for row in (f"<item><a>7</a><b>{text}</b></item>", f"<item><a>{text}</a><b>7</b></item>"):
+            with pytest.raises(ResponseError, match="^not well-formed XML"):
+                rows(wrap_items([*ITEMS[:at], row, *ITEMS[at + 1 :]]), Item)
+
+
+@pytest.mark.slow
+def test_text_between_rows_is_refused_wherever_it_stands() -> None:
+    for at in range(0, 1500, 1):
+        data = wrap_items([*ITEMS[:at], f"{ITEMS[at]}JUNK", *ITEMS[at + 1 :]])
+        with pytest.raises(ResponseError, match="^return: text between fields: 'JUNK'$"):
+            rows(data, Item)
+
+
+def test_an_empty_reference_is_refused_among_others_that_are_none() -> None:
+    cells = ('<b href="#1">x</b>', '<b href="#1"/>', '<b href="#1">y</b>')
+    data = wrap_items([f"<item><a>1</a>{cell}</item>" for cell in cells])
+    with pytest.raises(ResponseError, match="^row 2, b: multi-reference values are not supported"):
+        rows(data, Item)
+    items = (
+        '<item href="#1"><a>1</a></item>',
+        '<item href="#1"/>',
+        '<item href="#1"><a>1</a></item>',
+    )
+    with pytest.raises(ResponseError, match="^row 2: multi-reference values are not supported"):
+        rows(wrap_items(list(items)), Item)
+    assert rows(wrap_items([items[0], items[2]]), Item) == [Item(1, None)] * 2
+
+
+@pytest.mark.parametrize(
+    ("field", "problem"),
+    [
+        ("<c>1</c><c>2</c>", "duplicate field"),
+        ('<c xsi:nil="true">2</c>', "nil with content"),
+        ('<c xsi:nil="maybe"/>', "invalid xsi:nil value"),
+        ('<c xsi:type="xsd:int"><q/></c>', "a nested element in a value"),
+        ('<c xsi:foo="1">1</c>', "an attribute that XML Schema does not have"),
+        ('<c SOAP-ENC:arrayType="xsd:int[5]"><i>1</i></c>', "5 rows declared and 1 sent"),
+    ],
+)
+def test_a_field_that_is_not_known_may_not_contradict_itself(field: str, problem: str) -> None:
+    """``call`` refuses it, and so do all methods."""
+    row = f"<item><a>1</a><b>x</b>{field}</item>"
+    for many in (1, 2, 1500):
+        with pytest.raises(ResponseError) as caught:
+            rows(wrap_items([row] * many), Item)
+        assert (caught.value.place, caught.value.problem) == ("row 1, c", problem)
+    for struct in (
+        f"<return><a>1</a>{field}</return>",
+        f'<return xsi:type="tns:x"><a>1</a>{field}</return>',
+    ):
+        data = wrap_in_envelope("x", struct)
+        with pytest.raises(ResponseError, match=problem):
+            parse_record(load_document(data), Item)
+        with pytest.raises(ResponseError, match=problem):
+            parse_by_type(load_document(data))
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_two_types_that_differ_are_refused(reader: str) -> None:
+    old = 'xmlns:o="http://www.w3.org/1999/XMLSchema-instance"'
+    for first, second in (("SOAP-ENC:Array", "SOAP-ENC:Struct"), ("xsd:string", "SOAP-ENC:Array")):
+        xml = f'<return {old} xsi:type="{first}" o:type="{second}"/>'
+        assert refuse(reader, xml) == ("return", "attributes that contradict each other", None)
