@@ -226,7 +226,7 @@ def picture(found: dict[str, list[Run]], rows: int) -> str:
     height = 50 + 34 * len(found)
     title = f"{rows} invoices, whole process, relative to hand-written lines: CPU blue, peak memory"
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{_LABELS + 460}" height="{height}" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{_LABELS + 480}" height="{height}" '
         'font-family="sans-serif" font-size="11">'
         f'<text x="8" y="18">{title} brown</text>{"".join(bars)}</svg>\n'
     )
