@@ -68,8 +68,8 @@ def rows(xml: bytes, model: type[M]) -> list[M]:
 
     ``model`` is a dataclass whose fields are ``int``, ``float``, ``Decimal`` or ``str``, or one of
     them or ``None``; they are found by name, and one that a row leaves out is ``None``. A
-    ``Decimal`` keeps all digits of a number, a ``float`` up to 15. SoapFault: the response is a
-    fault. ResponseError: it is not a whole and right list of such rows.
+    ``Decimal`` keeps all digits of a number, a ``float`` those that PHP writes for one. SoapFault:
+    the response is a fault. ResponseError: it is not a whole and right list of such rows.
 
     >>> from dataclasses import make_dataclass
     >>> xml = (
@@ -264,7 +264,7 @@ def parse_strings(document: Document) -> list[str]:
     """Return an array of strings; nil is an empty list, but a string of it cannot be nil."""
     array = document.read().element
     shape = read_shape(array, "return")
-    shape.require_list(shape.kind, "return")
+    shape.require_list(shape.kind, "return", dict.fromkeys(map(local_name, array)))
     texts = []
     for number, row in enumerate(array, 1):
         document.deadline.check()

@@ -53,7 +53,8 @@ def _parse_json(place: str, text: str) -> Any:
         )
     except (ValueError, RecursionError):
         pass
-    raise ResponseError("not JSON", place=place, value=truncate(text))
+    problem = "not JSON, or JSON with NaN, an infinity or a repeated name"
+    raise ResponseError(problem, place=place, value=truncate(text))
 
 
 def _name_field(kind: str, id: int | None, field: str) -> str:
@@ -98,9 +99,9 @@ class Invoice:
 
     @property
     def amount(self) -> Decimal | None:
-        """The exact value that the server wrote, up to 15 digits, in ``invoices_currency``.
+        """The exact value that the server wrote, in ``invoices_currency``: 12.5 for 12.50.
 
-        Of 16 or 17 digits that PHP writes for a float, it is the shortest that mean the same.
+        Of 16 or 17 digits, as PHP writes a float, it is the shortest that mean the same.
         """
         from decimal import Decimal
 

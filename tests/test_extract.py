@@ -777,7 +777,7 @@ def test_the_sizes_of_soap11_and_soap12_must_agree(size: str, *, is_right: bool)
     if is_right:
         assert len(rows(data, Invoice)) == 1
     else:
-        assert wrong(data) == ("return", "attributes that contradict each other", None)
+        assert wrong(data) == ("return", "attributes that contradict each other", "1 and 2")
 
 
 def test_soap12_sizes_are_counted_too() -> None:

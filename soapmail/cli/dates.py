@@ -12,31 +12,30 @@ if TYPE_CHECKING:
 
     from ..models import Invoice, MailService
 
-_READINGS = ("date", "due_date", "order_date")
-
 
 def format_day(record: Invoice | MailService, reading: str, word: str = "") -> str | None:
     """Return the day of a reading such as ``due_date``, behind a word; ``None``: there is none.
 
-    A text that is no date is shown as it is, with a mark.
+    A text that is no date is shown as it is, behind a question mark.
     """
     try:
         moment = getattr(record, reading)
     except ResponseError as error:
-        return f"{word} {error.value} (not a date)".strip()
+        return f"{word} ? {error.value}".strip()
     return None if moment is None else f"{word} {moment.date()}".strip()
 
 
 class UnreadableDates:
     """Collects the texts that should be dates, for one line on stderr."""
 
-    def __init__(self) -> None:
+    def __init__(self, *readings: str) -> None:
+        self._readings = readings
         self._problems: list[str] = []
 
     def check(self, account: str | None, records: Iterable[object]) -> None:
-        """Look at records of an account."""
+        """Look at these readings of an account's records."""
         for record in records:
-            for reading in _READINGS:
+            for reading in self._readings:
                 try:
                     getattr(record, reading, None)
                 except ResponseError as error:
@@ -47,4 +46,4 @@ class UnreadableDates:
         if self._problems:
             first, *others = self._problems
             more = f" (and {pluralize(len(others), 'other date')})" if others else ""
-            print_error(f"{first}{more}; it counts as without a date")
+            print_error(f"{first}{more}; its day is not known")

@@ -40,11 +40,12 @@ stand in SOAPMAIL_CONFIG, else in soapmail/accounts.ini in XDG_CONFIG_HOME or
 ~/.config: a section an account, with username, endpoint and password_command."""
 _DUE_HELP = """\
 Due dates have no time zone: whole days are compared with the date of this
-machine, or with --today. What is due today is not overdue before tomorrow."""
+machine, or with --today. What is due today is not overdue before tomorrow. An
+open invoice whose due date cannot be read may be due, and is listed."""
 _CHECK_HELP = f"""\
 exit codes, those of a monitoring plugin:
   0    OK        nothing is due
-  1    WARNING   due today, or within --due-within days
+  1    WARNING   due today, or within --due-within days, or on no known day
   2    CRITICAL  overdue
   3    UNKNOWN   no response, wrong login, wrong usage
 

@@ -170,7 +170,7 @@ def read_claim(element: etree._Element, place: object, declared: XsiType | None 
     unqualified = array_type = item_type = None
     types: set[str] = set()
     counts: set[int | None] = set()
-    nils: set[bool] = set()
+    nils: set[str] = set()
     is_reference = False
     for key, value in element.items():
         namespace, _, name = key.rpartition("}")
@@ -204,13 +204,16 @@ def read_claim(element: etree._Element, place: object, declared: XsiType | None 
             raise ResponseError(f"{kind} that declares rows", place=str(place))
         kind = ARRAY
     counts.discard(None)
-    if len(nils) > 1 or len(counts) > 1 or len(types) > 1:
-        raise ResponseError("attributes that contradict each other", place=str(place))
+    for said in (nils, counts, types):
+        if len(said) > 1:
+            problem = "attributes that contradict each other"
+            said_all = " and ".join(sorted(map(str, said)))
+            raise ResponseError(problem, place=str(place), value=said_all)
     items = array_type or item_type
     item = own if items is None else resolve_type(element, items)
     if item is not None:
         item = None if item is own and kind is not ARRAY else _remove_rank(item)
-    return Claim(kind, own, True in nils, is_reference, next(iter(counts), None), item)
+    return Claim(kind, own, "nil" in nils, is_reference, next(iter(counts), None), item)
 
 
 def read_shape(element: etree._Element, place: object, declared: XsiType | None = None) -> Claim:
@@ -301,11 +304,11 @@ def _remove_rank(item: XsiType) -> XsiType | None:
     return None if name in ("", "Array") else item._replace(name=name)
 
 
-def _parse_nil(text: str, place: object) -> bool:
+def _parse_nil(text: str, place: object) -> str:
     if text.strip(BLANK) in ("true", "1"):
-        return True
+        return "nil"
     if text.strip(BLANK) in ("false", "0"):
-        return False
+        return "not nil"
     raise ResponseError("invalid xsi:nil value", place=str(place), value=text)
 
 

@@ -108,7 +108,7 @@ def test_a_wrong_date_is_no_date_in_a_summary(
     assert result.code == 0
     place = f"invoice {invoices[0].invoices_id}, invoices_date"
     problem = "not a date of the form YYYY-MM-DD HH:MM:SS: 'yesterday'"
-    assert result.err == f"soapmail: {place}: {problem}; it counts as without a date\n"
+    assert result.err == f"soapmail: {place}: {problem}; its day is not known\n"
 
 
 def test_records_of_several_accounts_stand_apart(

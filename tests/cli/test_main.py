@@ -194,13 +194,13 @@ def test_a_wrong_date_of_the_server_is_shown_as_it_is(
     run: Callable[..., Result], sandbox: Sandbox
 ) -> None:
     sandbox.invoices[0] = replace(sandbox.invoices[0], invoices_date="tomorrow")
-    shown = "tomorrow (not a date)"
+    shown = "? tomorrow"
     for options in ([], ["--until", "2100-01-01"], ["--since", "2100-01-01"]):
         code, out, err = run("invoices", *options)
         assert (code, out.count(shown)) == (0, 1)
         assert out.splitlines()[1].lstrip().startswith(f"7514880  {shown}")
         place = "invoice 7514880, invoices_date: not a date of the form YYYY-MM-DD HH:MM:SS"
-        assert err == f"soapmail: {place}: 'tomorrow'; it counts as without a date\n"
+        assert err == f"soapmail: {place}: 'tomorrow'; its day is not known\n"
 
 
 def test_services_in_all_formats(run: Callable[..., Result]) -> None:

@@ -300,13 +300,11 @@ def test_an_open_invoice_with_an_unreadable_due_date_is_in_every_list(
     assert (code, [row["invoices_id"] for row in rows]) == (0, listed)
     assert [row["invoices_due_date"] for row in rows if row["invoices_id"] == 7022] == [UNREADABLE]
     *left_out, warning = err.splitlines()
-    assert warning == f"soapmail: invoice 7022, {PROBLEM}{others}; it counts as without a date"
+    assert warning == f"soapmail: invoice 7022, {PROBLEM}{others}; its day is not known"
     is_due = {"--overdue", "--due-within"}.intersection(options)
     assert left_out == (["soapmail: 1 open without a due date left out"] if is_due else [])
     table = run("invoices", *options).out
-    assert table.count(f"{UNREADABLE} (not a date)") == sum(
-        number in (7022, 7024) for number in listed
-    )
+    assert table.count(f"? {UNREADABLE}") == sum(number in (7022, 7024) for number in listed)
 
 
 @pytest.mark.usefixtures("one_unreadable")
@@ -317,7 +315,7 @@ def test_what_has_an_unreadable_date_has_no_days_left(run: Callable[..., Result]
     assert code == 0
     assert [row[1:] for row in tsv(out)[2:]] == [["false", "\\N"], ["false", "\\N"]]
     code, out, err = run("invoice", "7022")
-    assert (code, err) == (0, f"soapmail: invoice 7022, {PROBLEM}; it counts as without a date\n")
+    assert (code, err) == (0, f"soapmail: invoice 7022, {PROBLEM}; its day is not known\n")
     assert f"invoices_due_date     {UNREADABLE}" in out
 
 
@@ -325,8 +323,8 @@ def test_what_has_an_unreadable_date_has_no_days_left(run: Callable[..., Result]
 def test_a_plan_shows_an_unreadable_date_and_pays_it_last(run: Callable[..., Result]) -> None:
     code, out, err = run("pay", "--open", "--dry-run")
     assert [line.split()[0] for line in out.splitlines()[1:4]] == ["7001", "7022", "7023"]
-    assert f"{UNREADABLE} (not a date)" in out
-    assert (code, err) == (0, f"soapmail: invoice 7022, {PROBLEM}; it counts as without a date\n")
+    assert f"? {UNREADABLE}" in out
+    assert (code, err) == (0, f"soapmail: invoice 7022, {PROBLEM}; its day is not known\n")
     code, out, err = run("pay", "--open", "--due-within", "3", "--dry-run")
     assert [line.split()[0] for line in out.splitlines()[1:2]] == ["7001"]
     for number in (7022, 7023):
@@ -339,10 +337,10 @@ def test_a_service_with_an_unreadable_date_is_listed(
     sandbox.services[0] = replace(sandbox.services[0], mail_order_date="soon")
     number = sandbox.services[0].mail_id
     code, out, err = run("services")
-    assert (code, out.count("soon (not a date)")) == (0, 1)
+    assert (code, out.count("? soon")) == (0, 1)
     place = f"mail service {number}, mail_order_date"
     problem = "not a date of the form YYYY-MM-DD HH:MM:SS: 'soon'"
-    assert err == f"soapmail: {place}: {problem}; it counts as without a date\n"
+    assert err == f"soapmail: {place}: {problem}; its day is not known\n"
 
 
 def test_days_are_whole_days() -> None:

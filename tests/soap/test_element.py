@@ -151,7 +151,7 @@ def test_errors_say_what_contradicts_what() -> None:
     struct = f"<return>{FIELD}{OTHER}</return>"
     names = "invoices_id, invoices_module"
     assert refuse("list", struct) == ("return", "a struct instead of a list", names)
-    assert refuse("strings", struct) == ("return", "a struct instead of a list", None)
+    assert refuse("strings", struct) == ("return", "a struct instead of a list", names)
     text = '<return xsi:type="xsd:string">x</return>'
     assert refuse("struct", text) == ("return", "a text instead of fields", None)
     array = f'<return SOAP-ENC:arrayType="x[1]"><item>{FIELD}</item></return>'
@@ -229,7 +229,11 @@ def test_nil_with_content_and_an_invalid_nil_are_refused(reader: str, xml: str, 
         assert found == (place, "invalid xsi:nil value", invalid)
     assert outcome(reader, xml.format('xsi:nil="false"')) is not REFUSED
     both = xml.format('xsi:nil="false" xsi:null="1"')
-    assert refuse(reader, both) == (place, "attributes that contradict each other", None)
+    assert refuse(reader, both) == (
+        place,
+        "attributes that contradict each other",
+        "nil and not nil",
+    )
 
 
 @pytest.mark.parametrize("namespace", INSTANCES)
@@ -575,4 +579,5 @@ def test_two_types_that_differ_are_refused(reader: str) -> None:
     old = 'xmlns:o="http://www.w3.org/1999/XMLSchema-instance"'
     for first, second in (("SOAP-ENC:Array", "SOAP-ENC:Struct"), ("xsd:string", "SOAP-ENC:Array")):
         xml = f'<return {old} xsi:type="{first}" o:type="{second}"/>'
-        assert refuse(reader, xml) == ("return", "attributes that contradict each other", None)
+        both = " and ".join(sorted((first, second)))
+        assert refuse(reader, xml) == ("return", "attributes that contradict each other", both)

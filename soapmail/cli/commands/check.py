@@ -46,7 +46,7 @@ def check_invoices(args: argparse.Namespace, selection: AccountSelection) -> int
     )
     selection.report_failures()  # on stderr; the exit codes of a check are its own
     if args.format != "text":  # which shows what stands there, and a plugin prints nothing else
-        unreadable = UnreadableDates()
+        unreadable = UnreadableDates("due_date")
         for opened in [*report.undated, *report.apart]:
             unreadable.check(opened.account, [opened.invoice])
         unreadable.warn()

@@ -198,7 +198,7 @@ def _show_plan(plan: Plan) -> None:
     for line in align(rows, [True, False, True, True, False], measure_terminal()):
         print(line)
     print(_format_totals(plan), flush=True)
-    unreadable = UnreadableDates()
+    unreadable = UnreadableDates("due_date")
     unreadable.check(None, [*plan.invoices, *(invoice for invoice, _ in plan.left_out)])
     unreadable.warn()
     for invoice, reason in plan.left_out:

@@ -42,7 +42,7 @@ def list_invoices(args: argparse.Namespace, selection: AccountSelection) -> int:
     writer = RecordWriter(args, _make_invoice_format(today), is_named=selection.is_named)
     with_status = _wants_status(args)
     listed: list[Invoice] = []
-    unreadable = UnreadableDates()
+    unreadable = UnreadableDates("date", "due_date", "order_date")
     chosen = _InvoiceFilter(args, today)
 
     def fetch(client: Client) -> list[_InvoiceRow]:
@@ -95,7 +95,7 @@ def print_records(
     """Print what is fetched of each account; NotFound: no account has the ``single`` record."""
     is_named, is_single = selection.is_named, single is not None
     writer = RecordWriter(args, record_format, is_named=is_named, is_single=is_single)
-    unreadable = UnreadableDates()
+    unreadable = UnreadableDates("date", "due_date", "order_date")
     for account, records in selection.iter_results(fetch):
         writer.add(account, records)
         unreadable.check(account, (getattr(record, "invoice", record) for record in records))

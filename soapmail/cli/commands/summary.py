@@ -56,11 +56,14 @@ _KEYS: dict[str, Callable[[Invoice], str | int | None]] = {
 }
 
 
+_COUNTED = ("open", "paid")  # by anything but the status
+
+
 def group_invoices(invoices: Iterable[Invoice], by: str) -> list[Group]:
     """Return invoices by a key and their currency, in the order of both."""
     groups: dict[tuple[str | int | None, str | None], Group] = {}
     for invoice in invoices:
-        if by == "status" or classify_invoice(invoice) in ("open", "paid"):
+        if by == "status" or classify_invoice(invoice) in _COUNTED:
             key = _KEYS[by](invoice), invoice.invoices_currency
             groups[key] = groups.get(key, Group(*key)).add(invoice)
     return sorted(groups.values(), key=_sort_key)
@@ -73,11 +76,11 @@ def _sort_key(group: Group) -> tuple[bool, str | int, str]:
 
 def print_summary(args: argparse.Namespace, selection: AccountSelection) -> int:
     """Print the groups."""
-    unreadable = UnreadableDates()
+    unreadable = UnreadableDates("date")
 
     def fetch(client: Client) -> list[Group]:
         invoices = client.get_client_invoices()
-        unreadable.check(None, invoices)
+        unreadable.check(None, (one for one in invoices if classify_invoice(one) in _COUNTED))
         return group_invoices(invoices, args.by)
 
     code = print_records(args, selection, _make_format(args.by), fetch)
