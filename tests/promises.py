@@ -341,9 +341,9 @@ PROMISES = [
     ),
     promise(
         "Rows are read many at a time only where each has the first one's tags.",
-        ("soap/document.py", "is_added = rows.pattern.fullmatch(chunk) and", "is_added = rows.pattern.search(chunk) and", "test_a_contradiction_is_found_in_any_of_many_rows"),
+        ("soap/chunks.py", "is_added = rows.pattern.fullmatch(chunk) and", "is_added = rows.pattern.search(chunk) and", "test_a_contradiction_is_found_in_any_of_many_rows"),
         ("soap/document.py", "texts=[] if rows is None or before else", "texts=[] if rows is None else", "test_a_row_with_other_fields_is_read_wherever_it_stands"),
-        ("soap/document.py", " and len(value) > before\n", "\n", "test_bytes_like_rows_are_rows_only_where_rows_are"),
+        ("soap/chunks.py", " and len(value) > before\n", "\n", "test_bytes_like_rows_are_rows_only_where_rows_are"),
     ),
     promise(
         "Text between rows is an error wherever it stands.",

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import re
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lxml import etree
 
 from ..errors import ResponseError, SoapFault
-from ..patterns import BLANK, TAG
+from ..patterns import BLANK
+from .chunks import MAX_NAMESPACE_CHARACTERS, ByteScanner, TagLengthGuard
 from .element import (
-    INSTANCE,
     XPath,
     has_row_count,
     local_name,
-    read_claim,
     reject_text,
     reject_text_inside,
+    write_qualified_name,
 )
 from .repair import repair
 
@@ -27,15 +26,6 @@ if TYPE_CHECKING:
     from ..deadline import Deadline
     from .repair import Text
 
-# Small enough that the rows of one chunk stay in the processor's cache.
-_CHUNK_BYTES = 32 * 1024
-# libxml2 2.9 compares each attribute of a tag with those before it, and each element repeats its
-# namespace (test_costs).
-MAX_TAG_BYTES = 8 * 1024
-_SEARCH_STEP_BYTES = 4 * 1024
-_MAX_ROW_CHARACTERS = 8 * 1024  # of a row's tags, to be looked for as a whole
-_HEAD_BYTES = 4 * 1024  # in which a response usually declares all its namespaces
-MAX_NAMESPACE_CHARACTERS = 200
 MAX_NESTED_NAMESPACES = 1000
 _EXCERPT_BYTES = 10_000  # of the end, in which a secret is found before it is shown
 # XML_ERR_NO_MEMORY, as libxml2 before 2.14 calls it, and XML_ERR_RESOURCE_LIMIT.
@@ -140,10 +130,10 @@ class Document:
 
     def _iter_parts(self, *, growing: bool) -> Iterator[PartialReturn]:
         data = self._text.data
-        scanner = _ByteScanner(data, self._text.start)
+        scanner = ByteScanner(data, self._text.start)
         parser = _make_parser(scanner.is_usual)
         reader = _EventReader(parser)
-        guard = _TagLengthGuard(data)
+        guard = TagLengthGuard(data)
         is_last_taken = False
         try:
             for at, chunk in scanner.iter_chunks():
@@ -207,7 +197,7 @@ class Document:
         if not has_row_count(value):
             raise ResponseError("cut off", value=self._excerpt_end())
         elements = [value, *value.iterancestors()]
-        tags = "".join(f"</{_write_qualified_name(element)}>" for element in elements).encode()
+        tags = "".join(f"</{write_qualified_name(element)}>" for element in elements).encode()
         # The text may end inside one (test_document).
         return tags[max(n for n in range(len(tags)) if data.endswith(tags[:n])) :]
 
@@ -253,119 +243,6 @@ def _find_limit(error: etree.LxmlError) -> str | None:
     if not is_limit:
         return None
     return "deep nesting" if "depth" in words else "a text of more than 10000000 bytes"
-
-
-class _ByteScanner:
-    """Tells by its bytes what a response does not hold, so that it need not be looked for.
-
-    NuSOAP declares all namespaces at the beginning, and writes the same tags for each row.
-    """
-
-    def __init__(self, data: bytes, start: int) -> None:
-        self._data, self._start = data, start
-        self._head_end = start + _HEAD_BYTES
-        declarations = data[start : self._head_end].replace(b"'", b'"').split(b"xmlns")[1:]
-        has_long = any(map(_is_long_or_cut, declarations))
-        has_more = re.compile(b"xmlns").search(data, self._head_end - len("xmlns"))
-        has_comments = b"!" in data and b"<!--" in data
-        self.is_usual = not (has_long or has_more or has_comments)
-        self._rows_start: int | None = None
-        self._rows: _PlainRows | None = None
-
-    def iter_chunks(self) -> Iterator[tuple[int, bytes]]:
-        """Yield the bytes, cut behind a row where the rows are plain, and where each begins."""
-        at = self._start
-        while at < len(self._data):
-            end = at + _CHUNK_BYTES
-            if self._rows is not None:
-                last_end_tag = self._data.rfind(self._rows.end_tag, at, end)
-                end = end if last_end_tag < 0 else last_end_tag + len(self._rows.end_tag)
-            yield at, self._data[at:end]
-            at = end
-
-    def have_same_namespaces(self, value: etree._Element) -> bool:
-        """Return whether no namespace is declared inside the value."""
-        if self._rows_start is None and len(value):
-            tag = f"<{_write_qualified_name(value[0])}"
-            self._rows_start = self._data.find(tag.encode(), self._start)
-        start = self._head_end if self._rows_start is None else max(self._rows_start, 0)
-        return self.is_usual and self._data.find(b"xmlns", start, self._head_end) < 0
-
-    def find_plain_rows(
-        self, chunk: bytes, value: etree._Element, before: int
-    ) -> _PlainRows | None:
-        """Return what the rows are like that a chunk has added; ``None``: not like the first one.
-
-        Inside a section, a comment or another row, the same bytes are no rows; and none is added
-        where the parser has met an error, of which it tells at the end.
-        """
-        rows = self._rows
-        if rows is None:
-            if len(value) > 1 and len(self._data) > 2 * _CHUNK_BYTES:
-                with suppress(ResponseError):  # whoever reads the row tells where it stands
-                    self._rows = _describe_plain_rows(value[0])
-            return None
-        is_added = rows.pattern.fullmatch(chunk) and len(value) > before
-        return rows if is_added and len(value[-1]) == len(rows.tags) else None
-
-
-class _PlainRows(NamedTuple):
-    """Rows as NuSOAP writes them: each field has a type and a text."""
-
-    tags: Sequence[str]
-    pattern: re.Pattern[bytes]
-    end_tag: bytes
-
-
-def _describe_plain_rows(row: etree._Element) -> _PlainRows | None:
-    """Return what all rows are like if they are like the first; ``None``: it is not plain.
-
-    Of a run of such rows, those that came first were asked what they are.
-    """
-    cells = ""
-    for element in (row, *row):
-        is_plain = element is row or read_claim(element, "row").is_plain_text
-        if not is_plain or len(cells) > _MAX_ROW_CHARACTERS:
-            return None
-        name = re.escape(_write_qualified_name(element))
-        kind = element.get(f"{{{INSTANCE}}}type")
-        start = f"<{name}>" if kind is None else f'<{name} xsi:type="{re.escape(kind)}">'
-        cells += start if element is row else f"{start}[^<]+</{name}>"
-    end = f"</{_write_qualified_name(row)}>"
-    pattern = re.compile(f"(?:{cells}{re.escape(end)})+".encode())
-    return _PlainRows([str(cell.tag) for cell in row], pattern, end.encode())
-
-
-def _is_long_or_cut(declaration: bytes) -> bool:
-    parts = declaration.split(b'"', 2)
-    return len(parts) < 3 or len(parts[1]) > MAX_NAMESPACE_CHARACTERS
-
-
-class _TagLengthGuard:
-    """Refuses a tag that is too long, before the parser takes it."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-        self._last_tag = self._checked_tag = -1
-
-    def check(self, start: int, end: int) -> None:
-        """Look at the next bytes: where no tag begins for long, one may not have ended."""
-        for at in range(start, end, _SEARCH_STEP_BYTES):
-            tag = self._data.rfind(b"<", at, min(at + _SEARCH_STEP_BYTES, end))
-            if tag >= 0:
-                self._last_tag = tag
-            elif self._checked_tag != self._last_tag:
-                self._checked_tag = self._last_tag
-                self._check_length()
-
-    def _check_length(self) -> None:
-        data, start = self._data, self._last_tag
-        limit = start + MAX_TAG_BYTES
-        if data[start + 1 : start + 2] in b"!? \t\n" or len(data) < limit:  # not a tag
-            return
-        if not re.compile(TAG).match(data, start, limit):
-            tag = data[start:limit].decode(errors="ignore")
-            raise ResponseError(f"a tag of more than {MAX_TAG_BYTES} bytes", value=tag)
 
 
 def _check_namespace(name: str, depth: int) -> None:
@@ -445,8 +322,3 @@ def _find_faults(body: etree._Element | None) -> list[etree._Element]:
 
 def _parse_fault(fault: etree._Element) -> SoapFault:
     return SoapFault(*(str(part(fault)) for part in _FAULT_PARTS))
-
-
-def _write_qualified_name(element: etree._Element) -> str:
-    name = local_name(element)
-    return f"{element.prefix}:{name}" if element.prefix else name

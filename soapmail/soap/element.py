@@ -263,6 +263,12 @@ def local_name(element: etree._Element) -> str:
     return str(element.tag).rpartition("}")[2]
 
 
+def write_qualified_name(element: etree._Element) -> str:
+    """Return an element's name as its tags have it."""
+    name = local_name(element)
+    return f"{element.prefix}:{name}" if element.prefix else name
+
+
 def reject_text(text: str, place: object) -> None:
     """Refuse a text that is not empty."""
     if text:

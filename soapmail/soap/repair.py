@@ -39,7 +39,7 @@ _FORBIDDEN = rb"[\x00-\x08\x0b\x0c\x0e-\x1f]|\xef\xbf[\xbe\xbf]"
 _CHARACTER_REFERENCE = rb"&#(?:x([0-9a-fA-F]+)|([0-9]+));"
 _SUSPICIOUS = rb"&\x00-\x08\x0b\x0c\x0e-\x1f\x80-\xff"
 # A tag up to its first byte that may need repair. The alternatives are disjoint, and a longer tag
-# is refused by document._TagLengthGuard, so matching is linear (test_costs).
+# is refused by chunks.TagLengthGuard, so matching is linear (test_costs).
 _SUSPICIOUS_TAG = (
     rb"""<[^<>"'%b]{0,9999}(?:"[^"<%b]*"[^<>"'%b]{0,9999}|'[^'<%b]*'[^<>"'%b]{0,9999}){0,9999}"""
     rb"""(?:"[^"<%b]*|'[^'<%b]*)?[%b]"""
