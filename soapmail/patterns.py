@@ -22,7 +22,7 @@ BLANK = " \t\r\n"  # XML 1.0 2.3
 INT = r"[+-]?[0-9]{1,40}"
 FLOAT = r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?"
 # The provider's dates, some of them without a time, and how MySQL writes that there is none.
-DATE = "[0-9]{4}-[0-9]{2}-[0-9]{2}(?: [0-9]{2}:[0-9]{2}:[0-9]{2})?"
+DATE = "[0-9]{4}-[0-9]{2}-[0-9]{2}(?: (?:[01][0-9]|2[0-3]):[0-9]{2}:[0-9]{2})?"
 NO_DATE = "0000-00-00(?: 00:00:00)?"
 FLOAT_DIGITS = 15  # so many are kept by a float, whichever they are (IEEE 754)
 URL = r"https?://[^\s<>\ufffd]+"

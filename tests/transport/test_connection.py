@@ -418,3 +418,11 @@ def test_what_cannot_be_parsed_of_the_headers_is_not_logged(
         with pytest.raises(ResponseError):
             client.login()
     assert "hunter2" not in caplog.text
+
+
+def test_a_response_that_was_interrupted_while_it_was_made_can_be_closed() -> None:
+    """A signal may come before http.client has set all that it looks at in close()."""
+    kind = connection_module._DeadlineResponse
+    response = kind.__new__(kind)
+    response.close()
+    assert response.closed
