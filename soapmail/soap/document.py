@@ -257,8 +257,8 @@ def _check_namespace(name: str, depth: int) -> None:
 def _make_parser(is_usual: bool) -> etree.XMLPullParser:
     """Return a parser that has begun.
 
-    An event of each element takes a seventh of the parser's time, and of each namespace as much.
-    Where neither is needed, a comment comes first, as whose neighbour the envelope is found.
+    Events of elements and of namespaces take a seventh of the parser's time each. Where they are
+    not needed, a comment comes first, as whose neighbour the envelope is found.
     """
     if not is_usual:
         return etree.XMLPullParser(

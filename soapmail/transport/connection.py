@@ -350,7 +350,7 @@ class _DirectConnection(ReportingConnection):
 
 
 class _DeadlineResponse(http.client.HTTPResponse):
-    fp: Any = None  # looked at when it is closed, though a signal may come before it is made
+    fp: Any = None  # for close(), if a signal comes before it is made
 
     def __init__(self, slot: Slot, sock: socket.socket, *args: Any, **options: Any) -> None:
         self._delivery = delivery = slot.delivery
