@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any
 from soapmail import Client, OutcomeUnknown, SoapMailError, Status
 
 from .faulty import Faulty, Hangup, Request, make_client, respond_after_login
-from .support import make_many_rows, make_status_response
+from .support import make_invoices_response, make_status_response
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -64,6 +64,10 @@ CALLS = {
 }  # fmt: skip
 
 
+# One of each type: each column is read by the same lines.
+FIELDS_READ = {"invoices_id": 1, "invoices_amount": 12.5, "invoices_module": "mail"}
+
+
 class Server:
     """Counts how often each invoice is paid."""
 
@@ -72,7 +76,7 @@ class Server:
 
     def __call__(self, request: Request) -> None:
         if request.operation != "api_make_payment":
-            request.respond(make_many_rows(2))
+            request.respond(make_invoices_response([FIELDS_READ] * 2))
             return
         number = re.search(rb"<invoice [^>]*>(\d+)<", request.body)
         if number is None:
