@@ -19,7 +19,6 @@ from .redaction import sanitize_error
 from .soap.document import Document, Malformed
 from .soap.element import (
     OPEN,
-    STRUCT,
     Claim,
     XPath,
     check_content,
@@ -153,10 +152,7 @@ class _GrowingArray:
         claims, each = _read_claims(part, rows, name_row, self._claim.item_type)
         if not all(claim.is_struct for claim in claims):
             for n, (row, claim) in enumerate(zip(rows, each, strict=True)):
-                shape = check_content(row, claim, name_row(n))
-                if shape.is_nil or shape.kind not in (STRUCT, OPEN):
-                    kind = "nil" if shape.is_nil else shape.kind
-                    raise ResponseError(f"{kind} instead of fields", place=name_row(n))
+                check_content(row, claim, name_row(n)).require_fields(name_row(n))
 
     def _check_list(self, claim: Claim, sent: int, *, is_whole: bool) -> None:
         if is_whole:
@@ -197,8 +193,7 @@ def parse_record(document: Document, model: type[M]) -> M | None:
     shape = read_shape(element, "return")
     if shape.is_nil:
         return None
-    if shape.kind not in (STRUCT, OPEN):
-        raise ResponseError(f"{shape.kind} instead of fields", place="return")
+    shape.require_fields("return")
     if len(element) == 0:
         raise ResponseError(NO_FIELDS, place="return")
     return _build_records(model, part, [element], list(element), None)[0]
@@ -346,13 +341,12 @@ def _build_columns(
         column = cells[n :: len(tags)]
         place = partial(_format_cell_place, first, name=name)
         unique, claims = _read_claims(part, column, place)
-        is_plain = all(claim.is_plain_text for claim in unique) and not any(map(len, column))
         if name not in plan:
             for row, (cell, claim) in enumerate(zip(column, claims, strict=True)):
                 check_content(cell, claim, place(row))
             continue
         index, kind = plan[name]
-        if is_plain:
+        if all(claim.is_plain_text for claim in unique) and not any(map(len, column)):
             columns[index] = parse_texts(kind, [cell.text or "" for cell in column], place)
         else:
             columns[index] = [

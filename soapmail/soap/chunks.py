@@ -40,7 +40,7 @@ class ByteScanner:
         has_more = re.compile(b"xmlns").search(data, self._head_end - len("xmlns"))
         has_comments = b"!" in data and b"<!--" in data
         self.is_usual = not (has_long or has_more or has_comments)
-        self._rows_start: int | None = None
+        self._shares_namespaces: bool | None = None
         self._rows: _PlainRows | None = None
 
     def iter_chunks(self) -> Iterator[tuple[int, bytes]]:
@@ -56,11 +56,12 @@ class ByteScanner:
 
     def have_same_namespaces(self, value: etree._Element) -> bool:
         """Return whether no namespace is declared inside the value."""
-        if self._rows_start is None and len(value):
+        if self._shares_namespaces is None and len(value):
             tag = f"<{write_qualified_name(value[0])}"
-            self._rows_start = self._data.find(tag.encode(), self._start)
-        start = self._head_end if self._rows_start is None else max(self._rows_start, 0)
-        return self.is_usual and self._data.find(b"xmlns", start, self._head_end) < 0
+            start = max(self._data.find(tag.encode(), self._start), 0)
+            has_none = self._data.find(b"xmlns", start, self._head_end) < 0
+            self._shares_namespaces = self.is_usual and has_none
+        return bool(self._shares_namespaces)
 
     def find_plain_rows(
         self, chunk: bytes, value: etree._Element, before: int

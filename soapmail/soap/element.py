@@ -149,6 +149,12 @@ class Claim(NamedTuple):
             raise ResponseError("duplicate field", place=str(place), value=", ".join(names))
         return OPEN if self.kind is OPEN and self.type is None and count < 2 else STRUCT
 
+    def require_fields(self, place: str) -> None:
+        """Refuse what is no struct, or nil."""
+        if self.is_nil or self.kind not in (STRUCT, OPEN):
+            kind = "nil" if self.is_nil else self.kind
+            raise ResponseError(f"{kind} instead of fields", place=place)
+
     def require_list(self, kind: str, place: str, names: Collection[str] = ()) -> None:
         """Refuse what is neither a list, of this kind, nor nil."""
         if not self.is_nil and kind not in (ARRAY, OPEN):
@@ -242,7 +248,7 @@ def check_content(element: etree._Element, claim: Claim, place: object) -> Claim
         raise ResponseError("nil with content", place=str(place), value=text or None)
     if count and kind is TEXT:
         raise_nested(element, place)
-    if text and (count or kind not in (TEXT, OPEN)):
+    if count or kind not in (TEXT, OPEN):
         reject_text(text, place)
     if kind is OPEN and text:
         kind = TEXT

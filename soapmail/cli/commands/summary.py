@@ -80,12 +80,12 @@ def print_summary(args: argparse.Namespace, selection: AccountSelection) -> int:
 
     def fetch(client: Client) -> list[Group]:
         invoices = client.get_client_invoices()
-        unreadable.check(None, (one for one in invoices if classify_invoice(one) in _COUNTED))
+        if args.by == "month":
+            unreadable.check(None, (one for one in invoices if classify_invoice(one) in _COUNTED))
         return group_invoices(invoices, args.by)
 
     code = print_records(args, selection, _make_format(args.by), fetch)
-    if args.by == "month":
-        unreadable.warn()
+    unreadable.warn()
     return code
 
 
