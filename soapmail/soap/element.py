@@ -216,9 +216,10 @@ def read_claim(element: etree._Element, place: object, declared: XsiType | None 
             said_all = " and ".join(sorted(map(str, said)))
             raise ResponseError(problem, place=str(place), value=said_all)
     items = array_type or item_type
-    item = own if items is None else resolve_type(element, items)
-    if item is not None:
-        item = None if item is own and kind is not ARRAY else _remove_rank(item)
+    # Its own type says it of the items only with a rank behind it, as in "xsd:int[]".
+    ranked = own if own is not None and "[" in own.name else None
+    item = ranked if items is None else resolve_type(element, items)
+    item = None if item is None else _remove_rank(item)
     return Claim(kind, own, "nil" in nils, is_reference, next(iter(counts), None), item)
 
 
@@ -313,7 +314,7 @@ def resolve_type(element: etree._Element, qname: str) -> XsiType:
 def _remove_rank(item: XsiType) -> XsiType | None:
     """Return the type of one item, without the numbers of rows behind it."""
     name = item.name.rpartition("[")[0] if "[" in item.name else item.name
-    return None if name in ("", "Array") else item._replace(name=name)
+    return item._replace(name=name) if name else None
 
 
 def _parse_nil(text: str, place: object) -> str:

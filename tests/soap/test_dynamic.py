@@ -116,6 +116,7 @@ def test_a_prefix_means_what_it_means_where_it_stands() -> None:
         ('SOAP-ENC:arrayType="xsd:int[][2]"', "<i><j>1</j></i><i/>", [[1], []]),
         ('SOAP-ENC:arrayType="xsd:boolean[1][2]"', "<i><j>true</j></i><i/>", [[True], []]),
         ('arraySize="2" itemType="xsd:double"', "<i>1</i><i>2.5</i>", [1.0, 2.5]),
+        ('arraySize="2" xsi:type="tns:rows"', "<i>1</i><i/>", ["1", ""]),
         ('xsi:type="SOAP-ENC:Array" itemType="xsd:int"', "<i>1</i>", [1]),
         (
             'SOAP-ENC:arrayType="xsd:base64Binary[2]"',
