@@ -11,7 +11,7 @@ from random import uniform
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from . import redaction
-from .deadline import Deadline, DeadlineExceeded
+from .deadline import Deadline, DeadlineExceeded, is_of_handler
 from .errors import (
     AuthenticationError,
     OperationFailed,
@@ -28,7 +28,7 @@ from .session import AttemptResult, IssuedSession, read_clocks
 from .soap import repair
 from .soap.document import Document
 from .soap.envelope import Request, check_name
-from .transport import Delivery, Outgoing, describe_status, is_of_handler
+from .transport import Delivery, Outgoing, describe_status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection

@@ -1,6 +1,8 @@
 """What is due, and paying it once: pure functions of records, and one journal on the disk."""
 
-from .journal import Entry, Journal, JournalError
+from .due import due_state
+from .history import Entry, History, JournalError
+from .journal import Journal, read_history
 from .pay import (
     JournalWriteFailed,
     OutcomeUndetermined,
@@ -9,18 +11,22 @@ from .pay import (
     pay_invoice,
     pay_open,
 )
-from .plan import Plan, make_plan
+from .plan import Plan, Reason, make_plan
 
 __all__ = [
     "Entry",
+    "History",
     "Journal",
     "JournalError",
     "JournalWriteFailed",
     "OutcomeUndetermined",
     "Plan",
     "PlanOutdated",
+    "Reason",
+    "due_state",
     "iter_settled",
     "make_plan",
     "pay_invoice",
     "pay_open",
+    "read_history",
 ]

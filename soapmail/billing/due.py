@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import ResponseError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
     from datetime import date, datetime
 
-    from ..models import Invoice
+    from ..models import Invoice, MailService
+
+_ENDED = ("expired", "canceled", "cancelled")
+# What floats add up to exactly, whatever the context of the caller rounds or traps (IEEE 754: of
+# any two, the last digits are no more than 10**632 apart).
+_EXACT = Context(prec=1_000, Emin=-999_999, Emax=999_999, traps=[])
+
+
+def add_exactly(first: Decimal, second: Decimal) -> Decimal:
+    """Return a sum that no context of the caller's changes."""
+    return _EXACT.add(first, second)
 
 
 class Sum(NamedTuple):
@@ -25,7 +35,9 @@ class Sum(NamedTuple):
         """Return the sum with one more invoice."""
         is_unknown = invoice.amount is None
         return Sum(
-            self.amount + (invoice.amount or 0), self.unknown + is_unknown, self.invoices + 1
+            add_exactly(self.amount, invoice.amount or Decimal(0)),
+            self.unknown + is_unknown,
+            self.invoices + 1,
         )
 
 
@@ -59,6 +71,38 @@ def count_days_left(invoice: Invoice, today: date) -> int | None:
     """
     due = find_due_day(invoice) if invoice.is_open else None
     return None if due is None else (due - today).days
+
+
+def find_ended_services(services: Iterable[MailService]) -> set[int]:
+    """Return the ids of the services that are expired or canceled."""
+    return {
+        service.mail_id
+        for service in services
+        if service.mail_id is not None and (service.mail_status or "").strip().lower() in _ENDED
+    }
+
+
+def due_state(
+    invoice: Invoice, today: date, within: int = 0, ended: Collection[int | None] = ()
+) -> str:
+    """Return what an invoice means to whoever has to pay it on a day.
+
+    - ``closed``: it is not open
+    - ``of_ended_service``: its ``invoices_service`` is one of ``ended``
+    - ``undated``: its due date is missing or cannot be read, so it may be due
+    - ``overdue``: its day has passed; ``due_soon``: that is today or ``within`` so many days
+    - ``later``: that is later
+    """
+    if not invoice.is_open:
+        return "closed"
+    if invoice.invoices_service is not None and invoice.invoices_service in ended:
+        return "of_ended_service"
+    days = count_days_left(invoice, today)
+    if days is None:
+        return "undated"
+    if days < 0:
+        return "overdue"
+    return "due_soon" if days <= within else "later"
 
 
 def is_overdue(invoice: Invoice, today: date) -> bool:

@@ -1,256 +1,301 @@
-"""A journal of payments on the disk, which one run at a time may use."""
+"""A journal of payments on the disk: a file that only grows, and that one run at a time may use."""
 
 from __future__ import annotations
 
 import errno
-import json
+import io
 import os
 import re
-import signal
 import stat
 import threading
 import time
-from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, replace
-from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any
+import weakref
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
+
+from ..arguments import positive_int, timeout
+from ..deadline import is_of_handler
+from .history import Entry, History, JournalError, check_result, format_record, read_records
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable
 
-# For each event, the results that it may have.
-_RESULTS = {
-    "intent": (None,),
-    "outcome": ("paid", "refused", "unknown"),
-    "settled": ("paid", "unpaid"),
-}
-_ALWAYS_WRITTEN = ("invoice", "event", "amount", "currency", "time")
+T = TypeVar("T")
+
 _POLL_SECONDS = 0.05
-_FIRST_FIELD = r'\{"invoice": ([0-9]{1,18}),'
-_DISK_FULL = OSError(errno.ENOSPC, "No space left on device")
-# Those by which somebody stops a program.
-STOPPING_SIGNALS = [
-    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
-]
 
 
-class JournalError(Exception):
-    """The journal cannot be locked, read or written; nothing was sent."""
+def read_history(path: str) -> History:
+    """Return what a journal holds, without its lock; a file that is not there holds nothing.
 
-
-@dataclass(frozen=True)
-class Entry:
-    """One line of a journal.
-
-    - ``event``: ``intent`` (about to be paid), ``outcome`` (with a ``result`` of ``paid``,
-      ``refused`` or ``unknown``), ``settled`` (``paid`` or ``unpaid``, as was found out later)
-    - ``amount``, ``currency``: what it costs; ``None``: not known
-    - ``time``: UTC, in the form of ISO 8601
-    - ``text``: what the server or the error said
+    JournalError: it cannot be read, or its folder is not there.
     """
-
-    invoice: int | None
-    event: str
-    amount: float | None
-    currency: str | None
-    time: str
-    result: str | None = None
-    text: str | None = None
-
-    def follow_up(self, event: str, result: str | None, text: str | None) -> Entry:
-        """Return what happens now to the same invoice."""
-        return replace(self, event=event, time=_format_now(), result=result, text=text)
-
-
-def make_intent(invoice: int | None, amount: float | None, currency: str | None) -> Entry:
-    """Return the line of a payment that is about to be made."""
-    return Entry(invoice, "intent", amount, currency, _format_now())
+    _check_place(path)
+    try:
+        with open(path, "rb") as file:
+            data = file.read()
+            if not data.endswith(b"\n"):  # a run may be in the middle of its last line
+                time.sleep(_POLL_SECONDS)
+                data += file.read()
+    except FileNotFoundError:
+        return History(path)
+    except OSError as error:
+        raise _journal_error(path, error) from None
+    return read_records(data, path)
 
 
-def _format_now() -> str:
-    return datetime.now(timezone.utc).isoformat(timespec="seconds")
-
-
-class Journal:
+class Journal(History, io.FileIO):
     """A file of JSON lines, only ever added to, which one run at a time may use.
 
-    It is a context manager, which waits ``seconds`` for the lock of another run. Inside, it belongs
-    to one thread of one process. Each line is on the disk before the next step. ``path`` is made if
-    it is not there, for its owner alone. JournalError: it cannot be used.
+    It is a context manager, which waits ``seconds`` for the lock of another run; 0: it does not
+    wait. Inside, it belongs to one thread of one process, and cannot be entered again. Each record
+    is on the disk before the next step. A file that is not there is made, for its owner alone, but
+    not its folder. JournalError: it cannot be used.
+
+    It is left, and unlocked, by FileIO's ``__exit__``, in which no signal can come between two
+    steps, as it is written in C (test_an_interrupt_anywhere_leaves_no_lock).
     """
 
     def __init__(self, path: str, seconds: float = 60.0) -> None:
-        self.path = path
-        self._seconds = seconds
+        History.__init__(self, path)
+        self._seconds = timeout(seconds) if seconds != 0 else 0.0
         self._real_path = os.path.realpath(path)  # of a link, what it points to
-        self._thread_lock = threading.Lock()
-        self._owner: tuple[int, int] | None = None
-        self._depth = 0
-        self._file = -1
-        self._entries: list[Entry] = []
-        self._end = 0
-        # What was cut off behind it, by a power cut or a full disk.
-        self._torn_tail = b""
+        self._entering = threading.RLock()
+        self._owner = 0
+        self._is_writing = False
+        # Whether another program has written into the file since it was entered.
+        self._is_shared = False
+        # What the file held when it was last looked at.
+        self._data = b""
+        _journals.add(self)
 
     def __enter__(self) -> Journal:
-        if self._owner != _current_owner():
-            if not self._thread_lock.acquire(blocking=False):
-                raise JournalError(f"{self.path}: in use by another thread or process")
-            try:
+        is_ours = False
+        try:
+            with self._entering:
+                if not self.closed:
+                    raise JournalError(f"{self.path}: in use already; it cannot be entered twice")
+                is_ours = True
                 self._open()
-            except BaseException:
-                self._thread_lock.release()
-                raise
-            self._owner = _current_owner()
-        self._depth += 1
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._depth -= 1
-        if self._depth == 0:
-            self._owner = None
-            os.close(self._file)
-            self._thread_lock.release()
-
-    def entries(self) -> list[Entry]:
-        """Return all lines; the last one may be an intent of which only a part was written."""
-        return [*self._entries, *self._make_torn_entry()]
-
-    def entries_for(self, invoice: int) -> list[Entry]:
-        """Return the lines of one invoice."""
-        return [entry for entry in self.entries() if entry.invoice == invoice]
-
-    def unsettled(self) -> list[Entry]:
-        """Return the intents whose outcome is unknown; ``None`` as the invoice: of any invoice."""
-        last: dict[int | None, Entry] = {}
-        intents: dict[int | None, Entry] = {}
-        for entry in self.entries():
-            last[entry.invoice] = entry
-            if entry.event == "intent":
-                intents[entry.invoice] = entry
-        return [
-            intents.get(invoice, entry)
-            for invoice, entry in last.items()
-            if entry.event == "intent" or entry.result == "unknown"
-        ]
-
-    def is_paid(self, invoice: int) -> bool:
-        """Return whether the last line of an invoice says that it was paid."""
-        return [entry.result for entry in self.entries_for(invoice)][-1:] == ["paid"]
+                self._read()
+                self._parse()
+                self._owner = threading.get_ident()
+                self._is_writing = self._is_shared = False
+                return self
+        except BaseException as error:
+            if is_ours:
+                self.close()
+            if isinstance(error, OSError) and not is_of_handler(error):
+                raise _journal_error(self.path, error) from None
+            raise
 
     def settle(self, invoice: int, result: str, text: str | None = None) -> Entry:
-        """Write down what became of a payment; JournalError: it holds none of this invoice."""
-        intents = [entry for entry in self.entries_for(invoice) if entry.event == "intent"]
-        is_nameless = any(entry.invoice is None for entry in self.unsettled())
-        if not (intents or is_nameless):
-            raise JournalError(f"{self.path}: holds no payment of invoice {invoice}")
-        intent = intents[-1] if intents else make_intent(invoice, None, None)
-        # A whole intent takes the place of what was cut off.
-        whole = [intent.follow_up("intent", None, "cut off")] if self._torn_tail else []
-        entry = intent.follow_up("settled", result, text)
-        self._write([*whole, entry])
-        return entry
+        """Write down what became of a payment: ``paid`` or ``unpaid``.
 
-    def append(self, entry: Entry) -> None:
-        """Write a line, and wait until it is on the disk; JournalError: it is not there."""
-        if self._torn_tail:
-            raise JournalError(f"{self.path}: its last line is broken")
-        self._write([entry])
+        JournalError: its outcome is not open. ValueError: another result. Where a line was cut off
+        that names no invoice, any invoice that is not recorded as paid may be its.
+        """
+        positive_int("invoice", invoice)
+        check_result(result)
+        self._do(self._name_torn_lines)
+        asked = self.unsettled_for(invoice)
+        if not asked and not self.is_paid(invoice):
+            asked = [entry for entry in self.unsettled() if entry.invoice is None]
+        if not asked:
+            known = self.entries_for(invoice)
+            state = f"is recorded as {known[-1].result}" if known else "is not in it"
+            raise JournalError(
+                f"{self.path}: invoice {invoice} {state}: its outcome is not an open question"
+            )
+        for entry in asked:
+            answer = replace(entry, invoice=invoice).follow_up("settled", result, text)
+            written = self.append(answer)
+        return written
+
+    def reopen(self, invoice: int, text: str | None = None) -> Entry:
+        """Write down that it is not known after all whether an invoice was paid.
+
+        JournalError: it is not recorded as paid.
+        """
+        paid = self._list_paid(positive_int("invoice", invoice))
+        if not paid:
+            raise JournalError(f"{self.path}: invoice {invoice} is not recorded as paid")
+        for entry in paid:
+            doubt = entry.follow_up("outcome", "unknown", text)
+            written = self.append(replace(doubt, answers=entry.answers))
+        return written
+
+    def append(self, entry: Entry) -> Entry:
+        """Write a record, and return it with its number when it is on the disk.
+
+        JournalError: it may not be there. Of an intent also: somebody else wrote into the file, so
+        that the invoice may be paid elsewhere. ValueError: it is not a record of a journal.
+        """
+        format_record(entry)
+        return self._do(partial(self._append, entry))
+
+    def number(self, entry: Entry) -> Entry:
+        """Return a record with the number that no other one has."""
+        numbers = [known.number or 0 for known in self._entries]
+        return replace(entry, number=max(numbers, default=0) + 1)
+
+    def holds(self, entry: Entry) -> bool:
+        """Return whether a record may be in the file, also where writing it did not end."""
+        with suppress(OSError, ValueError, JournalError):  # ValueError: it is closed
+            self._read()
+            self._parse()
+        return entry in self._entries
 
     # --- the file ----------------------------------------------------------------------------
 
-    def _write(self, entries: list[Entry]) -> None:
-        if self._owner != _current_owner():
+    def _do(self, write: Callable[[], T]) -> T:
+        """Write, by the thread that entered, and one record at a time."""
+        if self.closed or self._owner != threading.get_ident():
             raise JournalError(f"{self.path}: not entered by this thread and process")
-        data = b"".join(map(_format_line, entries))
-        with _block_signals():
-            try:
-                self._check_path()
-                self._append_bytes(data)
-            except OSError as error:
-                raise JournalError(f"{self.path}: {error.strerror}") from None
-            self._entries += entries
-            self._end += len(data)
-            self._torn_tail = b""
-
-    def _append_bytes(self, data: bytes) -> None:
+        if self._is_writing:
+            raise JournalError(f"{self.path}: a record is being written, which a signal came into")
+        self._is_writing = True
         try:
-            if os.pwrite(self._file, data, self._end) < len(data):
-                raise _DISK_FULL
-            os.ftruncate(self._file, self._end + len(data))
-            os.fsync(self._file)
-            if self._end == 0:
-                _sync_folder(os.path.dirname(self._real_path))
-        except OSError:
-            with suppress(OSError):  # else the beginning of a line stays, which is seen later
-                os.pwrite(self._file, self._torn_tail, self._end)
-                os.ftruncate(self._file, self._end + len(self._torn_tail))
-            raise
+            return write()
+        except OSError as error:
+            if is_of_handler(error):
+                raise
+            raise _journal_error(self.path, error) from None
+        finally:
+            self._is_writing = False
 
-    def _check_path(self) -> None:
-        if not _is_same(self._file, self._real_path):
+    def _append(self, entry: Entry) -> Entry:
+        if not _is_same(self.fileno(), self._real_path):
             raise OSError(errno.ENOENT, "was removed or replaced meanwhile")
+        if self._read():
+            self._is_shared = True
+        if entry.event == "intent":
+            self._parse()
+            self._require_alone()
+        self._name_torn_lines()
+        if entry.number is None:
+            entry = self.number(entry)
+        self._write(entry)
+        return entry
+
+    def _require_alone(self) -> None:
+        if self._is_shared:
+            raise JournalError(
+                f"{self.path}: another program has written into it; this run pays nothing more"
+            )
+
+    def _name_torn_lines(self) -> None:
+        """End what was cut off, and write down what it was about."""
+        for torn in self._torn:
+            self._write(self.number(torn))
+
+    def _write(self, entry: Entry) -> None:
+        """Add one record by one call of the system, and see that nothing came between."""
+        before = self._data
+        record = format_record(entry)
+        if before and not before.endswith(b"\n"):
+            record = b"\n" + record
+        count = os.write(self.fileno(), record)
+        self._read()
+        with suppress(JournalError):  # of a line of somebody else, which the next intent meets
+            self._parse()
+        if count < len(record):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        os.fsync(self.fileno())
+        if not before:
+            _sync_folder(os.path.dirname(self._real_path))
+        added = self._data[len(before) :]
+        if added != record:
+            self._is_shared = True
+        if record not in added:
+            raise JournalError(f"{self.path}: another program has written over this record")
+        if entry.event == "intent":
+            self._require_alone()
+
+    def _read(self) -> bool:
+        """Read the file anew, and return whether it is not as it was."""
+        before = self._data
+        with open(self.fileno(), "rb", closefd=False) as file:
+            file.seek(0)
+            self._data = file.read()
+        return self._data != before
+
+    def _parse(self) -> None:
+        history = read_records(self._data, self.path)
+        self._entries, self._questions = history._entries, history._questions
+        self._torn = history._torn
 
     def _open(self) -> None:
         end = time.monotonic() + self._seconds
-        try:
-            os.makedirs(os.path.dirname(self._real_path), 0o700, exist_ok=True)
-            while True:
-                self._file = os.open(self._real_path, os.O_RDWR | os.O_CREAT | os.O_NONBLOCK, 0o600)
-                try:
-                    self._lock(end)
-                    if _is_same(self._file, self._real_path):
-                        self._read()
-                        return
-                    os.close(self._file)
-                except BaseException:
-                    os.close(self._file)
-                    raise
-        except OSError as error:
-            raise JournalError(f"{self.path}: {error.strerror}") from None
+        self._data = b""
+        while True:
+            _check_place(self.path)
+            io.FileIO.__init__(self, self._real_path, "a+", opener=partial(os.open, mode=0o600))
+            self._lock(end)
+            if _is_same(self.fileno(), self._real_path):
+                return
+            self.close()
 
     def _lock(self, end: float) -> None:
         try:
             import fcntl
         except ImportError:
             raise JournalError(f"{self.path}: this system has no locks for it") from None
-        if not stat.S_ISREG(os.fstat(self._file).st_mode):
-            raise JournalError(f"{self.path}: not a regular file")
         while True:
             try:
-                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(self.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
                 return
             except BlockingIOError:
                 if time.monotonic() >= end:
-                    holder = _find_holder(self._file)
+                    holder = _find_holder(self.fileno())
                     raise JournalError(f"{self.path}: held by {holder}; nothing was paid") from None
             time.sleep(_POLL_SECONDS)
 
-    def _read(self) -> None:
-        with open(self._file, "rb", closefd=False) as file:
-            data = file.read()
-        self._entries, self._end, self._torn_tail = [], 0, b""
-        lines = data.splitlines(keepends=True)
-        for number, line in enumerate(lines, 1):
-            entry = _parse_entry(line) if line.endswith(b"\n") else None
-            if entry is not None or line == b"\n":
-                self._entries += [entry] if entry else []
-                self._end += len(line)
-            elif number == len(lines):
-                self._torn_tail = line
-            else:
-                raise JournalError(f"{self.path}: line {number} is broken; nothing is paid by it")
 
-    def _make_torn_entry(self) -> list[Entry]:
-        """Return what the beginning of a line says; an unfinished line is an intent."""
-        if not self._torn_tail:
-            return []
-        id = re.match(_FIRST_FIELD, self._torn_tail.decode("utf-8", "replace"))
-        return [Entry(int(id[1]) if id else None, "intent", None, None, "", text="cut off")]
+_journals: weakref.WeakSet[Journal] = weakref.WeakSet()
 
 
-def _current_owner() -> tuple[int, int]:
-    return os.getpid(), threading.get_ident()
+def _leave_to_parent() -> None:
+    """Close the files of a child: the lock is its parent's, who may end before it."""
+    for journal in list(_journals):
+        journal.close()
+        journal._entering = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave_to_parent)
+
+
+def _journal_error(path: str, error: OSError) -> JournalError:
+    return JournalError(f"{path}: {error.strerror or error}")
+
+
+def _check_place(path: str) -> None:
+    """Raise JournalError where no journal can be, and none be made."""
+    folder = os.path.dirname(os.path.realpath(path))
+    try:
+        if not os.path.isdir(folder):
+            os.stat(folder)
+            raise NotADirectoryError(errno.ENOTDIR, "Not a directory")
+    except FileNotFoundError:
+        raise JournalError(
+            f"{path}: there is no folder {folder} (a disk that is not mounted?), and none is made"
+        ) from None
+    except OSError as error:
+        raise _journal_error(path, error) from None
+    try:
+        mode = os.stat(path).st_mode
+    except FileNotFoundError:
+        if os.path.islink(path):
+            raise JournalError(f"{path}: a link to a file that is not there") from None
+    except OSError as error:
+        raise _journal_error(path, error) from None
+    else:
+        if not stat.S_ISREG(mode):
+            kind = "Is a directory" if stat.S_ISDIR(mode) else "not a regular file"
+            raise JournalError(f"{path}: {kind}")
 
 
 def _is_same(file: int, path: str) -> bool:
@@ -268,41 +313,6 @@ def _find_holder(file: int) -> str:
         locks = table.read()
     lock = re.search(rf"(?m)^\d+: FLOCK .* (\d+) [0-9a-f]+:[0-9a-f]+:{inode} ", locks)
     return f"process {lock[1]}" if lock else "another process"
-
-
-@contextmanager
-def _block_signals() -> Iterator[None]:
-    """Let no signal come between the steps of one line."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING_SIGNALS)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _format_line(entry: Entry) -> bytes:
-    # The invoice first: a line may be cut at any byte (test_pay).
-    values = {
-        name: value
-        for name, value in asdict(entry).items()
-        if value is not None or name in _ALWAYS_WRITTEN
-    }
-    return json.dumps(values).encode() + b"\n"
-
-
-def _parse_entry(line: bytes) -> Entry | None:
-    try:
-        fields: Any = json.loads(line)
-        entry = Entry(**fields)
-        checks = (
-            type(entry.invoice) is int,
-            entry.result in _RESULTS[entry.event],
-            entry.amount is None or type(entry.amount) in (int, float),
-            isinstance(entry.time, str),
-        )
-    except (ValueError, TypeError, LookupError, RecursionError):
-        return None
-    return entry if all(checks) else None
 
 
 def _sync_folder(folder: str) -> None:

@@ -1,4 +1,4 @@
-"""What to pay, in which order, and what to leave out."""
+"""What to pay, in which order, and what to leave out: one judge decides of each invoice."""
 
 from __future__ import annotations
 
@@ -6,14 +6,41 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from enum import Enum
 from typing import TYPE_CHECKING
 
-from .due import find_due_day, sum_by_currency
+from .due import add_exactly, due_state, find_due_day, sum_by_currency
+from .history import History
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from ..models import Invoice
+
+
+class Reason(str, Enum):
+    """Why an open invoice is not paid."""
+
+    NO_ID = "no id"
+    LISTED_TWICE = "listed twice"
+    UNSETTLED = "it is not known whether it was paid before"
+    PAID_BEFORE = "paid before, and still listed as open"
+    OF_ENDED_SERVICE = "of a service that has ended"
+    UNDATED = "no due date that can be read"
+    NO_AMOUNT = "no amount"
+    ZERO = "an amount of zero"
+    NEGATIVE = "a negative amount"
+    OVER_EACH = "over the limit of each"
+    OVER_TOTAL = "over the limit of all"
+
+
+class SeveralCurrencies(ValueError):
+    """What is to be paid is in more than one of ``currencies``, and none was chosen."""
+
+    def __init__(self, currencies: Sequence[str]) -> None:
+        names = " and ".join(name or "no currency" for name in currencies)
+        super().__init__(f"open invoices are in {names}: choose one currency")
+        self.currencies = list(currencies)
 
 
 @dataclass(frozen=True)
@@ -21,7 +48,7 @@ class Plan:
     """What to pay, in this order; ``left_out`` says of others why not."""
 
     invoices: Sequence[Invoice]
-    left_out: Sequence[tuple[Invoice, str]] = ()
+    left_out: Sequence[tuple[Invoice, Reason]] = ()
 
     @property
     def totals(self) -> dict[str, Decimal]:
@@ -38,74 +65,106 @@ def make_plan(
     due_until: date | None = None,
     max_total: Decimal | None = None,
     max_each: Decimal | None = None,
+    ended: Collection[int | None] = (),
+    history: History | None = None,
 ) -> Plan:
     """Return a plan to pay what is open, in the order of the due dates, what is overdue first.
 
-    ValueError: there is more than one currency and none was chosen, or the first invoice alone
-    costs more than ``max_total``. What has no amount is left out, with ``due_until`` what has no
-    due date that can be read, and all that follows an invoice which would exceed ``max_total``.
+    ``history`` is what a journal holds: what it knows as paid, or does not know, is left out.
+    ``ended`` are the services whose invoices are not paid. ``currency`` is one in any case. With
+    ``due_until`` what has no due date that can be read is left out. So is what has no amount above
+    zero, and all that follows an invoice which would exceed ``max_total``. SeveralCurrencies: one
+    has to be chosen. ValueError: the first invoice alone costs more than ``max_total``.
     """
-    wanted = _select_open(invoices, currency, service, due_until)
+    history = history or History()
+    day = due_until or date.max
     times = Counter(invoice.invoices_id for invoice in invoices)
     planned: list[Invoice] = []
-    left_out: list[tuple[Invoice, str]] = []
-    total = Decimal(0)
-    is_full = False
-    for invoice in sorted(wanted, key=_make_sort_key):
-        reason = _find_exclusion_reason(invoice, times[invoice.invoices_id], due_until, max_each)
-        amount = invoice.amount or Decimal(0)
-        if reason is None and max_total is not None and (is_full or total + amount > max_total):
-            if not planned:
-                cost = f"invoice {invoice.invoices_id} alone costs {amount}"
-                raise ValueError(f"{cost}, more than {max_total} in all; nothing is planned")
-            is_full, reason = True, f"over {max_total} in all"
+    left_out: list[tuple[Invoice, Reason]] = []
+    for invoice in sorted(_select_open(invoices, currency, service, day), key=_make_sort_key):
+        reason = find_reason(invoice, times[invoice.invoices_id], history)
+        reason = reason or _find_reason_of_plan(invoice, due_until, ended, max_each)
         if reason is None:
             planned.append(invoice)
-            total += amount
         else:
             left_out.append((invoice, reason))
-    return Plan(planned, left_out)
+    _require_one_currency(planned)
+    affordable = planned if max_total is None else _limit_total(planned, max_total)
+    left_out += [(invoice, Reason.OVER_TOTAL) for invoice in planned[len(affordable) :]]
+    return Plan(affordable, left_out)
+
+
+def find_reason(invoice: Invoice, times: int, history: History) -> Reason | None:
+    """Return why an open invoice must not be paid, whatever the plan; ``None``: it may be.
+
+    ``times``: how often the server lists it.
+    """
+    if invoice.invoices_id is None:
+        return Reason.NO_ID
+    if times > 1:
+        return Reason.LISTED_TWICE
+    if history.may_be_unsettled(invoice.invoices_id):
+        return Reason.UNSETTLED
+    if history.is_paid(invoice.invoices_id):
+        return Reason.PAID_BEFORE
+    if invoice.amount is None:
+        return Reason.NO_AMOUNT
+    if invoice.amount <= 0:
+        return Reason.NEGATIVE if invoice.amount < 0 else Reason.ZERO
+    return None
+
+
+def _find_reason_of_plan(
+    invoice: Invoice,
+    due_until: date | None,
+    ended: Collection[int | None],
+    max_each: Decimal | None,
+) -> Reason | None:
+    state = due_state(invoice, due_until or date.max, ended=ended)
+    if state == "of_ended_service":
+        return Reason.OF_ENDED_SERVICE
+    if state == "undated" and due_until is not None:
+        return Reason.UNDATED
+    is_over = max_each is not None and invoice.amount is not None and invoice.amount > max_each
+    return Reason.OVER_EACH if is_over else None
 
 
 def _select_open(
-    invoices: Sequence[Invoice],
-    currency: str | None,
-    service: int | None,
-    due_until: date | None,
+    invoices: Sequence[Invoice], currency: str | None, service: int | None, day: date
 ) -> list[Invoice]:
-    wanted = [
+    return [
         invoice
         for invoice in invoices
-        if invoice.is_open
-        and currency in (None, invoice.invoices_currency or "")
+        if due_state(invoice, day) not in ("closed", "later")
+        and (currency is None or _fold(invoice.invoices_currency) == _fold(currency))
         and service in (None, invoice.invoices_service)
-        and not _is_later(invoice, due_until)
     ]
-    currencies = list(sum_by_currency(wanted))
+
+
+def _fold(currency: str | None) -> str:
+    return (currency or "").strip().upper()
+
+
+def _require_one_currency(invoices: Sequence[Invoice]) -> None:
+    currencies = sorted({_fold(invoice.invoices_currency) for invoice in invoices})
     if len(currencies) > 1:
-        names = " and ".join(name or "no currency" for name in currencies)
-        raise ValueError(f"open invoices are in {names}: choose one currency")
-    return wanted
+        raise SeveralCurrencies(currencies)
+
+
+def _limit_total(invoices: Sequence[Invoice], max_total: Decimal) -> list[Invoice]:
+    """Return the first invoices, which cost no more than that in all."""
+    affordable: list[Invoice] = []
+    total = Decimal(0)
+    for invoice in invoices:
+        total = add_exactly(total, invoice.amount or Decimal(0))
+        if total > max_total:
+            break
+        affordable.append(invoice)
+    if invoices and not affordable:
+        cost = f"invoice {invoices[0].invoices_id} alone costs {invoices[0].amount}"
+        raise ValueError(f"{cost}, more than {max_total} in all; nothing is planned")
+    return affordable
 
 
 def _make_sort_key(invoice: Invoice) -> tuple[date, int]:
     return find_due_day(invoice) or date.max, invoice.invoices_id or 0
-
-
-def _is_later(invoice: Invoice, until: date | None) -> bool:
-    due = find_due_day(invoice)
-    return until is not None and due is not None and due > until
-
-
-def _find_exclusion_reason(
-    invoice: Invoice, times: int, due_until: date | None, max_each: Decimal | None
-) -> str | None:
-    if due_until is not None and find_due_day(invoice) is None:
-        return "no due date that can be read"
-    if times > 1:
-        return "listed twice"
-    if invoice.invoices_id is None:
-        return "no id"
-    if invoice.amount is None or invoice.amount <= 0:
-        return "no amount"
-    return f"over {max_each}" if max_each is not None and invoice.amount > max_each else None

@@ -9,11 +9,13 @@ import sys
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from ..arguments import read_secret
+from ..billing.identity import Identity, identify_account
 from ..client import Client
 from ..operations import ENDPOINT, takes_session
 from .exit_codes import EXPECTED_ERRORS, OK, UsageError, error_message, exit_code_of
 from .parallel import AccountResult, iter_account_results
 from .password_command import read_password
+from .signals import StoppingSignals
 from .terminal import pluralize, print_error, prompt
 
 if TYPE_CHECKING:
@@ -29,13 +31,23 @@ _SECTION_KEYS = ("username", "endpoint", "password_command")
 
 
 class TrackingClient(Client):
-    """A client that keeps its last call, which can be asked whether it may have happened."""
+    """A client that keeps its last call, and holds back signals while something is changed."""
 
     last_call: Call[Any] | None = None
 
+    def __init__(self, *args: Any, signals: StoppingSignals | None = None, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.signals = signals or StoppingSignals()
+
     def _run(self, call: Call[T]) -> T:
         self.last_call = call
-        return super()._run(call)
+        self.signals.begin(call)
+        try:
+            result = super()._run(call)
+            self.signals.end()
+            return result
+        finally:
+            self.signals.end()
 
 
 class Account(NamedTuple):
@@ -46,11 +58,19 @@ class Account(NamedTuple):
     endpoint: str
     username: str | None
 
+    @property
+    def identity(self) -> Identity:
+        """Which account it is, however it is spelled."""
+        return identify_account(self.endpoint, self.username or "")
+
 
 class AccountSelection:
     """The accounts that a command works on, and which of them failed."""
 
-    def __init__(self, args: argparse.Namespace, stack: ExitStack) -> None:
+    def __init__(
+        self, args: argparse.Namespace, stack: ExitStack, signals: StoppingSignals
+    ) -> None:
+        self.signals = signals
         self.is_named = bool(args.account or args.all_accounts)
         self.failures: list[tuple[str, BaseException]] = []
         self._stack = stack
@@ -66,7 +86,7 @@ class AccountSelection:
 
     def client(self) -> TrackingClient:
         """Return the client of the one account."""
-        return self._stack.enter_context(self._make_client(self.account()))
+        return self._stack.enter_context(self._make_client(self.account(), signals=self.signals))
 
     def account(self) -> Account:
         """Return the one account."""
@@ -94,8 +114,8 @@ class AccountSelection:
             else:
                 self.failures.append((account.name, error))
 
-    def _make_client(self, account: Account) -> TrackingClient:
-        return account.client(on_exchange=self.dump)
+    def _make_client(self, account: Account, **options: Any) -> TrackingClient:
+        return account.client(on_exchange=self.dump, **options)
 
     def report_failures(self) -> int:
         """Print which accounts failed, and return the largest of their exit codes."""
@@ -170,18 +190,22 @@ def _read_accounts(args: argparse.Namespace) -> list[Account]:
 
 
 def find_own_folder(variable: str, default: str) -> str:
-    """Return soapmail's folder in that of a variable (XDG: if it is absolute); UsageError."""
-    home = os.environ.get(variable, "")
-    if not os.path.isabs(home):
-        home = os.path.expanduser(default)
-    if not os.path.isabs(home):
-        raise UsageError(f"there is no home folder: set {variable} to an absolute path")
-    return os.path.join(home, "soapmail")
+    """Return soapmail's folder in that of a variable, or in a folder of the home folder.
+
+    XDG: the variable counts if it is absolute. UsageError: there is no home folder.
+    """
+    folder = os.environ.get(variable, "")
+    if not os.path.isabs(folder):
+        home = os.path.expanduser("~")
+        if not os.path.isabs(home):
+            raise UsageError(f"there is no home folder: set {variable} to an absolute path")
+        folder = os.path.join(home, default)
+    return os.path.join(folder, "soapmail")
 
 
 def _find_accounts_file() -> str:
     path = os.environ.get("SOAPMAIL_CONFIG")
-    return path or os.path.join(find_own_folder("XDG_CONFIG_HOME", "~/.config"), "accounts.ini")
+    return path or os.path.join(find_own_folder("XDG_CONFIG_HOME", ".config"), "accounts.ini")
 
 
 def _read_sections(path: str) -> dict[str, Any]:

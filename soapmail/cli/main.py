@@ -12,9 +12,18 @@ from contextlib import ExitStack, contextmanager, suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from .exit_codes import EXPECTED_ERRORS, INTERRUPTED, OK, Interrupted, error_message, exit_code_of
+from .exit_codes import (
+    EXPECTED_ERRORS,
+    INTERRUPTED,
+    OK,
+    OUTPUT_FAILED,
+    UNKNOWN,
+    Interrupted,
+    error_message,
+    exit_code_of,
+)
 from .parser import new_namespace, parse_into
-from .signals import exit_by_signal
+from .signals import StoppingSignals, exit_by_signal
 from .terminal import print_error, printable
 
 if TYPE_CHECKING:
@@ -27,13 +36,13 @@ _PLUGIN_UNKNOWN = 3
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code, which does not depend on stderr."""
-    args = new_namespace()
+    args, signals = new_namespace(), StoppingSignals()
     try:
         with _write_utf8(), _print_messages() as log:
             parse_into(args, sys.argv[1:] if arguments is None else arguments)
             if args.verbose:
                 log.setLevel(logging.DEBUG)
-            return _run(args)
+            return _run(args, signals)
     except SystemExit:  # of argparse, after --help and --version
         return OK
     except KeyboardInterrupt as error:
@@ -43,13 +52,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # test_a_closed_pipe_ends_quietly
         return _PLUGIN_UNKNOWN if _is_monitored(args) else OK
     except EXPECTED_ERRORS as error:
-        return _report(error, args)
+        code = _report(error, args)
+        if signals.held is None or code in (UNKNOWN, OUTPUT_FAILED):
+            return code
+        return exit_by_signal(signals.held.number)
     finally:
+        signals.finish()
         _flush(sys.stdout)
         _flush(sys.stderr)
 
 
-def _run(args: argparse.Namespace) -> int:
+def _run(args: argparse.Namespace, signals: StoppingSignals) -> int:
     name, _, function = args.command.partition(".")
     command = getattr(import_module(f".commands.{name}", __package__), function)
     if not args.needs_account:
@@ -57,7 +70,7 @@ def _run(args: argparse.Namespace) -> int:
     from .accounts import AccountSelection
 
     with ExitStack() as stack:
-        return command(args, AccountSelection(args, stack))  # type: ignore[no-any-return]
+        return command(args, AccountSelection(args, stack, signals))  # type: ignore[no-any-return]
 
 
 def _is_monitored(args: argparse.Namespace) -> bool:

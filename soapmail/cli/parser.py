@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from .. import __version__
+from ..arguments import timeout
 from ..operations import ENDPOINT
 from ..patterns import is_count
 from .exit_codes import UsageError
@@ -168,7 +169,7 @@ def _parse_date(text: str) -> date:
 
 def _parse_seconds(text: str) -> float:
     try:
-        return float(text)
+        return timeout(float(text))
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds") from None
 
@@ -230,7 +231,8 @@ class _Append(argparse.Action):
 _PAY_HELP = """\
 pay --open first shows what it would pay, in the order of the due dates. Without
 --yes it then asks on a terminal; without a terminal it pays nothing. --due-within
-also takes what is overdue.
+also takes what is overdue. Invoices of services that are expired or canceled are
+left out, unless --all-services.
 
 A journal keeps an invoice from being paid twice: each payment is on the disk
 before its request leaves. There is one for each endpoint and user name, in the
@@ -261,6 +263,7 @@ def _option(names: str, help: str | None = None, **settings: Any) -> _Option:
 
 _YES = _option("--yes", "do it without asking")
 _INVOICE_ID = _option("invoice", "its invoices_id", type=_parse_positive_number)
+_OPTIONAL_INVOICE_ID = _option("invoice", "its invoices_id", type=_parse_positive_number, nargs="?")
 _SERVICE_ID = _option("id", "the mail_id of the service", type=_parse_positive_number)
 _ONLY_SERVICE = _option("--service ID", "only this service", type=_parse_positive_number)
 _MODULE = _option("--module MODULE", "default: mail", default="mail")
@@ -392,14 +395,16 @@ _COMMANDS = (
         "pay", "pay.pay", "pay an invoice, or what is open, from the account's funds",
         "pay 7514880 --yes",
         [
-            _option("invoice", "its invoices_id", type=_parse_positive_number, nargs="?"),
+            _OPTIONAL_INVOICE_ID,
             _option("--open", "pay what is open, by a plan"),
             _option("--currency C", "only this currency, such as USD"),
             _ONLY_SERVICE,
             _option("--due-within DAYS", "due by then, or overdue", type=_parse_days),
             _option("--max-total AMOUNT", _MAX_TOTAL_HELP, type=_parse_amount),
             _option("--max-each AMOUNT", "leave out invoices over this amount", type=_parse_amount),
+            _option("--all-services", "also pay those of ended services"),
             _option("--dry-run", "show it, and pay nothing"),
+            _option("--format", choices=("text", "json"), default="text"),
             _JOURNAL, _YES,
         ],
         _PAY_HELP,
@@ -410,9 +415,20 @@ _COMMANDS = (
         commands=[
             _Command(
                 "settle", "journal.settle_payment",
-                "say what became of a payment whose outcome is unknown",
+                "say what became of a payment whose outcome is unknown; without one, show them",
                 "journal settle 7514880 unpaid --journal payments.jsonl",
-                [_INVOICE_ID, _option("result", choices=("paid", "unpaid")), _JOURNAL],
+                [
+                    _OPTIONAL_INVOICE_ID,
+                    _option("result", choices=("paid", "unpaid"), nargs="?"),
+                    _JOURNAL,
+                ],
+                needs_username_only=True,
+            ),
+            _Command(
+                "reopen", "journal.reopen_payment",
+                "make a recorded payment an open question again",
+                "journal reopen 7514880 --yes --journal payments.jsonl",
+                [_INVOICE_ID, _YES, _JOURNAL],
                 needs_username_only=True,
             ),
         ],

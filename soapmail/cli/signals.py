@@ -1,53 +1,119 @@
-"""Signals that come while something is being changed."""
+"""The signals that stop a program: an error before a change, held back from its first byte on."""
 
 from __future__ import annotations
 
 import os
 import signal
 import threading
-from contextlib import contextmanager
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from ..billing.journal import STOPPING_SIGNALS
 from .exit_codes import INTERRUPTED, Interrupted
+from .terminal import print_error
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from ..call import Call
+
+STOPPING_SIGNALS = [
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+]
+# For the response to a change, once somebody wants the command to stop.
+_GRACE_SECONDS = 5.0
 
 
-class SignalFlag:
-    """Whether a signal came, also where the error that it became was swallowed."""
+class StoppingSignals:
+    """What becomes of a signal that would end the command in the middle of a change.
 
-    interruption: Interrupted | None = None
+    Before the first byte of a change it is an Interrupted. From then on it is held back until the
+    outcome is known and told; the response is waited for some seconds, or until a second signal
+    comes.
+    """
 
-    def check(self) -> None:
-        """Raise the signal that came."""
-        if self.interruption is not None:
-            raise self.interruption
+    def __init__(self) -> None:
+        self._previous: dict[int, Any] = {}
+        self._running: Call[Any] | None = None
+        # Whether something was changed, or may have been, and was not told yet.
+        self._is_untold = False
+        self._has_changed = False
+        # While that is being printed, which may take for ever, a signal is an error once.
+        self.is_telling = False
+        self._held: Interrupted | None = None
 
+    def watch(self) -> None:
+        """Take the signals over, where nobody else ignores or handles them."""
+        if self._previous or threading.current_thread() is not threading.main_thread():
+            return
+        for number in STOPPING_SIGNALS:
+            if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
+                self._previous[number] = signal.signal(number, self._handle)
 
-@contextmanager
-def raise_on_signals() -> Iterator[SignalFlag]:
-    """Turn the signals that would end the command into errors."""
+    @property
+    def held(self) -> Interrupted | None:
+        """The first signal that came."""
+        return self._held
 
-    def interrupt(number: int, frame: object) -> None:
-        for other in handlers:  # nothing may come between this one and what is said of it
-            signal.signal(other, signal.SIG_IGN)
-        handlers.clear()
-        flag.interruption = Interrupted(signal.Signals(number).name, number)
-        raise flag.interruption
+    def begin(self, call: Call[Any] | None) -> None:
+        """Note which call is sent now; ``None``: a change that is made on this machine.
 
-    flag = SignalFlag()
-    handlers: dict[int, Any] = {}
-    try:
-        if threading.current_thread() is threading.main_thread():
-            for number in STOPPING_SIGNALS:
-                if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
-                    handlers[number] = signal.signal(number, interrupt)
-        yield flag
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
+        Interrupted: a signal came before, and somebody swallowed the error that it was.
+        """
+        if self._held is not None and not self._is_untold:
+            raise self._held
+        self._running = call
+        self._is_untold = self._is_untold or call is None
+
+    def end(self) -> None:
+        """Note that the call is over; what it changed is not told yet."""
+        if self._running is not None and self._running.may_have_happened:
+            self._is_untold = True
+        self._running = None
+        self._set_alarm(0)
+
+    def release(self) -> None:
+        """Raise what was held back: what was changed is told."""
+        self._has_changed = self._has_changed or self._is_untold
+        self._is_untold = False
+        if self._held is not None:
+            raise self._held
+
+    def finish(self) -> None:
+        """Give the signals back; after a change they are ignored until the process has ended."""
+        self._set_alarm(0)
+        is_over = self._has_changed or self._is_untold or self._held is not None
+        for number, handler in self._previous.items():
+            signal.signal(number, signal.SIG_IGN if is_over else handler)
+        self._previous.clear()
+
+    def _handle(self, number: int, frame: object) -> None:
+        is_first = self._held is None
+        if number != signal.SIGALRM and is_first:
+            self._held = Interrupted(signal.Signals(number).name, number)
+        if self.is_telling and self._held is not None:
+            self.is_telling = False
+            raise self._held
+        if self._is_untold or self._held is None:
+            return
+        if self._running is None or not self._running.may_have_happened:
+            if is_first:
+                raise self._held
+            return
+        if is_first and self._set_alarm(_GRACE_SECONDS):
+            with suppress(RuntimeError):  # of a stream that is being written to
+                print_error(
+                    f"{self._held}: waiting for the response for {_GRACE_SECONDS:g} seconds at"
+                    " most; a second signal ends that"
+                )
+            return
+        self._is_untold = True  # one error is all that comes into a change
+        raise self._held
+
+    def _set_alarm(self, seconds: float) -> bool:
+        if not (self._previous and hasattr(signal, "setitimer")):
+            return False
+        if seconds:
+            self._previous[signal.SIGALRM] = signal.signal(signal.SIGALRM, self._handle)
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+        return True
 
 
 def exit_by_signal(number: int) -> int:

@@ -7,8 +7,8 @@ try:
 except ImportError as error:
     raise missing_package_error("requests", error) from None
 
-from .delivery import Delivery, Response, is_of_handler
+from .delivery import Delivery, Response
 from .failures import describe_status
 from .transport import Outgoing, Transport
 
-__all__ = ["Delivery", "Outgoing", "Response", "Transport", "describe_status", "is_of_handler"]
+__all__ = ["Delivery", "Outgoing", "Response", "Transport", "describe_status"]

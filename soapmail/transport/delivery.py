@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import signal
-import traceback
 from enum import IntEnum
-from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ..deadline import is_of_handler
 
 if TYPE_CHECKING:
     import http.client
@@ -126,17 +125,3 @@ class Delivery:
         elif isinstance(error, TimeoutError):
             return NetworkTimeout()
         return error
-
-
-def is_of_handler(error: BaseException) -> bool:
-    """Return whether a signal's handler raised it: then it came through the handler's frame."""
-    codes = {_find_code(signal.getsignal(number)) for number in signal.valid_signals()}
-    frames = traceback.walk_tb(error.__traceback__)
-    return any(frame.f_code in codes for frame, _ in frames)
-
-
-def _find_code(handler: Any) -> object:
-    function = getattr(handler, "func", handler)  # of functools.partial
-    if not isinstance(function, (FunctionType, MethodType)):
-        function = getattr(type(function), "__call__", None)  # noqa: B004 - of an object's class
-    return getattr(function, "__code__", 0)

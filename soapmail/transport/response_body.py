@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import urllib3
 
-from ..deadline import Deadline
+from ..deadline import Deadline, is_of_handler
 from ..patterns import is_count
 from .codings import ChunkedReader, make_inflater
 from .connection import find_source, has_lost_headers
-from .delivery import NetworkTimeout, is_of_handler
+from .delivery import NetworkTimeout
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -15,6 +15,7 @@ from urllib3.exceptions import HTTPError, InvalidHeader
 from urllib3.util import Retry
 
 from ..arguments import check_http_session
+from ..deadline import is_of_handler
 from .connection import (
     SingleRequestAdapter,
     is_plain_adapter,
@@ -23,7 +24,7 @@ from .connection import (
     make_twin,
     require_plain_urllib3,
 )
-from .delivery import NetworkTimeout, Response, Stage, is_of_handler
+from .delivery import NetworkTimeout, Response, Stage
 from .failures import describe_failure, iter_causes
 from .response_body import BREAKS, ResponseBody
 

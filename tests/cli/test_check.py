@@ -9,6 +9,7 @@ import shlex
 import subprocess
 import sys
 from dataclasses import replace
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -162,8 +163,10 @@ def test_what_is_longest_overdue_comes_first(run: Callable[..., Result], sandbox
 
 def test_what_has_no_date_is_not_due_today_where_its_service_has_ended() -> None:
     bill = Invoice(invoices_type=1, invoices_service=5)
-    opened = [check_formats.OpenInvoice(None, bill, days) for days in (5, None, -5, 0)]
-    assert [one.days for one in check.make_report(opened, {5}, 0).apart] == [None, -5, 0, 5]
+    dues = ("2021-03-15 00:00:00", None, "2021-03-05 00:00:00", "2021-03-10 00:00:00")
+    opened = [replace(bill, invoices_due_date=due) for due in dues]
+    report = check.make_report(opened, date(2021, 3, 10), 0, {5})
+    assert [one.days for one in report.apart] == [None, -5, 0, 5]
 
 
 def test_where_nothing_is_open_nothing_more_is_asked(
@@ -182,10 +185,11 @@ def test_what_has_no_currency_has_a_label_too(run: Callable[..., Result], sandbo
 
 def test_an_unknown_amount_is_told() -> None:
     charge = Invoice(invoices_id=5, invoices_type=1, invoices_currency="EUR")
-    report = check.make_report([check_formats.OpenInvoice(None, charge, -1)], set(), 0)
+    late = check_formats.OpenInvoice(None, charge, -1)
+    report = check_formats.DueReport(overdue=[late])
     assert "overdue: 5, unknown amount EUR, no due" in check_formats.format_as_text(report)
     bill = check_formats.OpenInvoice(None, Invoice(invoices_id=5, invoices_type=1), -1)
-    report = check.make_report([bill], set(), 0)
+    report = check_formats.DueReport(overdue=[bill])
     assert "1 overdue, 0.00 and 1 of unknown amount (5)" in check_formats.format_as_text(report)
     assert "overdue: 5, unknown amount, no due date, no service" in check_formats.format_as_text(
         report

@@ -21,7 +21,6 @@ import pytest
 
 import soapmail
 from soapmail import Invoice, cli
-from soapmail.billing.journal import STOPPING_SIGNALS
 from soapmail.cli import exit_codes as codes
 from soapmail.cli import output, parser
 from soapmail.cli import signals as changing
@@ -905,6 +904,9 @@ ORDERS = {
 }
 
 
+WAITING = "waiting for the response for 5 seconds at most; a second signal ends that"
+
+
 def run_and_signal(
     numbers: Sequence[int], *arguments: str, logs_in: bool, gap: float = 0.0
 ) -> tuple[int, str]:
@@ -942,11 +944,44 @@ def run_and_signal(
 def test_a_signal_in_the_middle_of_a_change_says_that_it_may_have_happened(
     what: str, name: str
 ) -> None:
-    code, err = run_and_signal([getattr(signal, name)], *ORDERS[what], logs_in=True)
+    code, err = run_and_signal([getattr(signal, name)] * 2, *ORDERS[what], logs_in=True, gap=0.05)
     assert code == 5
     done = "been sent" if what == "send" else "happened"
     assert f"it may or may not have {done}; check before repeating: Interrupted: {name}" in err
-    assert err.count("\n") == 1
+    assert err.splitlines()[0] == f"soapmail: {name}: {WAITING}"
+    assert err.count("\n") == 2
+
+
+def test_after_one_signal_the_response_is_waited_for_and_told(sandbox: Sandbox) -> None:
+    """The command ends by the signal only then; without a response, after some seconds."""
+    stopped = threading.Event()
+
+    def pay(request: Request) -> None:
+        command.send_signal(signal.SIGTERM)
+        assert stopped.wait(20)
+        request.respond(make_status_response("api_make_payment", "ok", "Paid"))
+
+    with Faulty(respond_after_login(pay)) as server:
+        environment = {
+            **environment_without_coverage(),
+            **ACCOUNT,
+            "SOAPMAIL_ENDPOINT": server.endpoint,
+        }
+        command = start_process(
+            *ORDERS["pay"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
+        )
+        with command:
+            assert command.stdout is not None
+            assert command.stderr is not None
+            assert command.stderr.readline().decode() == f"soapmail: SIGTERM: {WAITING}\n"
+            stopped.set()
+            assert command.stdout.read() == b"Paid\n"
+        assert command.returncode == -signal.SIGTERM
+    code, err = run_and_signal([signal.SIGHUP], *ORDERS["buy"], logs_in=True)
+    assert code == 5
+    assert err.endswith(
+        "it may or may not have happened; check before repeating: Interrupted: SIGHUP\n"
+    )
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
@@ -1131,8 +1166,8 @@ def test_a_signal_ends_the_command_as_it_would_have(
     assert done == ([] if name == "SIGINT" else own)
 
 
-def test_a_signal_between_the_response_and_the_command_is_told_too(
-    sandbox: Sandbox,
+def test_a_signal_between_the_response_and_the_command_comes_after_its_word(
+    sandbox: Sandbox, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The client has returned, and nothing of its result was seen yet."""
     with TrackingClient(USERNAME, PASSWORD, endpoint=sandbox.endpoint) as client:
@@ -1141,10 +1176,14 @@ def test_a_signal_between_the_response_and_the_command_is_told_too(
             client.make_payment(7514880)
             signal.raise_signal(signal.SIGTERM)
 
-        with pytest.raises(soapmail.OutcomeUnknown, match="may or may not .*SIGTERM"):
-            run_change(client, pay_and_signal, str)
-        # A second one would come between this and what is said of it.
-        assert {signal.getsignal(number) for number in STOPPING_SIGNALS} == {signal.SIG_IGN}
+        with pytest.raises(codes.Interrupted, match="^SIGTERM$"):
+            run_change(client, pay_and_signal, lambda result: "paid")
+        assert capsys.readouterr().out == "paid\n"
+        client.signals.finish()
+        # A second one would end the command in another way, before it has ended.
+        assert {signal.getsignal(number) for number in changing.STOPPING_SIGNALS} == {
+            signal.SIG_IGN
+        }
 
 
 def test_in_another_thread_signals_are_left_alone(sandbox: Sandbox) -> None:

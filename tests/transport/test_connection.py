@@ -22,10 +22,10 @@ from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from soapmail import Client, ResponseError, TransportError
-from soapmail.deadline import Deadline
+from soapmail.deadline import Deadline, is_of_handler
 from soapmail.transport import connection as connection_module
 from soapmail.transport.connection import find_source, make_single_request_adapter
-from soapmail.transport.delivery import Delivery, NetworkTimeout, Stage, is_of_handler
+from soapmail.transport.delivery import Delivery, NetworkTimeout, Stage
 from soapmail.transport.failures import describe_failure, describe_status, iter_causes
 
 from ..faulty import Faulty, Hangup, Request, make_client, respond_normally, stay_silent

@@ -11,7 +11,6 @@ from ...operations import may_change
 from ..dates import format_day
 from ..exit_codes import OK, REFUSED, Interrupted, NotFound, UsageError
 from ..output import format_json
-from ..signals import raise_on_signals
 from ..terminal import (
     confirm,
     has_terminal,
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from ...client import Client
     from ...models import Order
     from ..accounts import AccountSelection, TrackingClient
+    from ..signals import StoppingSignals
 
 T = TypeVar("T")
 
@@ -40,20 +40,35 @@ def run_change(
 
     Whatever comes between, it is told what is known: OutcomeUnknown, or OutputFailed.
     """
-    with raise_on_signals():
-        try:
-            result = change()
-        except Interrupted as interruption:
-            if client.last_call is None or not client.last_call.may_have_happened:
-                raise
-            problem = f"it may or may not have happened; check before repeating: {interruption}"
-            raise OutcomeUnknown(problem) from None
-        try:  # here and not in a function, at whose start a signal could come in between
-            text = format_result(result)
-            print_or_raise(f"{text}\n" if text else "")
-        except Exception as error:
-            raise output_failed(error) from None
-        return result
+    client.signals.watch()
+    try:
+        result = change()
+    except Interrupted as interruption:
+        if client.last_call is None or not client.last_call.may_have_happened:
+            raise
+        problem = f"it may or may not have happened; check before repeating: {interruption}"
+        raise OutcomeUnknown(problem) from None
+    tell_change(client.signals, lambda: format_result(result))
+    client.signals.release()
+    return result
+
+
+def tell_change(
+    signals: StoppingSignals, format_result: Callable[[], str], name: str = "", rest: str = ""
+) -> None:
+    """Print what was changed.
+
+    OutputFailed: it cannot be printed, or a signal came meanwhile; it names what was changed, and
+    says the rest.
+    """
+    try:
+        signals.is_telling = True
+        text = format_result()
+        print_or_raise(f"{text}\n" if text else "")
+        signals.is_telling = False
+    except Exception as error:
+        signals.is_telling = False
+        raise output_failed(error, name, rest) from None
 
 
 def cancel_service(args: argparse.Namespace, selection: AccountSelection) -> int:

@@ -6,7 +6,7 @@ import os
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from ...billing.due import count_days_left
+from ...billing.due import count_days_left, due_state, find_ended_services
 from ...errors import SoapMailError
 from ..dates import UnreadableDates
 from ..exit_codes import error_message
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from datetime import date
 
     from ...client import Client
+    from ...models import Invoice
     from ..accounts import AccountSelection
 
-_ENDED = ("expired", "canceled", "cancelled")
 _FORMATS = {"text": format_as_text, "json": format_as_json, "prometheus": format_as_metrics}
 
 
@@ -73,34 +73,22 @@ def _merge(reports: Sequence[tuple[str | None, DueReport]]) -> DueReport:
 def _check_account(client: Client, args: argparse.Namespace, today: date) -> DueReport:
     opened = [invoice for invoice in client.get_client_invoices() if invoice.is_open]
     services = client.get_services() if opened and not args.all_services else []
-    ended = {
-        service.mail_id
-        for service in services
-        if (service.mail_status or "").strip().lower() in _ENDED
-    }
-    invoices = [OpenInvoice(None, invoice, count_days_left(invoice, today)) for invoice in opened]
-    report = make_report(invoices, ended, args.due_within)
+    report = make_report(opened, today, args.due_within, find_ended_services(services))
     if not (report.overdue or report.due_soon or report.undated):
         return report
     return report._replace(prepaid=[(None, _read_prepaid(client))])
 
 
-def make_report(invoices: Iterable[OpenInvoice], ended: set[int | None], within: int) -> DueReport:
+def make_report(
+    invoices: Iterable[Invoice], today: date, within: int, ended: set[int]
+) -> DueReport:
     """Return open invoices by what they mean; ``ended``: the services that have ended."""
     lists: dict[str, Any] = {state: [] for state in DUE_STATES}
-    for opened in sorted(invoices, key=lambda opened: (opened.days is not None, opened.days or 0)):
-        lists[_classify(opened, ended, within)].append(opened)
+    opened = [OpenInvoice(None, invoice, count_days_left(invoice, today)) for invoice in invoices]
+    for one in sorted(opened, key=lambda one: (one.days is not None, one.days or 0)):
+        state = due_state(one.invoice, today, within, ended)
+        lists["apart" if state == "of_ended_service" else state].append(one)
     return DueReport(**lists)
-
-
-def _classify(opened: OpenInvoice, ended: set[int | None], within: int) -> str:
-    if opened.invoice.invoices_service in ended:
-        return "apart"
-    if opened.days is None:
-        return "undated"
-    if opened.days < 0:
-        return "overdue"
-    return "due_soon" if opened.days <= within else "later"
 
 
 def _read_prepaid(client: Client) -> str:

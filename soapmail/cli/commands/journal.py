@@ -2,77 +2,144 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-import re
+import shlex
 import tempfile
 from contextlib import ExitStack, contextmanager
+from glob import escape, glob
 from operator import attrgetter
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from ...billing import (
     Entry,
+    History,
     Journal,
     JournalError,
     JournalWriteFailed,
     OutcomeUndetermined,
     PlanOutdated,
+    read_history,
 )
 from ..accounts import find_own_folder
-from ..exit_codes import OK, NotFound, OutcomeUncertain
+from ..exit_codes import OK, NotFound, OutcomeUncertain, UsageError
 from ..output import Column, RecordFormat, RecordWriter, list_documented_columns
-from ..terminal import print_error, printable
+from ..terminal import confirm, print_error, printable
+from .change import tell_change
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from ..accounts import AccountSelection
+
+_WHY = "a disk that forgets it forgets what was paid"
 
 
 def show_journal(args: argparse.Namespace, selection: AccountSelection) -> int:
     """Show what the journal holds."""
-    with ExitStack() as stack, translate_billing_errors():
-        journal = Journal(find_journal(args, selection, stack), args.timeout)
-        if os.path.exists(journal.path):
-            stack.enter_context(journal)
+    with ExitStack() as stack, translate_billing_errors(args, selection):
+        history = look_at_journal(args, selection, stack)
         writer = RecordWriter(args, _ENTRIES, is_named=False)
-        writer.add(None, journal.entries())
+        writer.add(None, history.entries())
         writer.finish()
-        print_unsettled(journal)
+        print_unsettled(args, history)
     return OK
 
 
 def settle_payment(args: argparse.Namespace, selection: AccountSelection) -> int:
-    """Write down what became of a payment."""
-    with ExitStack() as stack, translate_billing_errors():
-        journal = Journal(find_journal(args, selection, stack), args.timeout)
-        if not os.path.exists(journal.path):
-            raise NotFound(f"{journal.path}: there is no such journal")
-        stack.enter_context(journal)
-        entry = journal.settle(args.invoice, args.result, text="settled by hand")
-    print(f"invoice {entry.invoice}: settled, {entry.result}")
+    """Write down what became of a payment, or show which ones have an open outcome."""
+    if args.invoice is not None and args.result is None:
+        raise UsageError(f"journal settle {args.invoice}: say paid or unpaid")
+    with ExitStack() as stack, translate_billing_errors(args, selection):
+        if args.invoice is None:
+            print_unsettled(args, look_at_journal(args, selection, stack))
+            return OK
+        journal = _enter_journal(args, selection, stack)
+        if journal.is_paid(args.invoice) and not journal.unsettled_for(args.invoice):
+            hint = format_command(args, "reopen", args.invoice)
+            raise NotFound(
+                f"{journal.path}: invoice {args.invoice} is recorded as paid, which is no open"
+                f" question; what undoes that: {hint}"
+            )
+        _write(selection, lambda: journal.settle(args.invoice, args.result, "settled by hand"))
     return OK
 
 
-def print_unsettled(journal: Journal) -> None:
-    """Print which payments have an unknown outcome."""
-    for entry in journal.unsettled():
-        invoice = printable(entry.invoice)
-        print_error(f"invoice {invoice}: it is not known whether it was paid")
+def reopen_payment(args: argparse.Namespace, selection: AccountSelection) -> int:
+    """Make a recorded payment an open question again; whoever is asked is shown the records."""
+    with ExitStack() as stack, translate_billing_errors(args, selection):
+        journal = _enter_journal(args, selection, stack)
+        if not journal.is_paid(args.invoice):
+            raise NotFound(f"{journal.path}: invoice {args.invoice} is not recorded as paid")
+        for entry in journal.entries_for(args.invoice):
+            words = (entry.time, entry.event, entry.result, entry.text)
+            print_error(f"invoice {args.invoice}: {', '.join(filter(None, words))}")
+        confirm(args, f"record that it is not known whether invoice {args.invoice} was paid")
+        _write(selection, lambda: journal.reopen(args.invoice, "reopened by hand"))
+        print_unsettled(args, journal)
+    return OK
+
+
+def _enter_journal(
+    args: argparse.Namespace, selection: AccountSelection, stack: ExitStack
+) -> Journal:
+    path = find_journal(args, selection, stack)
+    if not os.path.lexists(path):
+        raise NotFound(f"{path}: there is no such journal")
+    return stack.enter_context(Journal(path, args.timeout))
+
+
+def _write(selection: AccountSelection, write: Callable[[], Entry]) -> None:
+    """Write a record and tell it; a signal comes after both."""
+    selection.signals.watch()
+    selection.signals.begin(None)
+    entry = write()
+    tell_change(
+        selection.signals, lambda: f"invoice {entry.invoice}: {entry.event}, {entry.result}"
+    )
+    selection.signals.release()
+
+
+def print_unsettled(args: argparse.Namespace, history: History) -> None:
+    """Print which payments have an open outcome, and what settles each."""
+    for invoice in dict.fromkeys(entry.invoice for entry in history.unsettled()):
+        command = format_command(args, "settle", invoice or "INVOICE", "paid")
+        print_error(
+            f"invoice {printable(invoice)}: it is not known whether it was paid: {command}"
+            " (or unpaid)"
+        )
+
+
+def format_command(args: argparse.Namespace, *words: object) -> str:
+    """Return the command that works on the same journal of the same account."""
+    line: list[object] = ["soapmail", *(["--all-accounts"] if args.all_accounts else [])]
+    for name in args.account:
+        line += ["--account", name]
+    for option in ("username", "endpoint"):
+        if getattr(args, option):
+            line += [f"--{option}", getattr(args, option)]
+    line += ["journal", *words]
+    if args.journal is not None:
+        line += ["--journal", args.journal]
+    return shlex.join(map(str, line))
 
 
 @contextmanager
-def translate_billing_errors() -> Iterator[None]:
+def translate_billing_errors(
+    args: argparse.Namespace, selection: AccountSelection
+) -> Iterator[None]:
     """Turn what is in the way of a payment into what the command ends with."""
     try:
         yield
     except OutcomeUndetermined as error:
-        invoice = "INVOICE" if len(error.choices) > 1 else str(error.invoices[0])
-        choices = " (or ".join(error.choices) + ")" * (len(error.choices) > 1)
-        hint = f"soapmail journal settle {invoice} {choices}"
-        problem: Exception = OutcomeUncertain(f"{error}: {hint}")
+        commands = [
+            format_command(args, "settle", invoice or "INVOICE", "paid")
+            for invoice in error.invoices
+        ]
+        problem: Exception = OutcomeUncertain(
+            f"{error}: {'; '.join(commands)} (or unpaid). The account is"
+            f" {selection.account().identity}"
+        )
     except JournalWriteFailed as error:
         problem = OutcomeUncertain(str(error))
     except (JournalError, PlanOutdated) as error:
@@ -82,25 +149,48 @@ def translate_billing_errors() -> Iterator[None]:
     raise problem
 
 
+def look_at_journal(
+    args: argparse.Namespace, selection: AccountSelection, stack: ExitStack
+) -> History:
+    """Return what the journal holds; it is neither locked nor made."""
+    path = find_journal(args, selection, stack)
+    if args.journal is None and not os.path.lexists(os.path.dirname(path)):
+        return History(path)
+    return read_history(path)
+
+
 def find_journal(args: argparse.Namespace, selection: AccountSelection, stack: ExitStack) -> str:
-    """Return the journal's file; that of the sandbox ends with it."""
+    """Return the journal's file; that of the sandbox ends with it.
+
+    NotFound: the account has more than one, under other spellings. UsageError: there is no place.
+    """
     if args.journal is not None:
         return str(args.journal)
     if args.sandbox:
         return os.path.join(stack.enter_context(tempfile.TemporaryDirectory()), "journal.jsonl")
-    account = selection.account()
-    username = account.username or ""
-    readable = re.sub(r"[^\w.@-]", "_", username)[:60]
-    identity = f"{_normalize(account.endpoint)}\n{username.strip().lower()}".encode()
-    name = f"{readable}-{hashlib.sha256(identity).hexdigest()[:16]}.jsonl"
-    return os.path.join(find_own_folder("XDG_STATE_HOME", "~/.local/state"), name)
+    identity = selection.account().identity
+    try:
+        folder = find_own_folder("XDG_STATE_HOME", ".local/state")
+    except UsageError as error:
+        raise UsageError(f"{error}, or give --journal FILE: {_WHY}") from None
+    paths = sorted(glob(f"{escape(folder)}/*-{identity.key}.jsonl"))
+    if len(paths) > 1:
+        raise NotFound(
+            f"{identity} has {len(paths)} journals: {' and '.join(paths)}; put the lines of all"
+            " into one of them, and remove the others"
+        )
+    return paths[0] if paths else os.path.join(folder, f"{identity.file_stem}.jsonl")
 
 
-def _normalize(endpoint: str) -> str:
-    """Return an endpoint in one form, however it was given (RFC 3986 6.2)."""
-    parts = urlsplit(endpoint)
-    port = parts.port or {"https": 443, "http": 80}.get(parts.scheme)
-    return f"{parts.scheme}://{parts.hostname}:{port}{parts.path or '/'}?{parts.query}"
+def make_default_folder(args: argparse.Namespace, path: str) -> None:
+    """Make the folder of the default journal; that of ``--journal`` is never made."""
+    if args.journal is not None:
+        return
+    folder = os.path.dirname(path)
+    try:
+        os.makedirs(folder, 0o700, exist_ok=True)
+    except OSError as error:
+        raise NotFound(f"{folder}: {error.strerror}; give --journal FILE: {_WHY}") from None
 
 
 _ENTRIES = RecordFormat(
