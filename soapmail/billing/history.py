@@ -185,13 +185,14 @@ def read_records(data: bytes, path: str) -> History:
         if entry is None and (is_unended or _is_cut_off(line)):
             cut_off[number] = line
             continue
-        if entry is None or (cut_off and entry.event != "torn"):
+        if entry is not None and entry.event == "torn":  # each names one, in their order
+            cut_off.pop(next(iter(cut_off), 0), None)
+        elif entry is None or cut_off:
             broken = next(iter(cut_off), number)
             raise JournalError(
                 f"{path}: line {broken} is not a record that this version of soapmail writes;"
                 " nothing is paid before somebody has looked at it"
             )
-        cut_off.clear()
         history._add(entry)
     history._torn = [_make_torn(line) for line in cut_off.values()]
     return history

@@ -35,7 +35,10 @@ _PLUGIN_UNKNOWN = 3
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code, which does not depend on stderr."""
+    """Run one command and return its exit code, which does not depend on stderr.
+
+    Without arguments it is the process's own command, which ends with it.
+    """
     args, signals = new_namespace(), StoppingSignals()
     try:
         with _write_utf8(), _print_messages() as log:
@@ -57,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return code
         return exit_by_signal(signals.held.number)
     finally:
-        signals.finish()
+        signals.finish(ends_process=arguments is None)
         _flush(sys.stdout)
         _flush(sys.stderr)
 

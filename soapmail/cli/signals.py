@@ -76,10 +76,10 @@ class StoppingSignals:
         if self._held is not None:
             raise self._held
 
-    def finish(self) -> None:
-        """Give the signals back; after a change they are ignored until the process has ended."""
+    def finish(self, *, ends_process: bool) -> None:
+        """Give the signals back; behind a change they are ignored until a process has ended."""
         self._set_alarm(0)
-        is_over = self._has_changed or self._is_untold or self._held is not None
+        is_over = ends_process and (self._has_changed or self._is_untold or bool(self._held))
         for number, handler in self._previous.items():
             signal.signal(number, signal.SIG_IGN if is_over else handler)
         self._previous.clear()

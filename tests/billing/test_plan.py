@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import date
-from decimal import Decimal
+from decimal import Context, Decimal, FloatOperation, Inexact, Rounded, localcontext
+from typing import Any
 
 import pytest
 
-from soapmail.billing import Plan, make_plan
+from soapmail import MailService
+from soapmail.billing import Plan, due_state, make_plan
+from soapmail.billing.due import find_ended_services
 
 from .journals import charge
 
@@ -81,3 +84,59 @@ def test_limits_leave_out_and_never_exceed() -> None:
         [],
         [(None, "no id"), (1, "no amount"), (2, "an amount of zero"), (4, "a negative amount")],
     )
+
+
+def test_a_currency_is_one_in_any_case() -> None:
+    listed = [charge(1), charge(2, invoices_currency="usd"), charge(3, invoices_currency="EUR")]
+    for currency in ("usd", "USD", " Usd "):
+        assert ids(make_plan(listed, currency=currency)) == ([1, 2], [])
+
+
+def test_invoices_of_ended_services_are_left_out_of_a_plan() -> None:
+    listed = [
+        charge(1), charge(2, invoices_service=6), charge(3, invoices_service=None),
+        charge(4, invoices_service=6, invoices_currency="EUR"),
+    ]  # fmt: skip
+    reason = "of a service that has ended"
+    plan = make_plan(listed, ended={6, None})
+    assert ids(plan) == ([1, 3], [(2, reason), (4, reason)])
+
+
+@pytest.mark.parametrize(
+    "context",
+    [Context(prec=1), Context(prec=3, traps=[Inexact, Rounded]), Context(traps=[FloatOperation])],
+)
+def test_no_context_of_the_callers_changes_a_total(context: Context) -> None:
+    """0.1 and 10**22 are exact decimals of 24 digits together."""
+    listed = [charge(1, 1e22), charge(2, 0.1), charge(3, 10.25)]
+    with localcontext(context):
+        plan = make_plan(listed, max_total=Decimal("10000000000000000000010.35"))
+        totals = plan.totals
+        assert len(plan.invoices) == 3
+        assert len(make_plan(listed, max_total=Decimal("10000000000000000000010.34")).invoices) == 2
+    assert totals == {"USD": Decimal("10000000000000000000010.35")}
+
+
+@pytest.mark.parametrize(
+    ("fields", "within", "state"),
+    [
+        ({"due": "2026-03-09"}, 0, "overdue"), ({"due": "2026-03-10"}, 0, "due_soon"),
+        ({"due": "2026-03-11"}, 0, "later"), ({"due": "2026-03-11"}, 1, "due_soon"),
+        ({"due": "0000-00-00"}, 9, "undated"), ({"due": "soon"}, 9, "undated"),
+        ({"invoices_paid": 1}, 0, "closed"), ({"invoices_deleted": 1}, 0, "closed"),
+        ({"invoices_service": 6}, 0, "of_ended_service"),
+        ({"invoices_service": 6, "invoices_paid": 1}, 0, "closed"),
+        ({"invoices_service": None}, 0, "due_soon"),
+    ],
+)  # fmt: skip
+def test_what_an_invoice_means_on_a_day(fields: dict[str, Any], within: int, state: str) -> None:
+    assert due_state(charge(1, **fields), date(2026, 3, 10), within, {6, None}) == state
+
+
+def test_services_that_have_ended() -> None:
+    services = [
+        MailService(mail_id=n, mail_status=status)
+        for n, status in enumerate(["active", " Expired", "canceled", "cancelled", None, "pending"])
+    ]
+    services.append(MailService(mail_status="expired"))
+    assert find_ended_services(services) == {1, 2, 3}

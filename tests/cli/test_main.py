@@ -1179,7 +1179,7 @@ def test_a_signal_between_the_response_and_the_command_comes_after_its_word(
         with pytest.raises(codes.Interrupted, match="^SIGTERM$"):
             run_change(client, pay_and_signal, lambda result: "paid")
         assert capsys.readouterr().out == "paid\n"
-        client.signals.finish()
+        client.signals.finish(ends_process=True)
         # A second one would end the command in another way, before it has ended.
         assert {signal.getsignal(number) for number in changing.STOPPING_SIGNALS} == {
             signal.SIG_IGN

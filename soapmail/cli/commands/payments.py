@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+from ...billing import Reason
 from ...billing.due import sum_by_currency
 from ..dates import UnreadableDates, format_day
 from ..exit_codes import NotFound, OutcomeUncertain, OutputFailed
@@ -22,7 +23,7 @@ from .change import tell_change
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from ...billing import Entry, Plan
     from ...models import Invoice
@@ -88,8 +89,13 @@ class PaymentReport:
         unreadable = UnreadableDates("due_date")
         unreadable.check(None, [*plan.invoices, *(invoice for invoice, _ in plan.left_out)])
         unreadable.warn()
+        ended = [invoice for invoice, reason in plan.left_out if reason is Reason.OF_ENDED_SERVICE]
+        if ended:
+            words = f"{pluralize(len(ended), 'invoice')} of ended services left out"
+            print_error(f"{words}, {_format_cost(ended)} (--all-services pays them too)")
         for invoice, reason in plan.left_out:
-            print_error(f"invoice {invoice.invoices_id} left out: {reason.value}")
+            if reason is not Reason.OF_ENDED_SERVICE:
+                print_error(f"invoice {invoice.invoices_id} left out: {reason.value}")
 
     def tell(self, entry: Entry) -> None:
         """Tell what became of an invoice, and let a signal come that was held back for it.
@@ -164,5 +170,8 @@ def _print_plan(plan: Plan) -> None:
 
 def format_totals(plan: Plan) -> str:
     """Return how many invoices are planned, and what they cost."""
-    sums = format_sums(sum_by_currency(plan.invoices))
-    return f"{pluralize(len(plan.invoices), 'invoice')}, {sums or 'nothing'}"
+    return f"{pluralize(len(plan.invoices), 'invoice')}, {_format_cost(plan.invoices)}"
+
+
+def _format_cost(invoices: Sequence[Invoice]) -> str:
+    return format_sums(sum_by_currency(invoices)) or "nothing"
