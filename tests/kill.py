@@ -18,9 +18,13 @@ import tempfile
 import threading
 from collections import Counter
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from soapmail.sandbox import PASSWORD, USERNAME, Sandbox
 from soapmail.sandbox.nusoap import parse_request
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 ROWS = 3
 REQUESTS = 2 + 2 * ROWS  # a login, two lists for the plan, one before each other payment
@@ -96,7 +100,12 @@ class Tally:
     problems: list[str] = field(default_factory=list)
 
 
-def command(judge: Judge, folder: str, *arguments: str) -> subprocess.Popen[bytes]:
+def command(
+    judge: Judge,
+    folder: str,
+    *arguments: str,
+    program: Sequence[str] = (sys.executable, "-m", "soapmail"),
+) -> subprocess.Popen[bytes]:
     environment = {
         **{name: text for name, text in os.environ.items() if not name.startswith("COVERAGE")},
         "SOAPMAIL_USERNAME": USERNAME,
@@ -105,7 +114,7 @@ def command(judge: Judge, folder: str, *arguments: str) -> subprocess.Popen[byte
         "XDG_STATE_HOME": folder,
     }
     return subprocess.Popen(
-        [sys.executable, "-m", "soapmail", *arguments],
+        [*program, *arguments],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -484,7 +484,7 @@ PROMISES = [
     ),
     promise(
         "A journal only grows, and what another program writes is kept and stops the run.",
-        ("billing/journal.py", '"a+", opener=partial(os.open, mode=0o600)', '"r+", opener=lambda path, flags: os.open(path, flags | os.O_CREAT, 0o600)', "test_what_another_program_adds_is_kept_and_stops_the_run test_an_outcome_is_recorded_behind_whatever_another_program_adds"),
+        ("billing/journal.py", '"a+", opener=partial(os.open, mode=0o600)', '"r+", opener=lambda path, flags: os.open(path, flags | os.O_CREAT, 0o600)', "test_a_line_that_comes_at_the_same_time_stops_before_the_request"),
         ("billing/journal.py", "        if added != record:\n            self._is_shared = True\n", "", "test_a_line_that_comes_at_the_same_time_stops_before_the_request"),
         ("billing/journal.py", "        if record not in added:", "        if False:", "test_a_record_that_is_not_in_the_file_is_not_on_record"),
     ),
@@ -641,7 +641,7 @@ PROMISES = [
     ),
     promise(
         "A signal that was held back, or that somebody swallowed, stops before the next payment.",
-        ("cli/signals.py", "        self._is_untold = False\n        if self._held is not None:\n            raise self._held\n", "        self._is_untold = False\n", "test_a_signal_that_somebody_swallowed_stops_before_the_next_payment"),
+        ("cli/signals.py", "        self._is_untold = False\n        if self._held is not None:\n            raise self._held\n", "        self._is_untold = False\n", "test_after_one_signal_the_response_is_waited_for_and_told"),
         ("cli/signals.py", "        if self._held is not None and not self._is_untold:\n            raise self._held\n", "", "test_a_signal_that_was_swallowed_before_a_payment_stops_it"),
     ),
     promise(

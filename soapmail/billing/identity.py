@@ -31,7 +31,8 @@ class Identity(NamedTuple):
         return f"{readable}-{self.key}"
 
     def __str__(self) -> str:
-        return f"{self.username} at {self.endpoint.rstrip('?')}"
+        endpoint = self.endpoint.rstrip("?")
+        return f"{self.username} at {endpoint}" if self.username else endpoint
 
 
 def identify_account(endpoint: str, username: str) -> Identity:

@@ -108,10 +108,13 @@ def pay_invoice(client: Client, invoice: Invoice, journal: Journal) -> Iterator[
     with journal:
         if journal.entries_for(id) or journal.unsettled() or journal.customers:
             listed = client.get_client_invoices()
+            settled: list[int | None] = []
             for entry in take_answers(listed, journal):
                 yield entry
-                if entry.invoice == id:
-                    return
+                settled.append(entry.invoice)
+            if id in settled:
+                require_answers(journal)
+                return
             invoice = require_payable(id, listed, journal)
         entry = _pay_one(client, invoice, journal)
         yield entry

@@ -6,6 +6,7 @@ import configparser
 import os
 import shlex
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from ..arguments import read_secret
@@ -115,7 +116,8 @@ class AccountSelection:
                 self.failures.append((account.name, error))
 
     def _make_client(self, account: Account, **options: Any) -> TrackingClient:
-        return account.client(on_exchange=self.dump, **options)
+        notify = None if self.dump is None else partial(self.dump, account=account.identity)
+        return account.client(on_exchange=notify, **options)
 
     def report_failures(self) -> int:
         """Print which accounts failed, and return the largest of their exit codes."""

@@ -9,6 +9,7 @@ import threading
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ..billing.identity import Identity
     from ..observe import ObservedExchange
 
 
@@ -27,9 +28,10 @@ class Dump:
         os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
         os.unlink(probe)
 
-    def __call__(self, exchange: ObservedExchange) -> None:
+    def __call__(self, exchange: ObservedExchange, account: Identity) -> None:
         """Write request, response, and what is known of both."""
         facts = {name: getattr(exchange, name) for name in _FACTS}
+        facts["account"] = str(account)
         facts["seconds"] = round(exchange.seconds, 3)
         with self._lock:
             name = self._next_name(exchange.operation)

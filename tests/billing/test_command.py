@@ -279,8 +279,8 @@ def test_an_explicit_journal_makes_no_folder_and_looking_makes_none_at_all(
         assert (code, out) == (1, "")
         assert f"there is no folder {place.parent}" in err
     assert list(tmp_path.iterdir()) == []
-    for words in (("pay", "--open", "--dry-run"), ("journal",), ("journal", "settle")):
-        assert run(*words).code == 0
+    for line in ("pay --open --dry-run", "journal", "journal settle"):
+        assert run(*line.split()).code == 0
     assert not Path(os.environ["XDG_STATE_HOME"]).exists()
     assert not any(one.is_paid for one in sandbox.invoices)
 
@@ -385,7 +385,7 @@ def test_a_signal_that_was_swallowed_before_a_payment_stops_it(
     """By an observer of the list, for one; what a run before paid is not told as this run's."""
     assert run("pay", str(ID), "--yes").code == 0
 
-    def raise_sigterm(self: object, exchange: Any) -> None:
+    def raise_sigterm(self: object, exchange: Any, account: object) -> None:
         if exchange.operation == "api_mail_get_client_invoices":
             signal.raise_signal(signal.SIGTERM)
 

@@ -52,4 +52,5 @@ def test_names_are_folded_and_composed() -> None:
     """Unicode 3.13 (case folding) and annex 15 (NFC)."""
     first = identify_account("https://h/", "STRASSE\u00c9@x")
     assert identify_account("https://h/", "stra\u00dfee\u0301@x") == first
+    assert str(identify_account("https://h/", "")) == "https://h:443/"
     assert "/" not in identify_account("https://h/", "a/../b\0").file_stem

@@ -33,7 +33,7 @@ from soapmail.billing import (
 from soapmail.billing import pay as payments
 from soapmail.sandbox import PASSWORD, USERNAME, Sandbox
 
-from .. import kill
+from .. import kill, walk
 from ..commands import ACCOUNT, Result, Terminal, environment_without_coverage
 from ..faulty import Faulty, Request
 from ..support import make_fault_response, make_status_response, signal_main_thread
@@ -686,6 +686,15 @@ def test_a_killed_run_never_pays_twice_and_loses_nothing() -> None:
     assert tally.asked > 0
 
 
+@pytest.mark.slow
+@pytest.mark.arrives(12)
+def test_whatever_happens_to_runs_pays_nothing_twice_and_leaves_nothing_unnamed() -> None:
+    """A few steps at random; ``python -m tests.walk 100`` goes more."""
+    walks = walk.main(4, seed=7)
+    assert [problem for one in walks for problem in one.problems] == []
+    assert sum(one.asked for one in walks) > 0
+
+
 @pytest.mark.arrives(2)
 def test_the_judge_sees_a_second_payment() -> None:
     with kill.Judge() as judge, Client(USERNAME, PASSWORD, endpoint=judge.endpoint) as client:
@@ -789,7 +798,7 @@ def test_what_is_no_amount_is_wrong_usage(run: Callable[..., Result], text: str)
 def test_a_signal_that_somebody_swallowed_stops_before_the_next_payment(
     run: Callable[..., Result], sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def raise_sigterm(self: object, exchange: Any) -> None:
+    def raise_sigterm(self: object, exchange: Any, account: object) -> None:
         if exchange.operation == "api_make_payment":
             signal.raise_signal(signal.SIGTERM)
 

@@ -233,8 +233,9 @@ def test_a_dump_is_for_its_owner_and_holds_no_secret(
         assert not any(secret.encode() in data for secret in SECRETS)
         assert b"w&gt;ord" not in data
     facts = json.loads((tmp_path / f"0002_{LIST}.json").read_text())
-    assert {**facts, "seconds": 0} == {
-        "operation": LIST, "attempt": 1, "status": 200, "seconds": 0, "repairs": [], "problem": None,
+    assert re.fullmatch(rf"{USERNAME} at http://127.0.0.1:\d+/api.php", facts["account"])
+    assert {**facts, "seconds": 0, "account": ""} == {
+        "operation": LIST, "attempt": 1, "status": 200, "seconds": 0, "repairs": [], "problem": None, "account": "",
     }  # fmt: skip
 
 

@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import re
+import select
 import shlex
 import signal
 import subprocess
@@ -1053,6 +1054,9 @@ def test_a_signal_while_the_result_is_printed_does_not_hide_it(sandbox: Sandbox)
             os.read(command.stdout.fileno(), 1)
             command.send_signal(signal.SIGTERM)
             assert command.stderr is not None
+            is_told, _, _ = select.select([command.stderr], [], [], 20)
+            if not is_told:
+                command.kill()
             err = command.stderr.read().decode()
             command.stdout.close()
         assert (command.returncode, err) == (6, UNSHOWN.format("SIGTERM"))

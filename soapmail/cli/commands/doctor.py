@@ -62,7 +62,7 @@ def run_doctor(args: argparse.Namespace, selection: AccountSelection) -> int:
     def observe(exchange: ObservedExchange) -> None:
         exchanges.append(exchange)
         if selection.dump is not None:
-            selection.dump(exchange)
+            selection.dump(exchange, selection.account().identity)
 
     findings: list[Finding] = []
     with account.client(on_exchange=observe) as client:
