@@ -238,9 +238,9 @@ def _pay_one(client: Client, invoice: Invoice, journal: Journal) -> Entry:
             raise
         failure = error
     result, text = _classify(status, failure, call)
-    outcome = intent.follow_up("outcome", result, text)
+    outcome = journal.number(intent.follow_up("outcome", result, text))
     try:
-        outcome = journal.append(outcome)
+        _record(outcome, journal)
     except JournalError as error:
         if call is None and isinstance(failure, JournalError):
             raise failure from None
@@ -255,6 +255,18 @@ def _pay_one(client: Client, invoice: Invoice, journal: Journal) -> Entry:
     if failure is not None and not is_told:
         raise failure
     return outcome
+
+
+def _record(outcome: Entry, journal: Journal) -> None:
+    """Write an outcome, also where a signal's handler raises meanwhile."""
+    try:
+        journal.append(outcome)
+    except JournalError:
+        raise
+    except BaseException:
+        if not journal.holds(outcome):
+            journal.append(outcome)
+        raise
 
 
 def _classify(

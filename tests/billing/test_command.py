@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -226,6 +227,10 @@ def test_json_that_cannot_be_written_is_told(sandbox: Sandbox, path: str) -> Non
         assert done.returncode == code
         assert b"No space left on device" in done.stderr
     assert brief(path) == [(ID, "intent", None), (ID, "outcome", "paid")]
+    sandbox.invoices = []
+    words = f"{line.format('--open --max-total 2')} >/dev/full"
+    done = subprocess.run(["bash", "-c", words], env=environment, capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (1, b"soapmail: cannot read or write: No space left on device\n")  # fmt: skip
 
 
 # --- where the journal is ----------------------------------------------------------------------
@@ -289,14 +294,29 @@ def test_where_no_folder_can_be_made_a_journal_is_asked_for(
     run: Callable[..., Result], sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As in a container, whose disk is forgotten."""
-    (tmp_path / "file").touch()
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
+    monkeypatch.setattr(os, "makedirs", refuse)
     code, _, err = run("pay", str(ID), "--yes")
     assert code == 1
     assert err.endswith(
-        "Not a directory; give --journal FILE: a disk that forgets it forgets what was paid\n"
+        "Permission denied; give --journal FILE: a disk that forgets it forgets what was paid\n"
     )
     assert not sandbox.invoices[0].is_paid
+
+
+def refuse(*args: Any, **options: Any) -> Any:
+    raise PermissionError(errno.EACCES, "Permission denied")
+
+
+def test_a_folder_that_cannot_be_entered_is_no_empty_journal(
+    run: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
+    folder = tmp_path / "file" / "soapmail"
+    for problem in ("Not a directory", "Permission denied"):
+        for line in ("journal", "journal settle", "pay --open --dry-run", f"pay {ID} --yes"):
+            assert run(*line.split()) == (1, "", f"soapmail: {folder}: {problem}\n")
+        monkeypatch.setattr(os, "listdir", refuse)
 
 
 def test_looking_works_during_a_run_and_on_a_file_that_cannot_be_written(

@@ -816,6 +816,38 @@ def test_what_a_handler_raises_is_not_taken_for_the_journals(
         signal.signal(signal.SIGALRM, before)
 
 
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_what_a_handler_raises_takes_back_no_known_outcome(
+    sandbox: Sandbox, signed_in: Client, path: str, moment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise TimeoutError("mine")
+
+    real = os.write
+    count: list[int] = []
+
+    def write(file: int, data: bytes) -> int:
+        if data.startswith(b'{"invoice"'):
+            count.append(len(data))
+        if len(count) == 2 and moment == "before":
+            monkeypatch.setattr(os, "write", real)
+            signal.raise_signal(signal.SIGALRM)
+        written = real(file, data)
+        if len(count) == 2:
+            monkeypatch.setattr(os, "write", real)
+            signal.raise_signal(signal.SIGALRM)
+        return written
+
+    before = signal.signal(signal.SIGALRM, stop)
+    monkeypatch.setattr(os, "write", write)
+    try:
+        with pytest.raises(TimeoutError, match="^mine$"):
+            list(pay_open(signed_in, make_plan(sandbox.invoices[:1]), Journal(path)))
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert brief(path) == [(ID, "intent", None), (ID, "outcome", "paid")]
+
+
 def interrupt_at(number: int, work: Callable[[], object]) -> bool:
     """Raise KeyboardInterrupt at the n-th line of the journal that runs; whether it came so far."""
     count = 0

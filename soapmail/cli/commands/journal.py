@@ -6,7 +6,6 @@ import os
 import shlex
 import tempfile
 from contextlib import ExitStack, contextmanager
-from glob import escape, glob
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
@@ -154,9 +153,18 @@ def look_at_journal(
 ) -> History:
     """Return what the journal holds; it is neither locked nor made."""
     path = find_journal(args, selection, stack)
-    if args.journal is None and not os.path.lexists(os.path.dirname(path)):
-        return History(path)
-    return read_history(path)
+    is_first = args.journal is None and not _list_folder(os.path.dirname(path))
+    return History(path) if is_first else read_history(path)
+
+
+def _list_folder(folder: str) -> list[str]:
+    """Return the names in a folder; one that is not there has none."""
+    try:
+        return sorted(os.listdir(folder))
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise NotFound(f"{folder}: {error.strerror}") from None
 
 
 def find_journal(args: argparse.Namespace, selection: AccountSelection, stack: ExitStack) -> str:
@@ -173,7 +181,9 @@ def find_journal(args: argparse.Namespace, selection: AccountSelection, stack: E
         folder = find_own_folder("XDG_STATE_HOME", ".local/state")
     except UsageError as error:
         raise UsageError(f"{error}, or give --journal FILE: {_WHY}") from None
-    paths = sorted(glob(f"{escape(folder)}/*-{identity.key}.jsonl"))
+    ending = f"-{identity.key}.jsonl"
+    names = [name for name in _list_folder(folder) if name.endswith(ending)]
+    paths = [os.path.join(folder, name) for name in names]
     if len(paths) > 1:
         raise NotFound(
             f"{identity} has {len(paths)} journals: {' and '.join(paths)}; put the lines of all"

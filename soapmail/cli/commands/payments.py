@@ -39,6 +39,7 @@ class PaymentReport:
         self._signals = signals
         self._planned: dict[int | None, Invoice] = {}
         self._is_first = True
+        self._has_told = False
 
     @contextmanager
     def open(self) -> Iterator[None]:
@@ -52,7 +53,10 @@ class PaymentReport:
             with suppress(OutputFailed):  # what is told of the error is what counts
                 tell_change(self._signals, self._end_json)
             raise
-        tell_change(self._signals, self._end_json)
+        if self._has_told:
+            tell_change(self._signals, self._end_json)
+        else:
+            print_or_raise(f"{self._end_json()}\n")
 
     def _end_json(self) -> str:
         for invoice in self._planned.values():
@@ -102,6 +106,7 @@ class PaymentReport:
 
         OutcomeUncertain: that is not known. OutputFailed: it cannot be told.
         """
+        self._has_told = True
         name = f"invoice {entry.invoice}: " if self._is_plan else ""
         rest = "; nothing was paid after it" if self._is_plan else ""
         if self._is_json:
