@@ -127,19 +127,19 @@ class History:
 
     def is_paid(self, invoice: int) -> bool:
         """Return whether a payment of an invoice is recorded as paid."""
-        return bool(self._list_paid(invoice))
+        return any(entry.result == "paid" for entry in self._list_known(invoice))
 
     @property
     def customers(self) -> set[int]:
         """The customers whose invoices were paid by this journal, as far as it knows."""
         return {entry.customer for entry in self._entries if entry.customer is not None}
 
-    def _list_paid(self, invoice: int) -> list[Entry]:
+    def _list_known(self, invoice: int) -> list[Entry]:
         return [
             question.answer
             for question in self._questions
             if question.answer is not None
-            and question.answer.result == "paid"
+            and not question.is_open
             and question.answer.invoice == invoice
         ]
 

@@ -117,12 +117,12 @@ class Journal(History, io.FileIO):
     def reopen(self, invoice: int, text: str | None = None) -> Entry:
         """Write down that it is not known after all whether an invoice was paid.
 
-        JournalError: it is not recorded as paid.
+        JournalError: no known outcome of it is recorded.
         """
-        paid = self._list_paid(positive_int("invoice", invoice))
-        if not paid:
-            raise JournalError(f"{self.path}: invoice {invoice} is not recorded as paid")
-        for entry in paid:
+        known = self._list_known(positive_int("invoice", invoice))
+        if not known:
+            raise JournalError(f"{self.path}: holds no known outcome of invoice {invoice}")
+        for entry in known:
             doubt = entry.follow_up("outcome", "unknown", text)
             written = self.append(replace(doubt, answers=entry.answers))
         return written
@@ -137,15 +137,18 @@ class Journal(History, io.FileIO):
         return self._do(partial(self._append, entry))
 
     def number(self, entry: Entry) -> Entry:
-        """Return a record with the number that no other one has."""
-        numbers = [known.number or 0 for known in self._entries]
-        return replace(entry, number=max(numbers, default=0) + 1)
+        """Return a record with a number that no other one has, nor one that has to come first."""
+        return replace(entry, number=self._last_number() + len(self._torn) + 1)
+
+    def refresh(self) -> None:
+        """Read what the file holds now; JournalError: a line is not a record."""
+        self._do(self._read)
+        self._parse()
 
     def holds(self, entry: Entry) -> bool:
         """Return whether a record may be in the file, also where writing it did not end."""
-        with suppress(OSError, ValueError, JournalError):  # ValueError: it is closed
-            self._read()
-            self._parse()
+        with suppress(JournalError):
+            self.refresh()
         return entry in self._entries
 
     # --- the file ----------------------------------------------------------------------------
@@ -189,7 +192,10 @@ class Journal(History, io.FileIO):
     def _name_torn_lines(self) -> None:
         """End what was cut off, and write down what it was about."""
         for torn in self._torn:
-            self._write(self.number(torn))
+            self._write(replace(torn, number=self._last_number() + 1))
+
+    def _last_number(self) -> int:
+        return max((entry.number or 0 for entry in self._entries), default=0)
 
     def _write(self, entry: Entry) -> None:
         """Add one record by one call of the system, and see that nothing came between."""

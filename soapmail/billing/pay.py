@@ -94,7 +94,7 @@ def pay_planned(
         yield entry
         if entry.result == "unknown":
             return
-    require_answers(journal)
+    _finish(journal)
 
 
 def pay_invoice(client: Client, invoice: Invoice, journal: Journal) -> Iterator[Entry]:
@@ -113,13 +113,19 @@ def pay_invoice(client: Client, invoice: Invoice, journal: Journal) -> Iterator[
                 yield entry
                 settled.append(entry.invoice)
             if id in settled:
-                require_answers(journal)
+                _finish(journal)
                 return
             invoice = require_payable(id, listed, journal)
         entry = _pay_one(client, invoice, journal)
         yield entry
         if entry.result != "unknown":
-            require_answers(journal)
+            _finish(journal)
+
+
+def _finish(journal: Journal) -> None:
+    """Raise what is still to be said at the end of a run."""
+    journal.refresh()
+    require_answers(journal)
 
 
 def iter_settled(listed: Sequence[Invoice], journal: Journal) -> Iterator[Entry]:
@@ -151,8 +157,8 @@ def check_customer(listed: Sequence[Invoice], history: History) -> None:
     if customers and history.customers and customers.isdisjoint(history.customers):
         theirs, ours = (", ".join(map(str, sorted(ids))) for ids in (history.customers, customers))
         raise JournalError(
-            f"{history.path}: the journal of customer {theirs}, and this account is customer"
-            f" {ours}'s; nothing is paid"
+            f"{history.path}: this journal belongs to customer {theirs}, but the account is"
+            f" customer {ours}; nothing is paid"
         )
 
 
@@ -172,15 +178,17 @@ def require_answers(history: History, listed: Sequence[Invoice] = ()) -> None:
     """Raise OutcomeUndetermined where payments are open questions that a list does not answer."""
     asked = dict.fromkeys(entry.invoice for entry in history.unsettled())
     ids = [id for id in asked if id is None or not is_answered(id, listed)]
-    if ids:
-        names = ", ".join("unknown" if id is None else str(id) for id in ids)
-        rest = "it is left out" if len(ids) == 1 else "they are left out"
-        rest = "nothing is paid" if None in ids else rest
-        raise OutcomeUndetermined(
-            f"{history.path}: it is not known whether invoice {names} was paid, so {rest}. Look at"
-            " the account, then say what became of it",
-            ids,
-        )
+    if None in ids:
+        problem = "a line was cut off that may have been about any invoice, so nothing is paid"
+    elif ids:
+        names = ", ".join(map(str, ids))
+        rest = "it is" if len(ids) == 1 else "they are"
+        problem = f"it is not known whether invoice {names} was paid, so {rest} not paid now"
+    else:
+        return
+    raise OutcomeUndetermined(
+        f"{history.path}: {problem}. Look at the account, then say what became of it", ids
+    )
 
 
 def require_payable(id: int, listed: Sequence[Invoice], history: History) -> Invoice:

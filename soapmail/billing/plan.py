@@ -30,8 +30,8 @@ class Reason(str, Enum):
     NO_AMOUNT = "no amount"
     ZERO = "an amount of zero"
     NEGATIVE = "a negative amount"
-    OVER_EACH = "over the limit of each"
-    OVER_TOTAL = "over the limit of all"
+    OVER_EACH = "over the limit for one invoice"
+    OVER_TOTAL = "over the limit in total"
 
 
 class SeveralCurrencies(ValueError):

@@ -160,6 +160,8 @@ def _read_credentials(args: argparse.Namespace) -> dict[str, str]:
     operation = getattr(args, "operation", None)
     if args.anonymous or (operation and not takes_session(operation)):
         return {}
+    if args.needs_username_only and args.journal is not None:
+        return {}
     username = args.username or os.environ.get("SOAPMAIL_USERNAME") or prompt("Username: ")
     if username and args.needs_username_only:  # it reads a file of this machine, and no account
         return {"username": username, "password": "none"}
@@ -199,7 +201,8 @@ def find_own_folder(variable: str, default: str) -> str:
     folder = os.environ.get(variable, "")
     if not os.path.isabs(folder):
         home = os.path.expanduser("~")
-        if not os.path.isabs(home):
+        # A container's user may have "/", or a folder that is not there.
+        if not os.path.isabs(home) or home.strip("/") == "" or not os.path.isdir(home):
             raise UsageError(f"there is no home folder: set {variable} to an absolute path")
         folder = os.path.join(home, default)
     return os.path.join(folder, "soapmail")

@@ -73,7 +73,7 @@ _DEFAULTS: dict[str, Any] = {
 _EXAMPLES = ("documented", "varied")
 # No account of this provider's mail services is older.
 _FIRST_DAY = date(2015, 1, 1)
-_MAX_TOTAL_HELP = "never more in one run; required without a terminal"
+_MAX_TOTAL_HELP = "never more in one run; --yes without a terminal requires it"
 _PARAMETERS_HELP = "in the documented order; int, float, bool, or text if no type is given"
 _SUMMARY_KEYS = ("month", "service", "currency", "status")
 _PARAMETER = re.compile(r"([^=:]+)(?::(int|float|bool))?=(.*)", re.DOTALL)
@@ -188,6 +188,13 @@ def _parse_amount(text: str) -> Decimal:
     raise argparse.ArgumentTypeError(f"{text!r} is not an amount")
 
 
+def _parse_limit(text: str) -> Decimal:
+    amount = _parse_amount(text)
+    if amount < 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is below zero")
+    return amount
+
+
 def _parse_pair(text: str) -> tuple[str, str | int | float | bool]:
     match = _PARAMETER.fullmatch(text)
     if not match:
@@ -238,6 +245,14 @@ A journal keeps an invoice from being paid twice: each payment is on the disk
 before its request leaves. There is one for each endpoint and user name, in the
 folder soapmail of XDG_STATE_HOME or ~/.local/state. If a run ends with 5, look
 at the account, then say what became of the payment: soapmail journal settle."""
+
+
+_JOURNAL_HELP = """\
+A payment whose outcome is unknown is an open question. pay looks it up in the
+server's list; where that does not help, look at the account, and settle it. A
+line that was cut off and names no invoice stops all payments: settle the invoice
+that it was about or, if it was about none, any unpaid one as unpaid. reopen makes
+a recorded outcome an open question again."""
 
 
 class _Option(NamedTuple):
@@ -400,8 +415,8 @@ _COMMANDS = (
             _option("--currency C", "only this currency, such as USD"),
             _ONLY_SERVICE,
             _option("--due-within DAYS", "due by then, or overdue", type=_parse_days),
-            _option("--max-total AMOUNT", _MAX_TOTAL_HELP, type=_parse_amount),
-            _option("--max-each AMOUNT", "leave out invoices over this amount", type=_parse_amount),
+            _option("--max-total AMOUNT", _MAX_TOTAL_HELP, type=_parse_limit),
+            _option("--max-each AMOUNT", "leave out invoices over this amount", type=_parse_limit),
             _option("--all-services", "also pay those of ended services"),
             _option("--dry-run", "show it, and pay nothing"),
             _option("--format", choices=("text", "json"), default="text"),
@@ -411,7 +426,7 @@ _COMMANDS = (
     ),
     _Command(
         "journal", "journal.show_journal", "show the journal of payments", "journal",
-        [_JOURNAL, *_OUTPUT], needs_username_only=True,
+        [_JOURNAL, *_OUTPUT], _JOURNAL_HELP, needs_username_only=True,
         commands=[
             _Command(
                 "settle", "journal.settle_payment",
@@ -422,14 +437,13 @@ _COMMANDS = (
                     _option("result", choices=("paid", "unpaid"), nargs="?"),
                     _JOURNAL,
                 ],
-                needs_username_only=True,
+                _JOURNAL_HELP, needs_username_only=True,
             ),
             _Command(
                 "reopen", "journal.reopen_payment",
                 "make a recorded payment an open question again",
                 "journal reopen 7514880 --yes --journal payments.jsonl",
-                [_INVOICE_ID, _YES, _JOURNAL],
-                needs_username_only=True,
+                [_INVOICE_ID, _YES, _JOURNAL], _JOURNAL_HELP, needs_username_only=True,
             ),
         ],
     ),

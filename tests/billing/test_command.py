@@ -134,7 +134,7 @@ def test_the_advice_is_the_command_that_settles(
         (advice,) = re.findall(r": (soapmail .*) \(or unpaid\)", err)
         words = shlex.split(advice)
         assert run(*words[1:]) == (0, f"invoice {id}: settled, paid\n", "")
-        assert run("journal", "settle", *options) == (0, "", "")
+        assert run("journal", "settle", *options) == (0, "no open questions\n", "")
 
 
 def test_a_cut_line_that_names_no_invoice_asks_for_one(
@@ -145,7 +145,7 @@ def test_a_cut_line_that_names_no_invoice_asks_for_one(
     for words in (OPEN, ("pay", str(ID), "--yes"), ("pay", "--open", "--dry-run")):
         code, _, err = run(*words, "--journal", path)
         assert code == 5
-        assert "it is not known whether invoice unknown was paid, so nothing is paid" in err
+        assert "a line was cut off that may have been about any invoice, so nothing is paid" in err
         assert f": soapmail journal settle INVOICE paid --journal {path} (or unpaid)" in err
     assert count == []
     assert run("journal", "settle", str(ID), "unpaid", "--journal", path).code == 0
@@ -158,7 +158,7 @@ def test_several_open_questions_are_named(
     write_journal(path, entry("intent"), entry("intent", None, OTHER))
     code, out, err = run(*OPEN, "--journal", path)
     assert (code, out.count("Payment made")) == (5, 10)
-    assert f"whether invoice {ID}, {OTHER} was paid, so they are left out" in err
+    assert f"whether invoice {ID}, {OTHER} was paid, so they are not paid now" in err
     for id in (ID, OTHER):
         assert f"soapmail journal settle {id} paid --journal {path}" in err
 
@@ -298,13 +298,43 @@ def test_where_no_folder_can_be_made_a_journal_is_asked_for(
     code, _, err = run("pay", str(ID), "--yes")
     assert code == 1
     assert err.endswith(
-        "Permission denied; give --journal FILE: a disk that forgets it forgets what was paid\n"
+        "Permission denied; give --journal FILE on a disk that lasts: if the journal is lost,"
+        " invoices could be paid again\n"
     )
     assert not sandbox.invoices[0].is_paid
 
 
 def refuse(*args: Any, **options: Any) -> Any:
     raise PermissionError(errno.EACCES, "Permission denied")
+
+
+def test_looking_at_a_named_journal_needs_no_account(
+    run: Callable[..., Result], path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("SOAPMAIL_USERNAME", "SOAPMAIL_PASSWORD", "SOAPMAIL_ENDPOINT"):
+        monkeypatch.delenv(name)
+    write_journal(path, entry("intent"))
+    assert run("journal", "--journal", path, "--format", "jsonl").out.count("\n") == 1
+    assert run("journal", "settle", str(ID), "paid", "--journal", path).code == 0
+    assert run("journal", "settle", "--journal", path).out == "no open questions\n"
+    assert run("journal").code == 2
+    assert run("journal", "--journal", "") == (2, "", "soapmail: --journal: the name is empty\n")
+
+
+@pytest.mark.parametrize("option", ["--max-total", "--max-each"])
+def test_a_limit_is_not_below_zero(run: Callable[..., Result], option: str) -> None:
+    code, out, err = run("pay", "--open", f"{option}=-1")
+    assert (code, out) == (2, "")
+    assert f"argument {option}: '-1' is below zero" in err
+
+
+def test_an_invoice_without_an_id_is_told_by_what_it_costs(
+    run: Callable[..., Result], sandbox: Sandbox
+) -> None:
+    sandbox.invoices[1:] = [replace(sandbox.invoices[1], invoices_id=None)]
+    code, out, err = run(*OPEN)
+    assert (code, out.count("Payment made")) == (1, 1)
+    assert err == "soapmail: an invoice without an id left out (1.00 USD)\n"
 
 
 def test_a_folder_that_cannot_be_entered_is_no_empty_journal(
@@ -353,7 +383,10 @@ def test_the_journal_of_another_customer_is_refused_by_the_command(
     for words in (OPEN, ("pay", str(OTHER), "--yes"), ("pay", "--open", "--dry-run")):
         code, _, err = run(*words, "--journal", path)
         assert code == 1
-        assert f"{path}: the journal of customer 160884, and this account is customer 5's" in err
+        assert (
+            f"{path}: this journal belongs to customer 160884, but the account is customer 5;"
+            in err
+        )
     assert count == []
 
 

@@ -60,11 +60,11 @@ def test_limits_leave_out_and_never_exceed() -> None:
     listed = [charge(n, amount) for n, amount in enumerate([0.1, 0.2, 5.0, 0.1], 1)]
     assert ids(make_plan(listed, max_each=Decimal("0.2"))) == (
         [1, 2, 4],
-        [(3, "over the limit of each")],
+        [(3, "over the limit for one invoice")],
     )
     # What is due later is not paid before what did not fit.
     entries = ids(make_plan(listed, max_total=Decimal("0.3")))
-    assert entries == ([1, 2], [(3, "over the limit of all"), (4, "over the limit of all")])
+    assert entries == ([1, 2], [(3, "over the limit in total"), (4, "over the limit in total")])
     assert make_plan(listed, max_total=Decimal("0.3")).totals == {"USD": Decimal("0.3")}
     # Nor though it would fit for itself; and what is left out anyway keeps its own reason.
     entries = ids(make_plan([*listed, listed[2]], max_total=Decimal("0.45")))
@@ -72,7 +72,7 @@ def test_limits_leave_out_and_never_exceed() -> None:
         [1, 2, 4], [(3, "listed twice"), (3, "listed twice")],
     )  # fmt: skip
     entries = ids(make_plan(listed, max_total=Decimal("0.45")))
-    assert entries == ([1, 2], [(3, "over the limit of all"), (4, "over the limit of all")])
+    assert entries == ([1, 2], [(3, "over the limit in total"), (4, "over the limit in total")])
     with pytest.raises(ValueError, match="^invoice 1 alone costs 0.1, more than 0.05 in all"):
         make_plan(listed, max_total=Decimal("0.05"))
     entries = ids(

@@ -22,7 +22,7 @@ from ...billing import (
 from ..accounts import find_own_folder
 from ..exit_codes import OK, NotFound, OutcomeUncertain, UsageError
 from ..output import Column, RecordFormat, RecordWriter, list_documented_columns
-from ..terminal import confirm, print_error, printable
+from ..terminal import confirm, print_error
 from .change import tell_change
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from ..accounts import AccountSelection
 
-_WHY = "a disk that forgets it forgets what was paid"
+_WHY = "on a disk that lasts: if the journal is lost, invoices could be paid again"
 
 
 def show_journal(args: argparse.Namespace, selection: AccountSelection) -> int:
@@ -41,7 +41,8 @@ def show_journal(args: argparse.Namespace, selection: AccountSelection) -> int:
         writer = RecordWriter(args, _ENTRIES, is_named=False)
         writer.add(None, history.entries())
         writer.finish()
-        print_unsettled(args, history)
+        for question in list_questions(args, history):
+            print_error(question)
     return OK
 
 
@@ -51,14 +52,15 @@ def settle_payment(args: argparse.Namespace, selection: AccountSelection) -> int
         raise UsageError(f"journal settle {args.invoice}: say paid or unpaid")
     with ExitStack() as stack, translate_billing_errors(args, selection):
         if args.invoice is None:
-            print_unsettled(args, look_at_journal(args, selection, stack))
+            questions = list_questions(args, look_at_journal(args, selection, stack))
+            print("\n".join(questions) or "no open questions")
             return OK
         journal = _enter_journal(args, selection, stack)
         if journal.is_paid(args.invoice) and not journal.unsettled_for(args.invoice):
             hint = format_command(args, "reopen", args.invoice)
             raise NotFound(
-                f"{journal.path}: invoice {args.invoice} is recorded as paid, which is no open"
-                f" question; what undoes that: {hint}"
+                f"{journal.path}: invoice {args.invoice} is recorded as paid, so there is nothing"
+                f" to settle; to undo that: {hint}"
             )
         _write(selection, lambda: journal.settle(args.invoice, args.result, "settled by hand"))
     return OK
@@ -68,14 +70,13 @@ def reopen_payment(args: argparse.Namespace, selection: AccountSelection) -> int
     """Make a recorded payment an open question again; whoever is asked is shown the records."""
     with ExitStack() as stack, translate_billing_errors(args, selection):
         journal = _enter_journal(args, selection, stack)
-        if not journal.is_paid(args.invoice):
-            raise NotFound(f"{journal.path}: invoice {args.invoice} is not recorded as paid")
         for entry in journal.entries_for(args.invoice):
             words = (entry.time, entry.event, entry.result, entry.text)
             print_error(f"invoice {args.invoice}: {', '.join(filter(None, words))}")
-        confirm(args, f"record that it is not known whether invoice {args.invoice} was paid")
+        confirm(args, f"make it an open question again whether invoice {args.invoice} was paid")
         _write(selection, lambda: journal.reopen(args.invoice, "reopened by hand"))
-        print_unsettled(args, journal)
+        for question in list_questions(args, journal):
+            print_error(question)
     return OK
 
 
@@ -99,14 +100,16 @@ def _write(selection: AccountSelection, write: Callable[[], Entry]) -> None:
     selection.signals.release()
 
 
-def print_unsettled(args: argparse.Namespace, history: History) -> None:
-    """Print which payments have an open outcome, and what settles each."""
+def list_questions(args: argparse.Namespace, history: History) -> list[str]:
+    """Return which payments have an open outcome, and what settles each."""
+    questions = []
     for invoice in dict.fromkeys(entry.invoice for entry in history.unsettled()):
+        name = f"invoice {invoice}: it is not known whether it was paid"
+        if invoice is None:
+            name = "a line was cut off that may have been about any invoice"
         command = format_command(args, "settle", invoice or "INVOICE", "paid")
-        print_error(
-            f"invoice {printable(invoice)}: it is not known whether it was paid: {command}"
-            " (or unpaid)"
-        )
+        questions.append(f"{name}: {command} (or unpaid)")
+    return questions
 
 
 def format_command(args: argparse.Namespace, *words: object) -> str:
@@ -173,6 +176,8 @@ def find_journal(args: argparse.Namespace, selection: AccountSelection, stack: E
     NotFound: the account has more than one, under other spellings. UsageError: there is no place.
     """
     if args.journal is not None:
+        if not args.journal:
+            raise UsageError("--journal: the name is empty")
         return str(args.journal)
     if args.sandbox:
         return os.path.join(stack.enter_context(tempfile.TemporaryDirectory()), "journal.jsonl")
@@ -180,7 +185,7 @@ def find_journal(args: argparse.Namespace, selection: AccountSelection, stack: E
     try:
         folder = find_own_folder("XDG_STATE_HOME", ".local/state")
     except UsageError as error:
-        raise UsageError(f"{error}, or give --journal FILE: {_WHY}") from None
+        raise UsageError(f"{error}, or give --journal FILE {_WHY}") from None
     ending = f"-{identity.key}.jsonl"
     names = [name for name in _list_folder(folder) if name.endswith(ending)]
     paths = [os.path.join(folder, name) for name in names]
@@ -200,7 +205,7 @@ def make_default_folder(args: argparse.Namespace, path: str) -> None:
     try:
         os.makedirs(folder, 0o700, exist_ok=True)
     except OSError as error:
-        raise NotFound(f"{folder}: {error.strerror}; give --journal FILE: {_WHY}") from None
+        raise NotFound(f"{folder}: {error.strerror}; give --journal FILE {_WHY}") from None
 
 
 _ENTRIES = RecordFormat(

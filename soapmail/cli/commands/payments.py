@@ -98,7 +98,9 @@ class PaymentReport:
             words = f"{pluralize(len(ended), 'invoice')} of ended services left out"
             print_error(f"{words}, {_format_cost(ended)} (--all-services pays them too)")
         for invoice, reason in plan.left_out:
-            if reason is not Reason.OF_ENDED_SERVICE:
+            if reason is Reason.NO_ID:
+                print_error(f"an invoice without an id left out ({format_cost(invoice)})")
+            elif reason is not Reason.OF_ENDED_SERVICE:
                 print_error(f"invoice {invoice.invoices_id} left out: {reason.value}")
 
     def tell(self, entry: Entry) -> None:
