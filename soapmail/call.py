@@ -69,6 +69,8 @@ class Call(Generic[T]):
         self._secrets = {*secrets, *state.secrets}
         # The last delivery of a changing operation, unless its response was a clear no.
         self._unconfirmed: Delivery | None = None
+        # The last one, whatever its response was.
+        self._change: Delivery | None = None
         self._status: int | None = None
         self.failure: BaseException | None = None
         if is_changing:
@@ -98,6 +100,11 @@ class Call(Generic[T]):
     def may_have_happened(self) -> bool:
         """Whether a changing operation may have happened, and its response was no clear no."""
         return self._unconfirmed is not None and self._unconfirmed.may_have_left
+
+    @property
+    def has_left(self) -> bool:
+        """Whether a byte of a changing operation may have left, whatever came of it."""
+        return self._change is not None and self._change.may_have_left
 
     def redact(self, text: str) -> str:
         """Return a text without the secrets of this call; of a longer one its beginning."""
@@ -232,7 +239,7 @@ class Call(Generic[T]):
         while True:
             delivery = Delivery(self._deadline)
             if is_changing:
-                self._unconfirmed = delivery
+                self._unconfirmed = self._change = delivery
             outgoing = Outgoing(request.operation, envelope, attempt, shown)
             result = self._send(outgoing, delivery, parse, fresh=is_changing)
             is_last = attempt > self._state.retries

@@ -117,10 +117,15 @@ def is_due_soon(invoice: Invoice, today: date, within: int) -> bool:
     return days is not None and 0 <= days <= within
 
 
+def fold_currency(currency: str | None) -> str:
+    """Return a currency in one form; empty: there is none."""
+    return (currency or "").strip().upper()
+
+
 def sum_by_currency(invoices: Iterable[Invoice]) -> dict[str, Sum]:
     """Return what invoices cost, by their currencies in the order of the alphabet."""
     sums: dict[str, Sum] = {}
     for invoice in invoices:
-        currency = invoice.invoices_currency or ""
+        currency = fold_currency(invoice.invoices_currency)
         sums[currency] = sums.get(currency, Sum()).add(invoice)
     return dict(sorted(sums.items()))

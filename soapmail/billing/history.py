@@ -17,6 +17,7 @@ _RESULTS: dict[str, tuple[str | None, ...]] = {
     "intent": (None,),
     "outcome": ("paid", "refused", "unknown"),
     "settled": _SETTLED_RESULTS,
+    "reopened": ("unknown",),
     "torn": (None,),
 }
 _ALWAYS_WRITTEN = ("invoice", "event", "amount", "currency", "time")
@@ -36,7 +37,8 @@ class Entry:
     - ``invoice``: its id; ``None``: what was cut off does not say it
     - ``event``: ``intent`` (about to be paid), ``outcome`` (with a ``result`` of ``paid``,
       ``refused`` or ``unknown``), ``settled`` (``paid`` or ``unpaid``, as was found out later),
-      ``torn`` (the line before it was cut off, so that its payment may have been made)
+      ``reopened`` (``unknown``: what was known is in doubt), ``torn`` (the line before it was cut
+      off, so that its payment may have been made)
     - ``amount``, ``currency``: what it costs; ``None``: not known
     - ``time``: UTC, in the form of ISO 8601
     - ``text``: what the server or the error said
@@ -90,8 +92,12 @@ class _Question:
     answer: Entry | None = None
 
     @property
+    def result(self) -> str | None:
+        return None if self.answer is None else self.answer.result
+
+    @property
     def is_open(self) -> bool:
-        return self.answer is None or self.answer.result == "unknown"
+        return self.result in (None, "unknown")
 
 
 class History:
@@ -100,7 +106,7 @@ class History:
     def __init__(self, path: str = "") -> None:
         self.path = path
         self._entries: list[Entry] = []
-        self._questions: list[_Question] = []
+        self._questions: dict[int | None, list[_Question]] = {}
         # Lines that were cut off, which no record of the file has named yet.
         self._torn: list[Entry] = []
 
@@ -114,59 +120,66 @@ class History:
 
     def unsettled(self) -> list[Entry]:
         """Return the payments whose outcome is open; ``None`` as the invoice: of any invoice."""
-        asked = [question.entry for question in self._questions if question.is_open]
+        asked = [entry for invoice in self._questions for entry in self._list_open(invoice)]
         return [*asked, *self._torn]
 
     def unsettled_for(self, invoice: int) -> list[Entry]:
         """Return those of one invoice."""
-        return [entry for entry in self.unsettled() if entry.invoice == invoice]
+        torn = [entry for entry in self._torn if entry.invoice == invoice]
+        return [*self._list_open(invoice), *torn]
 
     def may_be_unsettled(self, invoice: int) -> bool:
         """Return whether one of them is, or may be, about an invoice."""
-        return any(entry.invoice in (invoice, None) for entry in self.unsettled())
+        is_torn = any(entry.invoice in (invoice, None) for entry in self._torn)
+        return is_torn or bool(self._list_open(invoice) or self._list_open(None))
 
     def is_paid(self, invoice: int) -> bool:
         """Return whether a payment of an invoice is recorded as paid."""
-        return any(entry.result == "paid" for entry in self._list_known(invoice))
+        return any(question.result == "paid" for question in self._questions.get(invoice, ()))
 
     @property
     def customers(self) -> set[int]:
         """The customers whose invoices were paid by this journal, as far as it knows."""
         return {entry.customer for entry in self._entries if entry.customer is not None}
 
-    def _list_known(self, invoice: int) -> list[Entry]:
-        return [
-            question.answer
-            for question in self._questions
-            if question.answer is not None
-            and not question.is_open
-            and question.answer.invoice == invoice
-        ]
+    def _list_open(self, invoice: int | None) -> list[Entry]:
+        return [one.entry for one in self._questions.get(invoice, ()) if one.is_open]
+
+    def _find_cause(self, torn: Entry) -> int | None:
+        """Return the invoice whose outcome was to come where a line was cut off, if any."""
+        before = self._entries[: self._entries.index(torn)]
+        last = next((entry for entry in reversed(before) if entry.event != "torn"), None)
+        return last.invoice if last is not None and last.event == "intent" else None
 
     def _add(self, entry: Entry) -> None:
         self._entries.append(entry)
         if entry.event in ("intent", "torn"):
-            self._questions.append(_Question(entry))
+            self._questions.setdefault(entry.invoice, []).append(_Question(entry))
             return
         for question in self._find_questions(entry):
+            if question.entry.invoice is None:  # from now on it is of the invoice that is named
+                self._questions[None].remove(question)
+                self._questions.setdefault(entry.invoice, []).append(question)
+                question.entry = replace(question.entry, invoice=entry.invoice)
             question.answer = entry
 
     def _find_questions(self, answer: Entry) -> list[_Question]:
-        """Return what a record answers: the question that it names, or all of its invoice."""
+        """Return what a record answers: the payment that it names, or all of its invoice."""
+        of_invoice = self._questions.get(answer.invoice, [])
+        nameless = self._questions.get(None, [])
+        if answer.event == "reopened":
+            return of_invoice
         if answer.answers is not None:
-            named = [
-                question
-                for question in self._questions
-                if question.entry.number == answer.answers
-                and question.entry.invoice in (answer.invoice, None)
-            ]
-            return named[-1:]
+            # Journals that were put together may hold a number twice.
+            named = [one for one in (*nameless, *of_invoice) if one.entry.number == answer.answers]
+            return ([one for one in named if one.is_open] or named)[-1:]
         # A record of another program, or of one that wrote no numbers.
-        of_invoice = [one for one in self._questions if one.entry.invoice == answer.invoice]
-        if not of_invoice:
-            of_invoice = [_Question(answer)]
-            self._questions += of_invoice
-        return [one for one in of_invoice if one.is_open] or of_invoice[-1:]
+        unnumbered = [one for one in nameless if one.entry.number is None]
+        asked = [one for one in of_invoice if one.is_open] or unnumbered or of_invoice[-1:]
+        if not asked:
+            asked = [_Question(answer)]
+            self._questions[answer.invoice] = asked
+        return asked
 
 
 def read_records(data: bytes, path: str) -> History:

@@ -22,12 +22,12 @@ class Identity(NamedTuple):
     def key(self) -> str:
         """What tells it from all other accounts, in the names of files."""
         text = f"{self.endpoint}\n{self.username}"
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return hashlib.sha256(text.encode(errors="backslashreplace")).hexdigest()[:16]
 
     @property
     def file_stem(self) -> str:
         """Its user name, as far as a file name takes it, and its key."""
-        readable = re.sub(r"[^\w.@-]", "_", self.username)[:60]
+        readable = re.sub(r"[^\w.@-]", "_", self.username)[:40]
         return f"{readable}-{self.key}"
 
     def __str__(self) -> str:

@@ -101,8 +101,11 @@ class Journal(History, io.FileIO):
         check_result(result)
         self._do(self._name_torn_lines)
         asked = self.unsettled_for(invoice)
-        if not asked and not self.is_paid(invoice):
-            asked = [entry for entry in self.unsettled() if entry.invoice is None]
+        nameless = [entry for entry in self.unsettled() if entry.invoice is None]
+        if asked:  # what was cut off behind its intent was its outcome
+            asked += [entry for entry in nameless if self._find_cause(entry) == invoice]
+        elif not self.is_paid(invoice):
+            asked = nameless
         if not asked:
             known = self.entries_for(invoice)
             state = f"is recorded as {known[-1].result}" if known else "is not in it"
@@ -119,13 +122,13 @@ class Journal(History, io.FileIO):
 
         JournalError: no known outcome of it is recorded.
         """
-        known = self._list_known(positive_int("invoice", invoice))
+        positive_int("invoice", invoice)
+        known = [entry for entry in self.entries_for(invoice) if entry.event != "torn"]
+        if self.unsettled_for(invoice):
+            raise JournalError(f"{self.path}: invoice {invoice} is an open question already")
         if not known:
             raise JournalError(f"{self.path}: holds no known outcome of invoice {invoice}")
-        for entry in known:
-            doubt = entry.follow_up("outcome", "unknown", text)
-            written = self.append(replace(doubt, answers=entry.answers))
-        return written
+        return self.append(replace(known[-1].follow_up("reopened", "unknown", text), answers=None))
 
     def append(self, entry: Entry) -> Entry:
         """Write a record, and return it with its number when it is on the disk.
@@ -174,9 +177,13 @@ class Journal(History, io.FileIO):
             raise OSError(errno.ENOENT, "was removed or replaced meanwhile")
         if self._read():
             self._is_shared = True
-        if entry.event == "intent":
+        try:
             self._parse()
-            self._require_alone()
+            if entry.event == "intent":
+                self._require_alone()
+        except JournalError:
+            if entry.event == "intent":  # an outcome is written behind whatever there is
+                raise
         self._name_torn_lines()
         if entry.number is None:
             entry = self.number(entry)

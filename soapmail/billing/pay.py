@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import logging
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from ..arguments import positive_int
 from ..errors import OperationFailed, OutcomeUnknown, SoapFault, SoapMailError
+from .due import fold_currency
 from .history import Entry, History, JournalError, make_intent
-from .plan import Reason, find_reason
+from .plan import Plan, Reason, find_reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -24,11 +26,15 @@ if TYPE_CHECKING:
     from ..client import Client
     from ..models import Invoice, Status
     from .journal import Journal
-    from .plan import Plan
 
 _log = logging.getLogger("soapmail")
 _CLEAR_ERRORS = (OutcomeUnknown, OperationFailed, SoapFault)
-_PAID_ALREADY = re.compile(r"(?is)\balready\b.*\bpaid\b|\bpaid\b.*\balready\b|\b(is|been) paid\b")
+_PAID_ALREADY = re.compile(
+    r"(?i)\balready\b.*\bpaid\b|\bpaid\b.*\balready\b|\b(is|was|been) paid\b"
+)
+_DOUBT = re.compile(
+    r"(?i)\b(not|cannot|never|no|until|unless|once|if|when|before|must|should)\b|n't\b"
+)
 _MEANINGS = {
     "paid": "it was paid",
     "refused": "it was not paid",
@@ -48,10 +54,11 @@ class OutcomeUndetermined(Exception):
 
 
 class JournalWriteFailed(Exception):
-    """The journal does not hold what became of a payment; ``result`` is what is known of it."""
+    """The journal may not hold what became of a payment; ``result`` is what is known of it."""
 
-    def __init__(self, message: str, result: str) -> None:
+    def __init__(self, message: str, invoice: int, result: str) -> None:
         super().__init__(message)
+        self.invoice = invoice
         self.result = result
 
 
@@ -71,28 +78,24 @@ def pay_open(client: Client, plan: Plan, journal: Journal) -> Iterator[Entry]:
     those of the client, and nothing more was paid.
     """
     with journal:
-        listed = client.get_client_invoices()
-        yield from take_answers(listed, journal)
-        yield from pay_planned(client, plan, journal, listed)
+        yield from take_answers(client.get_client_invoices(), journal)
+        yield from pay_planned(client, plan, journal)
 
 
-def pay_planned(
-    client: Client, plan: Plan, journal: Journal, listed: Sequence[Invoice]
-) -> Iterator[Entry]:
-    """Pay as ``pay_open`` does, by a journal that is entered, and that knows of this list."""
-    for invoice in plan.invoices:
-        _require_as_planned(invoice, listed)
+def pay_planned(client: Client, plan: Plan, journal: Journal) -> Iterator[Entry]:
+    """Pay as ``pay_open`` does, by a journal that is entered and has taken the list's answers."""
     for number, invoice in enumerate(plan.invoices):
-        if number:
-            listed = client.get_client_invoices()
-        now = _require_as_planned(invoice, listed)
+        # Anew, as time may have passed since the plan was made: somebody was asked, or told.
+        listed = client.get_client_invoices()
+        for planned in plan.invoices if number == 0 else [invoice]:
+            _require_as_planned(planned, listed)
+        now = find_open(positive_int("invoices_id", invoice.invoices_id), listed)  # type: ignore[arg-type]
         reason = find_reason(now, 1, journal)
         if reason is not None:
             _log.warning("invoice %s left out: %s", now.invoices_id, reason.value)
             continue
-        entry = _pay_one(client, now, journal)
-        yield entry
-        if entry.result == "unknown":
+        yield from (entries := _pay_one(client, now, journal))
+        if entries[-1].result == "unknown":
             return
     _finish(journal)
 
@@ -106,20 +109,28 @@ def pay_invoice(client: Client, invoice: Invoice, journal: Journal) -> Iterator[
     """
     id = positive_int("invoices_id", invoice.invoices_id)  # type: ignore[arg-type]
     with journal:
-        if journal.entries_for(id) or journal.unsettled() or journal.customers:
-            listed = client.get_client_invoices()
-            settled: list[int | None] = []
-            for entry in take_answers(listed, journal):
-                yield entry
-                settled.append(entry.invoice)
-            if id in settled:
-                _finish(journal)
-                return
-            invoice = require_payable(id, listed, journal)
-        entry = _pay_one(client, invoice, journal)
-        yield entry
-        if entry.result != "unknown":
+        if not has_to_look(id, journal):
+            yield from pay_unseen(client, invoice, journal)
+            return
+        listed = client.get_client_invoices()
+        settled = list(take_answers(listed, journal))
+        yield from settled
+        if any(entry.invoice == id for entry in settled):
             _finish(journal)
+            return
+        yield from pay_planned(client, Plan([require_payable(id, listed, journal)]), journal)
+
+
+def has_to_look(id: int, history: History) -> bool:
+    """Return whether an invoice can only be paid with a look at the server's list."""
+    return bool(history.entries_for(id) or history.unsettled() or history.customers)
+
+
+def pay_unseen(client: Client, invoice: Invoice, journal: Journal) -> Iterator[Entry]:
+    """Pay an invoice that a journal knows nothing of, and of which its id may be all there is."""
+    yield from (entries := _pay_one(client, invoice, journal))
+    if entries[-1].result != "unknown":
+        _finish(journal)
 
 
 def _finish(journal: Journal) -> None:
@@ -218,18 +229,21 @@ def find_open(id: int, listed: Sequence[Invoice]) -> Invoice:
     return rows[0]
 
 
-def _require_as_planned(planned: Invoice, listed: Sequence[Invoice]) -> Invoice:
+def _require_as_planned(planned: Invoice, listed: Sequence[Invoice]) -> None:
     id = positive_int("invoices_id", planned.invoices_id)  # type: ignore[arg-type]
-    now = find_open(id, listed)
-    if (now.amount, now.invoices_currency) != (planned.amount, planned.invoices_currency):
+    costs = [
+        (invoice.amount, fold_currency(invoice.invoices_currency))
+        for invoice in (find_open(id, listed), planned)
+    ]
+    if costs[0] != costs[1]:
         raise PlanOutdated(f"invoice {id} costs something else now; nothing was sent")
-    return now
 
 
 # --- one payment -----------------------------------------------------------------------------
 
 
-def _pay_one(client: Client, invoice: Invoice, journal: Journal) -> Entry:
+def _pay_one(client: Client, invoice: Invoice, journal: Journal) -> list[Entry]:
+    """Pay an invoice, and return the records of what became of it, and of what the list said."""
     id = positive_int("invoices_id", invoice.invoices_id)  # type: ignore[arg-type]
     intent = journal.number(
         make_intent(id, invoice.invoices_amount, invoice.invoices_currency, find_customer(invoice))
@@ -253,16 +267,20 @@ def _pay_one(client: Client, invoice: Invoice, journal: Journal) -> Entry:
         if call is None and isinstance(failure, JournalError):
             raise failure from None
         raise JournalWriteFailed(
-            f"invoice {id}: {_MEANINGS[result]}, and that could not be recorded: {error}", result
+            f"invoice {id}: {_MEANINGS[result]}, and that could not be recorded: {error}",
+            id,
+            result,
         ) from None
     if result == "unknown" and isinstance(failure, (OperationFailed, SoapFault)):
-        return _ask_list(client, outcome, journal)
+        settled = _ask_list(client, journal)
+        is_settled = any(entry.invoice == id for entry in settled)
+        return settled if is_settled else [*settled, outcome]
     is_told = isinstance(failure, _CLEAR_ERRORS) or (
         result == "unknown" and isinstance(failure, Exception)
     )
     if failure is not None and not is_told:
         raise failure
-    return outcome
+    return [outcome]
 
 
 def _record(outcome: Entry, journal: Journal) -> None:
@@ -291,16 +309,18 @@ def _classify(
 
 def _is_paid_already(failure: BaseException | None) -> bool:
     """Return whether the server refused in words that say that the invoice is paid."""
-    words = {OperationFailed: "status_text", SoapFault: "text"}.get(type(failure), "")
-    return bool(_PAID_ALREADY.search(getattr(failure, words, None) or "")) if words else False
+    text = ""
+    if isinstance(failure, OperationFailed):
+        text = failure.status_text or ""
+    elif isinstance(failure, SoapFault):
+        text = failure.text
+    clauses = re.split(r"[.,:;()!]", text)
+    return any(_PAID_ALREADY.search(one) and not _DOUBT.search(one) for one in clauses)
 
 
-def _ask_list(client: Client, outcome: Entry, journal: Journal) -> Entry:
-    """Return what the server's list says of an invoice that it called paid already."""
-    try:
-        for entry in take_answers(client.get_client_invoices(), journal):
-            if entry.invoice == outcome.invoice:
-                return entry
-    except (SoapMailError, JournalError, OutcomeUndetermined):
-        pass  # the question stays open
-    return outcome
+def _ask_list(client: Client, journal: Journal) -> list[Entry]:
+    """Return what the server's list settles after it called an invoice paid already."""
+    settled: list[Entry] = []
+    with suppress(SoapMailError, JournalError, OutcomeUndetermined):  # the question stays open
+        settled += take_answers(client.get_client_invoices(), journal)
+    return settled

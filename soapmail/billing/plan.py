@@ -9,7 +9,7 @@ from decimal import Decimal
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from .due import add_exactly, due_state, find_due_day, sum_by_currency
+from .due import add_exactly, due_state, find_due_day, fold_currency, sum_by_currency
 from .history import History
 
 if TYPE_CHECKING:
@@ -136,17 +136,15 @@ def _select_open(
         invoice
         for invoice in invoices
         if due_state(invoice, day) not in ("closed", "later")
-        and (currency is None or _fold(invoice.invoices_currency) == _fold(currency))
+        and (
+            currency is None or fold_currency(invoice.invoices_currency) == fold_currency(currency)
+        )
         and service in (None, invoice.invoices_service)
     ]
 
 
-def _fold(currency: str | None) -> str:
-    return (currency or "").strip().upper()
-
-
 def _require_one_currency(invoices: Sequence[Invoice]) -> None:
-    currencies = sorted({_fold(invoice.invoices_currency) for invoice in invoices})
+    currencies = sorted({fold_currency(invoice.invoices_currency) for invoice in invoices})
     if len(currencies) > 1:
         raise SeveralCurrencies(currencies)
 

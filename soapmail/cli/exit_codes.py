@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from ..errors import (
     AuthenticationError,
     LossyTextWarning,
@@ -9,6 +11,9 @@ from ..errors import (
     SoapMailError,
     TransportError,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 OK, REFUSED, USAGE, AUTHENTICATION, NETWORK, UNKNOWN, OUTPUT_FAILED, INTERRUPTED = *range(7), 130
 
@@ -38,7 +43,14 @@ class Interrupted(Exception):
 
 
 class OutcomeUncertain(Exception):
-    """It is not known whether something happened; the text says what is known."""
+    """It is not known whether something happened; the text says what is known.
+
+    ``advice``: lines that say what to do about it.
+    """
+
+    def __init__(self, message: str, advice: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.advice = advice
 
 
 # What ends the command with a message; anything else is a defect, and shows its traceback.
@@ -76,4 +88,4 @@ def error_message(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         where = "cannot read or write" if error.filename is None else str(error.filename)
         return f"{where}: {error.strerror}"
-    return " ".join(str(error).split())
+    return " ".join(line.strip() for line in str(error).splitlines()).strip()

@@ -82,7 +82,8 @@ def _is_monitored(args: argparse.Namespace) -> bool:
 
 def _report(error: BaseException, args: argparse.Namespace) -> int:
     if not _is_monitored(args):
-        print_error(error_message(error))
+        for line in (error_message(error), *getattr(error, "advice", ())):
+            print_error(line)
         return exit_code_of(error)
     message = error_message(error) or "interrupted"
     with suppress(OSError, ValueError):

@@ -64,7 +64,7 @@ class StoppingSignals:
 
     def end(self) -> None:
         """Note that the call is over; what it changed is not told yet."""
-        if self._running is not None and self._running.may_have_happened:
+        if self._running is not None and self._running.has_left:
             self._is_untold = True
         self._running = None
         self._set_alarm(0)
@@ -93,7 +93,7 @@ class StoppingSignals:
             raise self._held
         if self._is_untold or self._held is None:
             return
-        if self._running is None or not self._running.may_have_happened:
+        if self._running is None or not self._running.has_left:
             if is_first:
                 raise self._held
             return

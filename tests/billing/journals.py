@@ -32,7 +32,11 @@ def lines(path: str | Path) -> list[dict[str, Any]]:
         assert {"event", "invoice", "amount", "currency", "time"} <= set(record)
         moment = datetime.fromisoformat(record["time"])
         assert moment.utcoffset() == timezone.utc.utcoffset(None)
-        results = {"outcome": ("paid", "refused", "unknown"), "settled": ("paid", "unpaid")}
+        results = {
+            "outcome": ("paid", "refused", "unknown"),
+            "settled": ("paid", "unpaid"),
+            "reopened": ("unknown",),
+        }
         assert record["event"] in ("intent", "torn", *results)
         assert record.get("result") in results.get(record["event"], (None,))
     return records

@@ -503,7 +503,11 @@ def test_an_unknown_outcome_is_settled_by_hand(
         code, out, err = run("pay", *arguments, "--yes")
         assert (code, out.count("Payment made")) == (5, paid)
         assert f"it is not known whether invoice {ID} was paid, so it is not paid now" in err
-        assert f": soapmail journal settle {ID} paid (or unpaid). The account is {USERNAME}" in err
+        assert f" (account {USERNAME} at " in err
+        advice = (
+            f"soapmail: to say what became of it: soapmail journal settle {ID} paid (or unpaid)\n"
+        )
+        assert err.endswith(advice)
     code, out, err = run("journal", "--format", "json")
     assert (code, [one["result"] for one in json.loads(out)][:2]) == (0, [None, "unknown"])
     asked = f"soapmail: invoice {ID}: it is not known whether it was paid: soapmail journal settle {ID} paid (or unpaid)\n"
@@ -536,7 +540,7 @@ def test_a_recorded_payment_is_undone_by_another_word(
     assert (code, out) == (2, "")
     assert f"invoice {ID}: " in err
     assert "outcome, paid, Payment made" in err
-    reopened = f"invoice {ID}: outcome, unknown\n"
+    reopened = f"invoice {ID}: reopened, unknown\n"
     assert run("journal", "reopen", str(ID), "--yes")[:2] == (0, reopened)
     assert run("journal", "reopen", str(ID), "--yes").code == 1
     assert run("journal", "reopen", str(OTHER), "--yes").code == 1
@@ -577,9 +581,8 @@ def test_what_the_journal_knows_as_paid_is_no_obstacle_for_the_others(
         assert len(count) == 2 + n
         for words in (["--dry-run"], []):
             assert run("pay", "--open", *words).err == warning
-    problem = f"soapmail: invoice {ID}: paid before, and still listed as open; nothing was sent\n"
-    assert run("pay", str(ID), "--yes") == (1, "", problem)
-    assert run("pay", str(ID), "--dry-run") == (1, "", problem)
+    assert run("pay", str(ID), "--yes") == (0, "", warning)
+    assert run("pay", str(ID), "--dry-run") == (0, "", warning)
     assert count.count(ID) == 1
 
 
@@ -866,7 +869,7 @@ def test_an_unknown_outcome_of_a_plan_names_the_invoice_and_the_rest(
     code, _, err = run("pay", "--open", "--yes", "--max-total", "3")
     assert code == 5
     assert f"soapmail: invoice {ID}: api_make_payment: it may or" in err
-    assert err.endswith("; nothing was paid after it\n")
+    assert "; nothing was paid after it\nsoapmail: to say what became of it: soapmail" in err
     code, out, err = run("pay", "--open", "--dry-run")
     assert (code, out.splitlines()[-1]) == (5, "11 invoices, 11.00 USD")
     assert f"invoice {ID} left out: it is not known whether it was paid before\n" in err

@@ -27,7 +27,7 @@ from .change import tell_change
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from ..accounts import AccountSelection
 
@@ -114,16 +114,21 @@ def list_questions(args: argparse.Namespace, history: History) -> list[str]:
 
 def format_command(args: argparse.Namespace, *words: object) -> str:
     """Return the command that works on the same journal of the same account."""
-    line: list[object] = ["soapmail", *(["--all-accounts"] if args.all_accounts else [])]
-    for name in args.account:
-        line += ["--account", name]
-    for option in ("username", "endpoint"):
-        if getattr(args, option):
-            line += [f"--{option}", getattr(args, option)]
-    line += ["journal", *words]
-    if args.journal is not None:
-        line += ["--journal", args.journal]
-    return shlex.join(map(str, line))
+    options = [("--account", name) for name in args.account]
+    options += [(f"--{name}", getattr(args, name)) for name in ("username", "endpoint")]
+    line = ["soapmail", *(["--all-accounts"] if args.all_accounts else [])]
+    for option, value in [*options, ("journal", None), ("--journal", args.journal)]:
+        if option == "journal":
+            line += ["journal", *map(str, words)]
+        elif value:
+            line += [f"{option}={value}"] if value.startswith("-") else [option, value]
+    return shlex.join(line)
+
+
+def list_advice(args: argparse.Namespace, invoices: Iterable[int | None]) -> list[str]:
+    """Return a line for each open question, with the command that settles it."""
+    commands = [format_command(args, "settle", one or "INVOICE", "paid") for one in invoices]
+    return [f"to say what became of it: {command} (or unpaid)" for command in commands]
 
 
 @contextmanager
@@ -134,16 +139,10 @@ def translate_billing_errors(
     try:
         yield
     except OutcomeUndetermined as error:
-        commands = [
-            format_command(args, "settle", invoice or "INVOICE", "paid")
-            for invoice in error.invoices
-        ]
-        problem: Exception = OutcomeUncertain(
-            f"{error}: {'; '.join(commands)} (or unpaid). The account is"
-            f" {selection.account().identity}"
-        )
+        message = f"{error} (account {selection.account().identity})"
+        problem: Exception = OutcomeUncertain(message, list_advice(args, error.invoices))
     except JournalWriteFailed as error:
-        problem = OutcomeUncertain(str(error))
+        problem = OutcomeUncertain(str(error), list_advice(args, [error.invoice]))
     except (JournalError, PlanOutdated) as error:
         problem = NotFound(str(error))
     else:

@@ -6,16 +6,19 @@ from contextlib import ExitStack
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from ...billing import Journal, Plan, Reason, make_plan, pay_invoice
+from ...billing import Journal, JournalWriteFailed, Plan, Reason, make_plan
 from ...billing.due import find_ended_services
 from ...billing.pay import (
     check_customer,
+    find_open,
+    has_to_look,
+    is_answered,
     pay_planned,
+    pay_unseen,
     require_answers,
-    require_payable,
     take_answers,
 )
-from ...billing.plan import SeveralCurrencies
+from ...billing.plan import SeveralCurrencies, find_reason
 from ...models import Invoice
 from ..dates import format_day
 from ..exit_codes import OK, REFUSED, UsageError
@@ -68,24 +71,26 @@ def pay(args: argparse.Namespace, selection: AccountSelection) -> int:
             history = look_at_journal(args, selection, stack)
             stack.enter_context(report.open())
             return _show_what_would_be_paid(args, client, history, report)
+        selection.signals.watch()
         path = find_journal(args, selection, stack)
         make_default_folder(args, path)
-        journal = Journal(path, args.timeout)
-        if args.invoice is not None and args.yes:
-            stack.enter_context(report.open())
-            entries = pay_invoice(client, Invoice(invoices_id=args.invoice), journal)
-            return _pay_each(selection, entries, report, OK)
-        stack.enter_context(journal)
+        journal = stack.enter_context(Journal(path, args.timeout))
         stack.enter_context(report.open())
+        if args.invoice is not None and args.yes and not has_to_look(args.invoice, journal):
+            unseen = pay_unseen(client, Invoice(invoices_id=args.invoice), journal)
+            return _pay_each(unseen, report, OK)
         listed = client.get_client_invoices()
         for entry in take_answers(listed, journal):
             report.tell(entry)
+            if entry.invoice == args.invoice:
+                require_answers(journal)
+                return OK
         plan = _plan_payment(args, client, listed, journal)
         report.show_plan(plan, is_final=False)
         if plan.invoices:
             confirm(args, _make_question(args, plan))
-        entries = pay_planned(client, plan, journal, listed)
-        return _pay_each(selection, entries, report, _exit_code_of_plan(plan))
+        entries = pay_planned(client, plan, journal)
+        return _pay_each(entries, report, _exit_code_of_plan(plan))
 
 
 def _check_options(args: argparse.Namespace) -> None:
@@ -103,20 +108,24 @@ def _show_what_would_be_paid(
 ) -> int:
     listed = client.get_client_invoices()
     check_customer(listed, history)
+    if args.invoice and history.unsettled_for(args.invoice) and is_answered(args.invoice, listed):
+        report.show_answer(args.invoice)
+        return OK
     plan = _plan_payment(args, client, listed, history)
     report.show_plan(plan, is_final=True)
     require_answers(history, listed)
     return _exit_code_of_plan(plan)
 
 
-def _pay_each(
-    selection: AccountSelection, entries: Iterator[Entry], report: PaymentReport, code: int
-) -> int:
-    """Tell of each payment as soon as it is made, before a signal can come in between."""
-    selection.signals.watch()
-    for entry in entries:
-        report.tell(entry)
-        code = max(code, REFUSED if entry.result == "refused" else OK)
+def _pay_each(entries: Iterator[Entry], report: PaymentReport, code: int) -> int:
+    """Tell of each payment as soon as it is made."""
+    try:
+        for entry in entries:
+            report.tell(entry)
+            code = max(code, REFUSED if entry.result == "refused" else OK)
+    except JournalWriteFailed as error:
+        report.tell_unrecorded(error)
+        raise
     return code
 
 
@@ -124,7 +133,9 @@ def _plan_payment(
     args: argparse.Namespace, client: Client, listed: Sequence[Invoice], history: History
 ) -> Plan:
     if not args.open:
-        return Plan([require_payable(args.invoice, listed, history)])
+        invoice = find_open(args.invoice, listed)
+        reason = find_reason(invoice, 1, history)
+        return Plan([invoice]) if reason is None else Plan([], [(invoice, reason)])
     until = None
     if args.due_within is not None:
         until = resolve_today(None) + timedelta(args.due_within)

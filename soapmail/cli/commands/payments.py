@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from ...billing import Reason
 from ...billing.due import sum_by_currency
+from ...models import Invoice
 from ..dates import UnreadableDates, format_day
-from ..exit_codes import NotFound, OutcomeUncertain, OutputFailed
+from ..exit_codes import NotFound, OutcomeUncertain, OutputFailed, error_message
 from ..output import align, format_json
 from ..terminal import (
     format_cost,
@@ -20,13 +21,13 @@ from ..terminal import (
     printable,
 )
 from .change import tell_change
+from .journal import list_advice
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator, Sequence
 
-    from ...billing import Entry, Plan
-    from ...models import Invoice
+    from ...billing import Entry, JournalWriteFailed, Plan
     from ..signals import StoppingSignals
 
 
@@ -34,33 +35,40 @@ class PaymentReport:
     """Tells what is planned, and what becomes of each invoice, as soon as it is known."""
 
     def __init__(self, args: argparse.Namespace, signals: StoppingSignals) -> None:
+        self._args = args
         self._is_json = args.format == "json"
         self._is_plan = args.open
         self._signals = signals
+        # What is not told of yet.
         self._planned: dict[int | None, Invoice] = {}
+        if args.invoice is not None:
+            self._planned[args.invoice] = Invoice(invoices_id=args.invoice)
         self._is_first = True
         self._has_told = False
 
     @contextmanager
     def open(self) -> Iterator[None]:
-        """Begin, and at the end tell of what was not reached."""
+        """Begin, and at the end tell of what was not reached, and why."""
         if not self._is_json:
             yield
             return
         try:
             yield
-        except BaseException:
+        except OutputFailed:
+            raise
+        except BaseException as error:
+            reason = error_message(error)
             with suppress(OutputFailed):  # what is told of the error is what counts
-                tell_change(self._signals, self._end_json)
+                tell_change(self._signals, lambda: self._end_json(reason))
             raise
         if self._has_told:
             tell_change(self._signals, self._end_json)
         else:
             print_or_raise(f"{self._end_json()}\n")
 
-    def _end_json(self) -> str:
+    def _end_json(self, reason: str | None = None) -> str:
         for invoice in self._planned.values():
-            self._print_json(_describe_invoice(invoice, "not paid", None))
+            self._print_json(_describe_invoice(invoice, "not paid", reason))
         return "[]" if self._is_first else "]"
 
     def show_plan(self, plan: Plan, *, is_final: bool) -> None:
@@ -80,15 +88,16 @@ class PaymentReport:
 
     def _show_plan(self, plan: Plan, *, is_final: bool) -> None:
         if self._is_json:
+            self._planned.clear()
             for invoice, reason in plan.left_out:
                 self._print_json(_describe_invoice(invoice, "left out", reason.value))
-            if is_final:
-                for invoice in plan.invoices:
+            for invoice in plan.invoices:
+                if is_final:
                     self._print_json(_describe_invoice(invoice, "planned", None))
-            else:
-                self._planned = {invoice.invoices_id: invoice for invoice in plan.invoices}
+                else:
+                    self._planned[invoice.invoices_id] = invoice
             return
-        if self._is_plan or is_final:
+        if self._is_plan or (is_final and plan.invoices):
             _print_plan(plan)
         unreadable = UnreadableDates("due_date")
         unreadable.check(None, [*plan.invoices, *(invoice for invoice, _ in plan.left_out)])
@@ -103,41 +112,51 @@ class PaymentReport:
             elif reason is not Reason.OF_ENDED_SERVICE:
                 print_error(f"invoice {invoice.invoices_id} left out: {reason.value}")
 
+    def show_answer(self, invoice: int) -> None:
+        """Tell that a run would settle an invoice, as the server lists it as paid."""
+        if self._is_json:
+            paid = self._planned.pop(invoice)
+            self._print_json(_describe_invoice(paid, "paid", "the server lists it as paid"))
+        else:
+            print_error(f"invoice {invoice}: the server lists it as paid")
+
     def tell(self, entry: Entry) -> None:
         """Tell what became of an invoice, and let a signal come that was held back for it.
 
-        OutcomeUncertain: that is not known. OutputFailed: it cannot be told.
+        OutcomeUncertain: that is not known. OutputFailed: it was paid, and that cannot be told.
         """
         self._has_told = True
         name = f"invoice {entry.invoice}: " if self._is_plan else ""
         rest = "; nothing was paid after it" if self._is_plan else ""
         if self._is_json:
             self._planned.pop(entry.invoice, None)
-            tell_change(self._signals, lambda: self._format_json(entry), name, rest)
+            self._tell_json(_describe_entry(entry), name, rest)
         elif entry.event == "settled":
             print_error(f"invoice {entry.invoice}: settled, {entry.text}")
         elif entry.result == "paid":
             words = f"{name}{printable(entry.text)}"
             tell_change(self._signals, lambda: words, name, rest)
         if entry.result == "unknown":
-            raise OutcomeUncertain(f"{name}{entry.text}{rest}")
+            advice = list_advice(self._args, [entry.invoice])
+            raise OutcomeUncertain(f"{name}{entry.text}{rest}", advice)
         if entry.result == "refused":
             print_error(f"{name}{entry.text}")
         self._signals.release()
 
-    # --- JSON: a list, an object a line as soon as it is known --------------------------------
+    def tell_unrecorded(self, error: JournalWriteFailed) -> None:
+        """Tell as JSON what became of an invoice that the journal does not hold."""
+        invoice = self._planned.pop(error.invoice, Invoice(invoices_id=error.invoice))
+        if self._is_json:
+            self._tell_json(_describe_invoice(invoice, error.result, str(error)), "", "")
 
-    def _format_json(self, entry: Entry) -> str:
-        text = entry.text if entry.event == "outcome" else f"settled: {entry.text}"
-        return self._place(
-            {
-                "invoice": entry.invoice,
-                "amount": entry.amount,
-                "currency": entry.currency,
-                "result": entry.result,
-                "text": text,
-            }
-        )
+    def _tell_json(self, fields: dict[str, Any], name: str, rest: str) -> None:
+        try:
+            tell_change(self._signals, lambda: self._place(fields), name, rest)
+        except OutputFailed:
+            if fields["result"] == "paid":
+                raise
+
+    # --- JSON: a list, an object a line as soon as it is known --------------------------------
 
     def _print_json(self, fields: dict[str, Any]) -> None:
         print_or_raise(f"{self._place(fields)}\n")
@@ -158,6 +177,16 @@ def _describe_invoice(invoice: Invoice, result: str, text: str | None) -> dict[s
     }
 
 
+def _describe_entry(entry: Entry) -> dict[str, Any]:
+    return {
+        "invoice": entry.invoice,
+        "amount": entry.amount,
+        "currency": entry.currency,
+        "result": entry.result,
+        "text": entry.text if entry.event == "outcome" else f"settled: {entry.text}",
+    }
+
+
 def _print_plan(plan: Plan) -> None:
     rows = [["id", "due date", "amount", "service", "description"]]
     rows += [
@@ -170,9 +199,8 @@ def _print_plan(plan: Plan) -> None:
         ]
         for invoice in plan.invoices
     ]
-    for line in align(rows, [True, False, True, True, False], measure_terminal()):
-        print(line)
-    print(format_totals(plan), flush=True)
+    lines = align(rows, [True, False, True, True, False], measure_terminal())
+    print_or_raise("".join(f"{line}\n" for line in [*lines, format_totals(plan)]))
 
 
 def format_totals(plan: Plan) -> str:
