@@ -23,7 +23,7 @@ from soapmail.billing.identity import identify_account
 from soapmail.sandbox import USERNAME, Sandbox
 
 from ..commands import ACCOUNT, Result, Terminal, format_section
-from ..support import ROOT
+from ..support import ROOT, make_status_response
 from .journals import (
     ID,
     OTHER,
@@ -231,6 +231,111 @@ def test_json_that_cannot_be_written_is_told(sandbox: Sandbox, path: str) -> Non
     words = f"{line.format('--open --max-total 2')} >/dev/full"
     done = subprocess.run(["bash", "-c", words], env=environment, capture_output=True, check=False)
     assert (done.returncode, done.stderr) == (1, b"soapmail: cannot read or write: No space left on device\n")  # fmt: skip
+
+
+def shell(sandbox: Sandbox, line: str) -> tuple[int, str, str]:
+    environment = {**os.environ, **ACCOUNT, "SOAPMAIL_ENDPOINT": sandbox.endpoint}
+    words = f"{sys.executable} -m soapmail {line}"
+    done = subprocess.run(["bash", "-c", words], env=environment, capture_output=True, text=True, check=False)  # fmt: skip
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("output", [">/dev/full", ">&-", ""])
+def test_json_that_is_lost_hides_neither_a_refusal_nor_an_unknown_outcome(
+    sandbox: Sandbox, path: str, output: str
+) -> None:
+    line = f"pay {{}} --yes --format json --journal {path} {output}"
+    lose_payments(sandbox, after=False)
+    code, _, err = shell(sandbox, line.format(ID))
+    assert (code, "it may or may not have happened" in err) == (5, True)
+    del sandbox.respond
+    answer = sandbox.answer
+    refused = make_status_response("api_make_payment", "error", "no funds")
+
+    def refuse_payment(request: bytes) -> tuple[int, bytes]:
+        return (200, refused) if b"make_payment" in request else answer(request)
+
+    sandbox.answer = refuse_payment  # type: ignore[method-assign]
+    Path(path).unlink()
+    code, out, err = shell(sandbox, line.format(OTHER))
+    assert (code, err.splitlines()[0]) == (1, "soapmail: the server answered 'error': no funds")
+    assert output or json.loads(out)[0]["result"] == "refused"
+
+
+@pytest.mark.parametrize("how", ["--open --max-total 2", str(ID)])
+def test_json_tells_of_a_payment_that_could_not_be_recorded(
+    run: Callable[..., Result], sandbox: Sandbox, path: str, how: str
+) -> None:
+    answer = sandbox.answer
+
+    def rename_journal(request: bytes) -> tuple[int, bytes]:
+        if b"api_make_payment" in request:
+            Path(path).rename(f"{path}.old")
+        return answer(request)
+
+    sandbox.answer = rename_journal  # type: ignore[method-assign]
+    code, out, err = run("pay", *how.split(), "--yes", "--format", "json", "--journal", path)
+    assert code == 5
+    first = next(one for one in json.loads(out) if one["invoice"] == ID)
+    assert first["result"] == "paid"
+    assert "it was paid, and that could not be recorded" in first["text"]
+    assert err.endswith(f"soapmail journal settle {ID} paid --journal {path} (or unpaid)\n")
+    Path(path).unlink(missing_ok=True)
+    code, out, err = run("pay", str(OTHER), "--yes", "--journal", path)
+    assert (code, out) == (5, "")
+    assert f"soapmail journal settle {OTHER} paid" in err
+
+
+def test_json_names_the_one_invoice_that_is_not_paid_and_why(
+    run: Callable[..., Result], sandbox: Sandbox, path: str
+) -> None:
+    write_journal(path, entry("intent"))
+    sandbox.invoices[1] = replace(sandbox.invoices[1], invoices_paid=1)
+    sandbox.invoices[2] = replace(sandbox.invoices[2], invoices_amount=0.0)
+    third = sandbox.invoices[2].invoices_id
+    for options in (["--yes"], ["--dry-run"]):
+        for id, code, result, words in (
+            (ID, 5, "left out", "it is not known whether it was paid before"),
+            (OTHER, 1, "not paid", "is paid already; nothing was sent"),
+            (third, 5, "left out", "an amount of zero"), (5, 1, "not paid", "there is no invoice 5"),
+        ):  # fmt: skip
+            done = run("pay", str(id), *options, "--format", "json", "--journal", path)
+            (one,) = json.loads(done.out)
+            assert (done.code, one["invoice"], one["result"]) == (code, id, result)
+            assert words in one["text"]
+    sandbox.invoices[0] = replace(sandbox.invoices[0], invoices_paid=1)
+    for form in ("json", "text"):
+        done = run("pay", str(ID), "--dry-run", "--format", form, "--journal", path)
+        assert done.code == 0
+        assert "the server lists it as paid" in (done.out if form == "json" else done.err)
+    settled = f"soapmail: invoice {ID}: settled, the server lists it as paid\n"
+    environment = {**ACCOUNT, "SOAPMAIL_ENDPOINT": sandbox.endpoint}
+    terminal = Terminal("pay", str(ID), "--journal", path, environment=environment)
+    assert terminal.end() == (0, settled)
+
+
+def test_a_plan_is_not_shown_where_stdout_is_closed(sandbox: Sandbox, path: str) -> None:
+    for output, problem in ((">&-", "stdout is closed"), (">/dev/full", "No space left on device")):
+        code, _, err = shell(sandbox, f"pay --open --yes --max-total 2 --journal {path} {output}")
+        assert (code, problem in err) == (1, True)
+    assert not any(one.is_paid for one in sandbox.invoices)
+
+
+def test_the_advice_keeps_blanks_and_leading_dashes(
+    run: Callable[..., Result], sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("a  b", "-j"):
+        write_journal(name, entry("intent"))
+        _, _, err = run("pay", str(ID), "--yes", f"--journal={name}")
+        (advice,) = re.findall(r": (soapmail .*) \(or unpaid\)", err)
+        assert run(*shlex.split(advice)[1:]) == (0, f"invoice {ID}: settled, paid\n", "")
+
+
+def test_one_plan_adds_a_currency_in_any_case(run: Callable[..., Result], sandbox: Sandbox) -> None:
+    sandbox.invoices[1] = replace(sandbox.invoices[1], invoices_currency="usd")
+    out = run("pay", "--open", "--currency", "Usd").out
+    assert out.splitlines()[-1] == "12 invoices, 12.00 USD"
 
 
 # --- where the journal is ----------------------------------------------------------------------
@@ -486,6 +591,32 @@ def test_a_signal_behind_a_refusal_is_told_after_it(
     code, out, err = run("buy", "--yes")
     assert (code, out) == (128 + signal.SIGTERM, "")
     assert err == "soapmail: the server answered 'error': Order placed\n"
+
+
+@pytest.mark.parametrize("words", ["no funds", "already paid"])
+def test_a_signal_behind_a_refused_payment_hides_nothing(
+    run: Callable[..., Result], sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, words: str
+) -> None:
+    """While the response, or the list that is asked about it, is on its way."""
+    answer = sandbox.answer
+    refused = make_status_response("api_make_payment", "error", words)
+    is_refused = False
+
+    def refuse(request: bytes) -> tuple[int, bytes]:
+        nonlocal is_refused
+        response = answer(request)
+        if b"api_make_payment" in request:  # it was paid elsewhere
+            is_refused, response = True, (200, refused)
+        if is_refused and (words == "no funds" or b"invoices" in request):
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
+        return response
+
+    monkeypatch.setattr(os, "kill", lambda *args: None)
+    sandbox.answer = refuse  # type: ignore[method-assign]
+    code, _, err = run("pay", str(ID), "--yes")
+    told = {"no funds": "the server answered 'error': no funds", "already paid": "settled, the"}
+    assert told[words] in err
+    assert code == 128 + signal.SIGTERM
 
 
 # --- the page ----------------------------------------------------------------------------------

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from soapmail.billing.identity import identify_account
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 NAME = "user@example.com"
 
@@ -54,3 +59,8 @@ def test_names_are_folded_and_composed() -> None:
     assert identify_account("https://h/", "stra\u00dfee\u0301@x") == first
     assert str(identify_account("https://h/", "")) == "https://h:443/"
     assert "/" not in identify_account("https://h/", "a/../b\0").file_stem
+
+
+@pytest.mark.parametrize("name", ["\U0001f600" * 60, "x" * 500, "a\udcff"])
+def test_each_name_gives_a_file(tmp_path: Path, name: str) -> None:
+    (tmp_path / f"{identify_account('https://h/', name).file_stem}.jsonl").touch()

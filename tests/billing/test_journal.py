@@ -325,6 +325,70 @@ def test_a_blank_line_says_nothing(path: str) -> None:
         assert len(journal.entries()) == 3
 
 
+@pytest.mark.parametrize("result", ["paid", "unpaid"])
+def test_an_outcome_that_was_cut_off_is_settled_with_its_payment(path: str, result: str) -> None:
+    """It names no invoice, so that all is stopped till then; behind it nothing is left to ask."""
+    whole = write_journal(path, entry("intent", None, OTHER), entry("outcome", "paid", OTHER), entry("intent"))  # fmt: skip
+    Path(path).write_bytes(whole + b'{"inv')
+    assert [one.invoice for one in read_history(path).unsettled()] == [ID, None]
+    with Journal(path) as journal:
+        journal.settle(ID, result)
+        assert journal.unsettled() == []
+        assert journal.is_paid(ID) == (result == "paid")
+        journal.reopen(ID)
+        assert {one.invoice for one in journal.unsettled()} == {ID}
+
+
+def test_journals_that_were_put_together_are_answered_and_keep_what_is_paid(tmp_path: Path) -> None:
+    """Each of them has given out the number 1."""
+    asked = write_journal(str(tmp_path / "1"), entry("intent"))
+    paid = write_journal(
+        str(tmp_path / "2"), entry("intent"), replace(entry("outcome", "paid"), answers=1)
+    )
+    for data in (asked + paid, paid + asked):
+        for result in ("paid", "unpaid"):
+            path = str(tmp_path / "all")
+            Path(path).write_bytes(data)
+            with Journal(path) as journal:
+                assert [one.invoice for one in journal.unsettled()] == [ID]
+                journal.settle(ID, result)
+                assert journal.unsettled() == []
+                assert journal.is_paid(ID)
+                journal.reopen(ID)
+                journal.settle(ID, "unpaid")
+                assert not journal.is_paid(ID)
+                assert journal.unsettled() == []
+
+
+def test_a_journal_without_numbers_can_be_reopened(path: str) -> None:
+    line = '{"invoice": 5, "event": "%s", "amount": 1, "currency": "USD", "time": "x"%s}\n'
+    outcomes = [(f', "result": "{result}"') for result in ("paid", "refused")]
+    Path(path).write_text(
+        "".join(line % ("intent", "") + line % ("outcome", one) for one in outcomes)
+    )
+    with Journal(path) as journal:
+        assert journal.is_paid(5)
+        journal.reopen(5)
+        assert not journal.is_paid(5)
+        journal.settle(5, "unpaid")
+        assert not journal.is_paid(5)
+        assert journal.unsettled() == []
+        with pytest.raises(JournalError, match="^.*: invoice 6 is not in it"):
+            journal.settle(6, "paid")
+    Path(path).write_text(
+        '{"invoice": null, "event": "torn", "amount": null, "currency": null, "time": "x"}\n'
+    )
+    with Journal(path) as journal:
+        journal.settle(6, "unpaid")
+        assert journal.unsettled() == []
+
+
+def test_an_open_question_cannot_be_reopened(path: str) -> None:
+    write_journal(path, entry("intent"))
+    with Journal(path) as journal, pytest.raises(JournalError, match="is an open question already"):
+        journal.reopen(ID)
+
+
 # --- disks -------------------------------------------------------------------------------------
 
 
@@ -521,6 +585,24 @@ def test_a_record_that_is_not_in_the_file_is_not_on_record(
         monkeypatch.setattr(os, "write", lambda file, data: len(data))
         with pytest.raises(JournalError, match="has written over this record"):
             journal.append(entry("outcome", "paid"))
+
+
+def test_a_line_that_another_program_leaves_cut_off_during_a_payment_is_named(
+    sandbox: Sandbox, signed_in: Client, path: str
+) -> None:
+    answer = sandbox.answer
+
+    def add_and_answer(request: bytes) -> tuple[int, bytes]:
+        if b"api_make_payment" in request:
+            add_line(path, b'{"invoice": 9, "ev')
+        return answer(request)
+
+    sandbox.answer = add_and_answer  # type: ignore[method-assign]
+    entries = pay_open(signed_in, make_plan(sandbox.invoices[:1]), Journal(path))
+    assert next(entries).result == "paid"
+    with pytest.raises(OutcomeUndetermined, match="whether invoice 9 was paid"):
+        next(entries)
+    assert read_history(path).is_paid(ID)
 
 
 # --- places ------------------------------------------------------------------------------------

@@ -42,10 +42,12 @@ from .journals import (
     OTHER,
     brief,
     collect_payments,
+    entry,
     fill_disk,
     lines,
     list_journals,
     lose_payments,
+    write_journal,
 )
 
 if TYPE_CHECKING:
@@ -142,6 +144,79 @@ def test_a_refusal_that_says_paid_already_is_a_question_to_the_list(
         for one in pay_open(signed_in, plan, Journal(path)):
             entries.append((one.invoice, one.event, one.result))
     assert entries == [(OTHER, "settled", "paid"), (7530357, "outcome", "paid")]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Invoice has not been paid: insufficient funds", "It can be paid once it is approved", "no funds",
+        "Your account already has a negative balance, invoice can not be paid", "must be paid", "unpaid",
+        "Already in progress", "It cannot be changed if it was paid", "isn't paid",
+    ],
+)  # fmt: skip
+def test_a_refusal_that_speaks_of_paying_is_a_refusal(
+    sandbox: Sandbox, signed_in: Client, path: str, words: str
+) -> None:
+    plan = make_plan(sandbox.invoices[:2])
+    refuse_payments(sandbox, ID, make_status_response("api_make_payment", "error", words))
+    assert [one.result for one in pay_open(signed_in, plan, Journal(path))] == ["refused", "paid"]
+
+
+def test_what_the_list_settles_of_others_is_yielded_too(
+    sandbox: Sandbox, signed_in: Client, path: str
+) -> None:
+    plan = make_plan(sandbox.invoices[:1])
+    write_journal(path, entry("intent", None, OTHER))
+    answer = sandbox.answer
+
+    def pay_all_elsewhere(request: bytes) -> tuple[int, bytes]:
+        if b"api_make_payment" in request:
+            sandbox.invoices = [replace(one, invoices_paid=1) for one in sandbox.invoices]
+        return answer(request)
+
+    sandbox.answer = pay_all_elsewhere  # type: ignore[method-assign]
+    status = make_status_response("api_make_payment", "error", "already paid")
+    answer_all = sandbox.answer
+
+    def refuse(request: bytes) -> tuple[int, bytes]:
+        code, body = answer_all(request)
+        return (code, status) if b"api_make_payment" in request else (code, body)
+
+    sandbox.answer = refuse  # type: ignore[method-assign]
+    entries = [(one.invoice, one.event, one.result) for one in pay_open(signed_in, plan, Journal(path))]  # fmt: skip
+    assert entries == [(OTHER, "settled", "paid"), (ID, "settled", "paid")]
+
+
+def test_what_changes_while_somebody_is_told_or_asked_is_not_paid(
+    sandbox: Sandbox, signed_in: Client, path: str
+) -> None:
+    """Between the settled record and the payment, and at the prompt."""
+    write_journal(path, entry("intent", None, OTHER))
+    sandbox.invoices[1] = replace(sandbox.invoices[1], invoices_paid=1)
+    count = collect_payments(sandbox)
+    for pay in (
+        pay_open(signed_in, make_plan(sandbox.invoices[:1]), Journal(path)),
+        payments.pay_invoice(signed_in, sandbox.invoices[0], Journal(path)),
+    ):
+        assert next(pay).event == "settled"
+        sandbox.invoices[0] = replace(sandbox.invoices[0], invoices_paid=1)
+        with pytest.raises(PlanOutdated, match="is paid already"):
+            next(pay)
+        write_journal(path, entry("intent", None, OTHER))
+        sandbox.invoices[0] = replace(sandbox.invoices[0], invoices_paid=0)
+    Path(path).unlink()
+    environment = {**ACCOUNT, "SOAPMAIL_ENDPOINT": sandbox.endpoint}
+    for words in (["--open"], [str(ID)]):
+        for changed in ({"invoices_paid": 1}, {"invoices_amount": 500.0}):
+            terminal = Terminal("pay", *words, "--journal", path, environment=environment)
+            terminal.until("[y/N] ")
+            before = sandbox.invoices[0]
+            sandbox.invoices[0] = replace(before, **changed)
+            terminal.type("y\n")
+            code, output = terminal.end()
+            assert (code, "; nothing was sent" in output) == (1, True)
+            sandbox.invoices[0] = before
+    assert count == []
 
 
 @pytest.mark.parametrize("failing", ["list", "list of another customer"])

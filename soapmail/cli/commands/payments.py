@@ -44,7 +44,7 @@ class PaymentReport:
         if args.invoice is not None:
             self._planned[args.invoice] = Invoice(invoices_id=args.invoice)
         self._is_first = True
-        self._has_told = False
+        self._has_paid = False
 
     @contextmanager
     def open(self) -> Iterator[None]:
@@ -61,7 +61,7 @@ class PaymentReport:
             with suppress(OutputFailed):  # what is told of the error is what counts
                 tell_change(self._signals, lambda: self._end_json(reason))
             raise
-        if self._has_told:
+        if self._has_paid:
             tell_change(self._signals, self._end_json)
         else:
             print_or_raise(f"{self._end_json()}\n")
@@ -81,7 +81,7 @@ class PaymentReport:
         except OSError as error:
             if is_final:
                 raise
-            problem = f"the plan cannot be shown ({error.strerror}); nothing was paid"
+            problem = f"the plan cannot be shown ({error.strerror or error}); nothing was paid"
         else:
             return
         raise NotFound(problem)
@@ -125,7 +125,7 @@ class PaymentReport:
 
         OutcomeUncertain: that is not known. OutputFailed: it was paid, and that cannot be told.
         """
-        self._has_told = True
+        self._has_paid = self._has_paid or entry.result == "paid"
         name = f"invoice {entry.invoice}: " if self._is_plan else ""
         rest = "; nothing was paid after it" if self._is_plan else ""
         if self._is_json:
