@@ -10,7 +10,7 @@ import os
 import re
 import subprocess
 import sys
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -175,6 +175,10 @@ def test_tests_of_ones_own(words: str) -> None:
 
 
 def test_paying_by_a_plan(capsys: pytest.CaptureFixture[str], sandbox: Sandbox) -> None:
+    run("pay_open(client, plan")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == [f"{one.invoices_id} of a service that has ended" for one in sandbox.invoices]
+    sandbox.services[:] = [replace(one, mail_status="active") for one in sandbox.services]
     run("pay_open(client, plan")
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "7514880 outcome paid Payment made"

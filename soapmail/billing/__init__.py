@@ -1,6 +1,6 @@
 """What is due, and paying it once: pure functions of records, and one journal on the disk."""
 
-from .due import due_state
+from .due import due_state, find_ended_services
 from .history import Entry, History, JournalError
 from .journal import Journal, read_history
 from .pay import (
@@ -24,6 +24,7 @@ __all__ = [
     "PlanOutdated",
     "Reason",
     "due_state",
+    "find_ended_services",
     "iter_settled",
     "make_plan",
     "pay_invoice",

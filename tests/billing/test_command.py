@@ -637,7 +637,7 @@ def test_the_page_tells_what_a_record_is(
     """A parser that was written from the page's two tables reads what every event writes."""
     keys, events = read_tables("The journal")
     kinds = {
-        "id": lambda value: type(value) is int, "a word": lambda value: type(value) is str,
+        "an integer": lambda value: type(value) is int, "a word": lambda value: type(value) is str,
         "a number": lambda value: type(value) in (int, float), "a text": lambda value: type(value) is str,
         "a time": lambda value: re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00", value) is not None,
     }  # fmt: skip
@@ -663,6 +663,6 @@ def test_the_page_tells_what_a_record_is(
         assert record.get("result") in results[record["event"]]
         for key, (kind, presence) in described.items():
             value = record.get(key)
-            assert key in record or presence == "where it is known"
-            assert (value is None and presence != "always") or kinds[kind](value)
+            assert key in record or presence == "yes"
+            assert (value is None and presence != "no") or kinds[kind](value)
     assert lines.__doc__ is not None
