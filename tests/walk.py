@@ -2,7 +2,7 @@
 
     python -m tests.walk 100 [SEED]
 
-Runs that are killed, stopped and continued, run at the same time, or fork; answers that are lost;
+Runs that are killed, stopped and continued, get signals, run at the same time, or fork; answers that are lost;
 lists that lag by up to three runs; another program that writes into the journal; lines
 that were cut off; and a person who settles open questions truthfully. No invoice may be paid twice,
 no payment be unnamed, and none stay unpayable.
@@ -16,6 +16,7 @@ import signal
 import sys
 import tempfile
 import threading
+import time
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -115,7 +116,7 @@ class Walk:
         self.judge.lag = self.chance.choice([0, 0, 1, 2, MOST_RUNS_BEHIND])
         kind = self.chance.choice([
             self.pay, self.pay_and_kill, self.pay_and_stop, self.pay_and_lose, self.pay_two_at_once,
-            self.fork, self.write_elsewhere, self.cut_off, self.settle,
+            self.pay_and_signal, self.fork, self.write_elsewhere, self.cut_off, self.settle,
         ])  # fmt: skip
         self.story.append(f"{kind.__name__} (lag {self.judge.lag})")
         kind()
@@ -155,6 +156,26 @@ class Walk:
         self.judge.lost = self.chance.choice(["before", "after"])
         self.finish(self.run(*_OPEN))
         self.judge.lost = None
+
+    def pay_and_signal(self) -> None:
+        """Send signals some milliseconds behind a payment, whose answer may be lost."""
+        self.judge.lost = self.chance.choice([None, "before", "after"])
+        before = Counter(self.judge.done)
+        numbers = self.chance.choices([signal.SIGINT, signal.SIGTERM, signal.SIGHUP], k=2)
+        delay = self.chance.uniform(0, 0.03)
+        process = self.run(*_OPEN)
+
+        def signal_later() -> None:
+            for number in numbers[: self.chance.choice([1, 2])]:
+                time.sleep(delay)
+                process.send_signal(number)
+
+        self.judge.at_payment = [threading.Thread(target=signal_later).start]
+        said = self.finish(process)[1]
+        self.judge.lost, self.judge.at_payment = None, []
+        words = r"Payment made|may or may not|was paid|only the output failed"
+        if Counter(self.judge.done) != before and not re.search(words, said):
+            self.problems.append(f"{process.returncode}, and no word of a payment: {said}")
 
     def pay_two_at_once(self) -> None:
         for process in [self.run(*_OPEN) for _ in range(2)]:
@@ -214,7 +235,7 @@ class Walk:
             ):
                 self.problems.append(f"settle {id}: {said}")
 
-    def finish(self, process: subprocess.Popen[bytes]) -> int:
+    def finish(self, process: subprocess.Popen[bytes]) -> tuple[int, str]:
         out, err = process.communicate(timeout=WAIT_SECONDS)
         self.judge.begin(process, Point())
         said = (out + err).decode()
@@ -225,7 +246,7 @@ class Walk:
             self.asked += 1
             if not re.search(r"invoice (\d+|unknown)", said):
                 self.problems.append(f"nothing is named: {said}")
-        return process.returncode
+        return process.returncode, said
 
     def check_names(self) -> None:
         """What was paid has to be on record, as paid or as a question."""
@@ -239,7 +260,7 @@ class Walk:
         self.judge.lag = 0
         for _ in range(6):
             self.settle()
-            if self.finish(self.run(*_OPEN)) == 0:
+            if self.finish(self.run(*_OPEN))[0] == 0:
                 break
         unpaid = [one.invoices_id for one in self.judge.invoices if not one.is_paid]
         twice = {id: count for id, count in self.judge.done.items() if count > 1}

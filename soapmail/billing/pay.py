@@ -32,9 +32,7 @@ _CLEAR_ERRORS = (OutcomeUnknown, OperationFailed, SoapFault)
 _PAID_ALREADY = re.compile(
     r"(?i)\balready\b.*\bpaid\b|\bpaid\b.*\balready\b|\b(is|was|been) paid\b"
 )
-_DOUBT = re.compile(
-    r"(?i)\b(not|cannot|never|no|until|unless|once|if|when|before|must|should)\b|n't\b"
-)
+_DOUBT = re.compile(r"(?i)\b(not|cannot|never|until|unless|once|if|must|should)\b|n't\b")
 _MEANINGS = {
     "paid": "it was paid",
     "refused": "it was not paid",

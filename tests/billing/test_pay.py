@@ -117,7 +117,7 @@ def test_a_refused_payment_is_written_down_and_the_next_one_is_made(
     assert "no funds" in lines(path)[1]["text"]
 
 
-@pytest.mark.parametrize("words", ["Invoice Already Paid", "already marked as paid", "This invoice has been paid.", "It is paid", "paid already"])  # fmt: skip
+@pytest.mark.parametrize("words", ["Invoice Already Paid", "already marked as paid", "This invoice has been paid.", "It is paid", "paid already", "Invoice no 5 was paid before", "Not possible: it has been paid"])  # fmt: skip
 @pytest.mark.parametrize("is_fault", [False, True])
 def test_a_refusal_that_says_paid_already_is_a_question_to_the_list(
     sandbox: Sandbox, signed_in: Client, path: str, words: str, is_fault: bool
