@@ -244,7 +244,7 @@ class Walk:
             self.problems.append(said)
         if process.returncode == 5:
             self.asked += 1
-            if not re.search(r"invoice (\d+|unknown)", said):
+            if not re.search(r"invoice \d+|any invoice", said):
                 self.problems.append(f"nothing is named: {said}")
         return process.returncode, said
 

@@ -187,16 +187,20 @@ def require_answers(history: History, listed: Sequence[Invoice] = ()) -> None:
     """Raise OutcomeUndetermined where payments are open questions that a list does not answer."""
     asked = dict.fromkeys(entry.invoice for entry in history.unsettled())
     ids = [id for id in asked if id is None or not is_answered(id, listed)]
-    if None in ids:
-        problem = "a line was cut off that may have been about any invoice, so nothing is paid"
-    elif ids:
-        names = ", ".join(map(str, ids))
-        rest = "it is" if len(ids) == 1 else "they are"
-        problem = f"it is not known whether invoice {names} was paid, so {rest} not paid now"
-    else:
+    if not ids:
         return
+    problems = []
+    names = [str(id) for id in ids if id is not None]
+    if names:
+        problems.append(f"it is not known whether invoice {', '.join(names)} was paid")
+    if None in ids:
+        problems.append("a line was cut off that may have been about any invoice")
+    rest = "it is not paid now" if len(ids) == 1 else "they are not paid now"
+    rest = "nothing is paid" if None in ids else rest
     raise OutcomeUndetermined(
-        f"{history.path}: {problem}. Look at the account, then say what became of it", ids
+        f"{history.path}: {' and '.join(problems)}, so {rest}. Look at the account, then say what"
+        " became of it",
+        ids,
     )
 
 

@@ -331,7 +331,12 @@ def test_an_outcome_that_was_cut_off_is_settled_with_its_payment(path: str, resu
     whole = write_journal(path, entry("intent", None, OTHER), entry("outcome", "paid", OTHER), entry("intent"))  # fmt: skip
     Path(path).write_bytes(whole + b'{"inv')
     assert [one.invoice for one in read_history(path).unsettled()] == [ID, None]
+    both = (
+        f"whether invoice {ID} was paid and a line was cut off that .* invoice, so nothing is paid"
+    )
     with Journal(path) as journal:
+        with pytest.raises(OutcomeUndetermined, match=both):
+            list(iter_settled([], journal))
         journal.settle(ID, result)
         assert journal.unsettled() == []
         assert journal.is_paid(ID) == (result == "paid")
