@@ -277,8 +277,8 @@ def _leave_to_parent() -> None:
         journal._entering = threading.RLock()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_leave_to_parent)
+# Windows has neither forks nor the locks of a journal.
+getattr(os, "register_at_fork", dict)(after_in_child=_leave_to_parent)
 
 
 def _journal_error(path: str, error: OSError) -> JournalError:

@@ -148,6 +148,10 @@ def test_a_cut_line_that_names_no_invoice_asks_for_one(
         assert "a line was cut off that may have been about any invoice, so nothing is paid" in err
         assert f": soapmail journal settle INVOICE paid --journal {path} (or unpaid)\n" in err
     assert count == []
+    assert run("journal", "settle", "--journal", path).out == (
+        "a line was cut off that may have been about any invoice:"
+        f" soapmail journal settle INVOICE paid --journal {path} (or unpaid)\n"
+    )
     assert run("journal", "settle", str(ID), "unpaid", "--journal", path).code == 0
     assert run(*OPEN, "--journal", path).code == 0
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from ..commands import Result
 
-PLAN = ("pay", "--open", "--yes", "--max-total", "2", "--timeout", "0.2")
+PLAN = ("pay", "--open", "--yes", "--max-total", "2")
 CALLS = {"open": os, "write": os, "fsync": os, "flock": fcntl}
 ERRORS = (errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EINTR, errno.EACCES, errno.ENOLCK)
 

@@ -874,6 +874,13 @@ def test_a_child_neither_holds_nor_releases_the_lock(path: str) -> None:
     os.close(reading)
 
 
+def test_what_a_child_does_first_leaves_the_journals_of_its_parent(path: str) -> None:
+    with Journal(path) as journal:
+        journal_module._leave_to_parent()
+        with pytest.raises(JournalError, match="not entered by this thread and process"):
+            journal.append(entry("intent"))
+
+
 def enter_at_once(path: str) -> str:
     try:
         with Journal(path, 0):

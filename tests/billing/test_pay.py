@@ -34,7 +34,13 @@ from soapmail.billing import pay as payments
 from soapmail.sandbox import PASSWORD, USERNAME, Sandbox
 
 from .. import kill, walk
-from ..commands import ACCOUNT, Result, Terminal, environment_without_coverage
+from ..commands import (
+    ACCOUNT,
+    Result,
+    Terminal,
+    environment_without_coverage,
+    note_operations,
+)
 from ..faulty import Faulty, Request
 from ..support import make_fault_response, make_status_response, signal_main_thread
 from .journals import (
@@ -311,6 +317,28 @@ def test_what_the_journal_knows_as_paid_is_left_out_though_it_is_listed(
     assert [one.result for one in pay_open(signed_in, plan, Journal(path))] == ["paid"]
 
 
+def test_one_invoice_is_paid_by_its_id_once(sandbox: Sandbox, signed_in: Client, path: str) -> None:
+    """At first unseen, then with a look at the list, which may answer for it."""
+
+    def pay(id: int) -> list[tuple[int | None, str, str | None]]:
+        entries = payments.pay_invoice(signed_in, Invoice(invoices_id=id), Journal(path))
+        return [(one.invoice, one.event, one.result) for one in entries]
+
+    asked = note_operations(sandbox)
+    assert pay(ID) == [(ID, "outcome", "paid")]
+    assert asked == ["api_login", "api_make_payment"]
+    lose_payments(sandbox, after=True)
+    assert pay(OTHER) == [(OTHER, "outcome", "unknown")]
+    del sandbox.respond
+    assert pay(OTHER) == [(OTHER, "settled", "paid")]
+    write_journal(path, entry("intent", None, 7530357))
+    with pytest.raises(OutcomeUndetermined, match="whether invoice 7530357 was paid"):
+        pay(7530357)
+    with Journal(path) as journal:
+        journal.settle(7530357, "unpaid")
+    assert pay(7530357) == [(7530357, "outcome", "paid")]
+
+
 def test_the_journal_of_another_customer_is_refused(
     sandbox: Sandbox, signed_in: Client, path: str
 ) -> None:
@@ -380,6 +408,23 @@ def test_errors_that_prove_that_nothing_was_paid(
     else:
         with pytest.raises(TransportError, match="^x: refused$"):
             list(pay_open(signed_in, plan, Journal(path)))
+    assert brief(path) == [(ID, "intent", None), (ID, "outcome", "refused")]
+
+
+def test_a_server_that_is_not_there_is_no_refusal_in_words(
+    sandbox: Sandbox, signed_in: Client, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = make_plan(sandbox.invoices[:1])
+    run = Client._run
+
+    def fail(self: Client, call: Any) -> Any:
+        if call._request.operation == "api_make_payment":
+            raise TransportError("x: already paid")
+        return run(self, call)
+
+    monkeypatch.setattr(Client, "_run", fail)
+    with pytest.raises(TransportError, match="^x: already paid$"):
+        list(pay_open(signed_in, plan, Journal(path)))
     assert brief(path) == [(ID, "intent", None), (ID, "outcome", "refused")]
 
 

@@ -1192,6 +1192,38 @@ def test_a_signal_between_the_response_and_the_command_comes_after_its_word(
         }
 
 
+def test_an_interrupt_that_leaves_a_change_is_an_unknown_outcome(sandbox: Sandbox) -> None:
+    """As a second signal may, between the response and who takes it."""
+    with TrackingClient(USERNAME, PASSWORD, endpoint=sandbox.endpoint) as client:
+
+        def pay_and_raise() -> None:
+            client.make_payment(7514880)
+            raise codes.Interrupted("SIGTERM", signal.SIGTERM)
+
+        with pytest.raises(soapmail.OutcomeUnknown, match="may or may not .*SIGTERM"):
+            run_change(client, pay_and_raise, str)
+
+
+def test_one_error_is_made_of_many_signals() -> None:
+    signals = changing.StoppingSignals()
+    signals.watch()
+    with pytest.raises(codes.Interrupted, match="^SIGTERM$"):
+        signal.raise_signal(signal.SIGTERM)
+    signal.raise_signal(signal.SIGHUP)  # nothing may come between the first and its words
+    signals.finish(ends_process=False)
+    signals = changing.StoppingSignals()
+    signals.watch()
+    signals.begin(None)
+    signal.raise_signal(signal.SIGHUP)
+    signals.is_telling = True  # printing may take for ever
+    with pytest.raises(codes.Interrupted, match="^SIGHUP$"):
+        signal.raise_signal(signal.SIGTERM)
+    signal.raise_signal(signal.SIGTERM)
+    with pytest.raises(codes.Interrupted, match="^SIGHUP$"):
+        signals.release()
+    signals.finish(ends_process=False)
+
+
 def test_in_another_thread_signals_are_left_alone(sandbox: Sandbox) -> None:
     with TrackingClient(USERNAME, PASSWORD, endpoint=sandbox.endpoint) as client:
         done: list[object] = []
