@@ -520,7 +520,7 @@ PROMISES = [
     promise(
         "A recorded outcome can be made a question again, in journals that were put together, too.",
         ("billing/history.py", '        if answer.event == "reopened":\n            return of_invoice\n', "", "test_journals_that_were_put_together_are_answered_and_keep_what_is_paid"),
-        ("billing/journal.py", "            asked += [entry for entry in nameless if self._find_cause(entry) == invoice]\n", "            pass\n", "test_an_outcome_that_was_cut_off_is_settled_with_its_payment"),
+        ("billing/journal.py", "            asked += [entry for entry in nameless if self._find_cause(entry) == invoice]\n", "            pass\n", "test_a_line_that_was_cut_off_behind_a_question_is_settled_with_it"),
         ("billing/journal.py", "replace(entry, number=self._last_number() + len(self._torn) + 1)", "replace(entry, number=self._last_number() + 1)", "test_a_number_is_given_once_though_cut_lines_come_first"),
     ),
     promise(

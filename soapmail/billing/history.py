@@ -146,10 +146,11 @@ class History:
         return [one.entry for one in self._questions.get(invoice, ()) if one.is_open]
 
     def _find_cause(self, torn: Entry) -> int | None:
-        """Return the invoice whose outcome was to come where a line was cut off, if any."""
+        """Return the invoice of which more was to come where a line was cut off, if any."""
         before = self._entries[: self._entries.index(torn)]
         last = next((entry for entry in reversed(before) if entry.event != "torn"), None)
-        return last.invoice if last is not None and last.event == "intent" else None
+        is_open = last is not None and (last.event == "intent" or last.result == "unknown")
+        return last.invoice if last is not None and is_open else None
 
     def _add(self, entry: Entry) -> None:
         self._entries.append(entry)

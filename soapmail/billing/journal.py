@@ -81,6 +81,8 @@ class Journal(History, io.FileIO):
                 self._open()
                 self._read()
                 self._parse()
+                if not self._data:
+                    _sync_folder(os.path.dirname(self._real_path))
                 self._owner = threading.get_ident()
                 self._is_writing = self._is_shared = False
                 return self
@@ -165,8 +167,8 @@ class Journal(History, io.FileIO):
         self._is_writing = True
         try:
             return write()
-        except OSError as error:
-            if is_of_handler(error):
+        except (OSError, ValueError) as error:
+            if is_of_handler(error) or not (isinstance(error, OSError) or self.closed):
                 raise
             raise _journal_error(self.path, error) from None
         finally:
@@ -217,8 +219,6 @@ class Journal(History, io.FileIO):
         if count < len(record):
             raise OSError(errno.ENOSPC, "No space left on device")
         os.fsync(self.fileno())
-        if not before:
-            _sync_folder(os.path.dirname(self._real_path))
         added = self._data[len(before) :]
         if added != record:
             self._is_shared = True
@@ -281,8 +281,8 @@ def _leave_to_parent() -> None:
 getattr(os, "register_at_fork", dict)(after_in_child=_leave_to_parent)
 
 
-def _journal_error(path: str, error: OSError) -> JournalError:
-    return JournalError(f"{path}: {error.strerror or error}")
+def _journal_error(path: str, error: Exception) -> JournalError:
+    return JournalError(f"{path}: {getattr(error, 'strerror', None) or error}")
 
 
 def _check_place(path: str) -> None:
@@ -329,8 +329,14 @@ def _find_holder(file: int) -> str:
 
 
 def _sync_folder(folder: str) -> None:
-    file = os.open(folder, os.O_RDONLY)
+    """Let a new file be found after a power cut; JournalError: the folder does not let us."""
     try:
-        os.fsync(file)
-    finally:
-        os.close(file)
+        file = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(file)
+        finally:
+            os.close(file)
+    except OSError as error:
+        if is_of_handler(error):
+            raise
+        raise _journal_error(folder, error) from None

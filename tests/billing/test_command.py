@@ -456,6 +456,22 @@ def test_a_folder_that_cannot_be_entered_is_no_empty_journal(
         for line in ("journal", "journal settle", "pay --open --dry-run", f"pay {ID} --yes"):
             assert run(*line.split()) == (1, "", f"soapmail: {folder}: {problem}\n")
         monkeypatch.setattr(os, "listdir", refuse)
+    place = str(tmp_path / "file" / "journal")
+    done = run("journal", "settle", "5", "paid", "--journal", place)
+    assert done == (1, "", f"soapmail: {place}: Not a directory\n")
+
+
+def test_what_is_recorded_as_paid_is_no_answer_for_a_cut_line(
+    run: Callable[..., Result], path: str
+) -> None:
+    whole = write_journal(path, entry("intent"), entry("outcome", "paid"))
+    Path(path).write_bytes(whole + b'{"inv')
+    code, _, err = run("journal", "settle", str(ID), "paid", "--journal", path)
+    assert code == 1
+    words = "for the line that was cut off, name one that was not paid: soapmail journal settle INVOICE unpaid"
+    assert f"{words} --journal {path}\n" in err
+    assert run("journal", "settle", str(OTHER), "unpaid", "--journal", path).code == 0
+    assert run("journal", "settle", "--journal", path).out == "no open questions\n"
 
 
 def test_looking_works_during_a_run_and_on_a_file_that_cannot_be_written(

@@ -8,6 +8,7 @@ import gc
 import json
 import os
 import signal
+import stat
 import sys
 import threading
 from dataclasses import replace
@@ -326,9 +327,13 @@ def test_a_blank_line_says_nothing(path: str) -> None:
 
 
 @pytest.mark.parametrize("result", ["paid", "unpaid"])
-def test_an_outcome_that_was_cut_off_is_settled_with_its_payment(path: str, result: str) -> None:
+@pytest.mark.parametrize("has_outcome", [False, True])
+def test_a_line_that_was_cut_off_behind_a_question_is_settled_with_it(
+    path: str, result: str, has_outcome: bool
+) -> None:
     """It names no invoice, so that all is stopped till then; behind it nothing is left to ask."""
-    whole = write_journal(path, entry("intent", None, OTHER), entry("outcome", "paid", OTHER), entry("intent"))  # fmt: skip
+    more = [entry("outcome", "unknown")] * has_outcome
+    whole = write_journal(path, entry("intent", None, OTHER), entry("outcome", "paid", OTHER), entry("intent"), *more)  # fmt: skip
     Path(path).write_bytes(whole + b'{"inv')
     assert [one.invoice for one in read_history(path).unsettled()] == [ID, None]
     both = (
@@ -456,8 +461,12 @@ def test_a_full_disk_behind_a_payment_is_said(
 def test_a_disk_that_cannot_be_trusted_stops_before_the_request(
     sandbox: Sandbox, signed_in: Client, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    real = os.fsync
+
     def broken(file: int) -> None:
-        raise OSError(errno.EIO, "Input/output error")
+        if not stat.S_ISDIR(os.fstat(file).st_mode):
+            raise OSError(errno.EIO, "Input/output error")
+        real(file)
 
     plan = make_plan(sandbox.invoices[:1])
     monkeypatch.setattr(os, "fsync", broken)
@@ -467,6 +476,42 @@ def test_a_disk_that_cannot_be_trusted_stops_before_the_request(
     # The lines came that far all the same: nothing was sent, so there is no question.
     assert brief(path) == [(ID, "intent", None), (ID, "outcome", "refused")]
     assert [one.result for one in pay_open(signed_in, plan, Journal(path))] == ["paid"]
+
+
+def test_a_folder_that_cannot_be_synced_is_refused_each_time(
+    sandbox: Sandbox, signed_in: Client, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one that may be entered and written to, but not read (mode 0300)."""
+    folder = os.path.dirname(path)
+    real = os.open
+
+    def refuse(name: str, *rest: Any, **options: Any) -> int:
+        if name == folder:
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return real(name, *rest, **options)
+
+    monkeypatch.setattr(os, "open", refuse)
+    for _ in range(2):
+        with pytest.raises(JournalError, match=f"^{folder}: Permission denied$"):
+            list(pay_open(signed_in, make_plan(sandbox.invoices[:1]), Journal(path)))
+    assert Path(path).read_bytes() == b""
+    assert not sandbox.invoices[0].is_paid
+
+
+def test_a_journal_that_a_handler_closes_is_told(
+    path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.write
+
+    def close_and_write(file: int, data: bytes) -> int:
+        count = real(file, data)
+        journal.close()
+        return count
+
+    with Journal(path) as journal:
+        monkeypatch.setattr(os, "write", close_and_write)
+        with pytest.raises(JournalError, match="journal.jsonl: I/O operation on closed file"):
+            journal.append(entry("intent"))
 
 
 def test_a_journal_that_is_removed_meanwhile_stops_the_run(
@@ -940,6 +985,9 @@ def test_what_a_handler_raises_is_not_taken_for_the_journals(
 
     before = signal.signal(signal.SIGALRM, stop)
     try:
+        monkeypatch.setattr(os, "fsync", fsync)
+        with pytest.raises(type(error)):  # of the folder of a new file
+            Journal(path).__enter__()
         with Journal(path) as journal:
             monkeypatch.setattr(os, "fsync", fsync)
             with pytest.raises(type(error)):

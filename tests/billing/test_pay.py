@@ -88,10 +88,10 @@ def test_an_intent_is_on_the_disk_before_the_request_leaves(
     entries = [(one.invoice, one.result) for one in pay_open(signed_in, plan, Journal(path))]
     assert entries == [(ID, "paid"), (OTHER, "paid")]
     assert seen == [
-        ((ID, "intent", None), ["file", "folder"]),
-        ((OTHER, "intent", None), ["file", "folder", "file", "file"]),
+        ((ID, "intent", None), ["folder", "file"]),
+        ((OTHER, "intent", None), ["folder", "file", "file", "file"]),
     ]
-    assert synced == ["file", "folder", "file", "file", "file"]
+    assert synced == ["folder", "file", "file", "file", "file"]
     assert brief(path) == [
         (ID, "intent", None), (ID, "outcome", "paid"), (OTHER, "intent", None), (OTHER, "outcome", "paid"),
     ]  # fmt: skip
@@ -655,7 +655,7 @@ def test_a_recorded_payment_is_undone_by_another_word(
     for word in ("paid", "unpaid"):
         code, out, err = run("journal", "settle", str(ID), word)
         assert (code, out) == (1, "")
-        assert err.endswith(f"to undo that: soapmail journal reopen {ID}\n")
+        assert err.endswith(f"to settle of it; to undo that: soapmail journal reopen {ID}\n")
     code, out, err = run("journal", "reopen", str(ID))
     assert (code, out) == (2, "")
     assert f"invoice {ID}: " in err

@@ -57,10 +57,13 @@ def settle_payment(args: argparse.Namespace, selection: AccountSelection) -> int
             return OK
         journal = _enter_journal(args, selection, stack)
         if journal.is_paid(args.invoice) and not journal.unsettled_for(args.invoice):
-            hint = format_command(args, "reopen", args.invoice)
+            hint = f"to undo that: {format_command(args, 'reopen', args.invoice)}"
+            if journal.may_be_unsettled(args.invoice):  # a cut line that names no invoice
+                command = format_command(args, "settle", "INVOICE", "unpaid")
+                hint = f"for the line that was cut off, name one that was not paid: {command}"
             raise NotFound(
                 f"{journal.path}: invoice {args.invoice} is recorded as paid, so there is nothing"
-                f" to settle; to undo that: {hint}"
+                f" to settle of it; {hint}"
             )
         _write(selection, lambda: journal.settle(args.invoice, args.result, "settled by hand"))
     return OK
@@ -84,8 +87,12 @@ def _enter_journal(
     args: argparse.Namespace, selection: AccountSelection, stack: ExitStack
 ) -> Journal:
     path = find_journal(args, selection, stack)
-    if not os.path.lexists(path):
-        raise NotFound(f"{path}: there is no such journal")
+    try:
+        os.lstat(path)
+    except FileNotFoundError:
+        raise NotFound(f"{path}: there is no such journal") from None
+    except OSError as error:
+        raise NotFound(f"{path}: {error.strerror}") from None
     return stack.enter_context(Journal(path, args.timeout))
 
 
