@@ -1176,6 +1176,7 @@ def test_a_signal_between_the_response_and_the_command_comes_after_its_word(
     sandbox: Sandbox, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The client has returned, and nothing of its result was seen yet."""
+    set_default_handlers()
     with TrackingClient(USERNAME, PASSWORD, endpoint=sandbox.endpoint) as client:
 
         def pay_and_signal() -> None:
@@ -1204,7 +1205,14 @@ def test_an_interrupt_that_leaves_a_change_is_an_unknown_outcome(sandbox: Sandbo
             run_change(client, pay_and_raise, str)
 
 
+def set_default_handlers() -> None:
+    """Let all signals be taken over, also where the tests run in the background of a shell."""
+    for number in changing.STOPPING_SIGNALS:
+        signal.signal(number, signal.SIG_DFL)
+
+
 def test_one_error_is_made_of_many_signals() -> None:
+    set_default_handlers()
     signals = changing.StoppingSignals()
     signals.watch()
     with pytest.raises(codes.Interrupted, match="^SIGTERM$"):
