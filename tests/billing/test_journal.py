@@ -11,6 +11,7 @@ import signal
 import stat
 import sys
 import threading
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -900,7 +901,9 @@ def test_a_child_neither_holds_nor_releases_the_lock(path: str) -> None:
     children: list[int] = []
 
     def fork() -> None:
-        pid = os.fork()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of threads, which the tests have
+            pid = os.fork()
         if not pid:
             os.close(writing)
             os.read(reading, 1)
