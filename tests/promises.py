@@ -563,7 +563,7 @@ PROMISES = [
     promise(
         "Only what is still open and costs the same is paid.",
         ("billing/pay.py", "    if costs[0] != costs[1]:", "    if False:", "test_a_plan_that_is_not_true_any_more_pays_nothing"),
-        ("billing/pay.py", "        listed = client.get_client_invoices()\n        for planned", "        listed = listed if number else client.get_client_invoices()\n        for planned", "test_what_was_paid_elsewhere_meanwhile_is_not_sent"),
+        ("billing/pay.py", "        listed = client.get_client_invoices()\n        now =", "        listed = listed if number else client.get_client_invoices()\n        now =", "test_what_was_paid_elsewhere_meanwhile_is_not_sent"),
         ("billing/pay.py", "    if len(rows) > 1:", "    if False:", "test_an_invoice_that_is_listed_twice_is_not_paid"),
     ),
     promise(
@@ -582,8 +582,8 @@ PROMISES = [
     ),
     promise(
         "An invoice is overdue from the day after its due date.",
-        ("billing/due.py", "return days is not None and days < 0", "return days is not None and days <= 0", "test_due_filters"),
-        ("billing/due.py", "return days is not None and 0 <= days <= within", "return days is not None and 0 < days <= within", "test_due_filters"),
+        ("billing/due.py", "    if days < 0:", "    if days <= 0:", "test_due_filters"),
+        ("billing/due.py", 'return "due_soon" if days <= within else "later"', 'return "due_soon" if days < within else "later"', "test_due_filters"),
     ),
     # --- exit codes ----------------------------------------------------------------------------
     promise(

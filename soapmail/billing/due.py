@@ -107,14 +107,12 @@ def due_state(
 
 def is_overdue(invoice: Invoice, today: date) -> bool:
     """Return whether an invoice is open and its day has passed."""
-    days = count_days_left(invoice, today)
-    return days is not None and days < 0
+    return due_state(invoice, today) == "overdue"
 
 
 def is_due_soon(invoice: Invoice, today: date, within: int) -> bool:
     """Return whether an invoice is open and due today or within so many days."""
-    days = count_days_left(invoice, today)
-    return days is not None and 0 <= days <= within
+    return due_state(invoice, today, within) == "due_soon"
 
 
 def fold_currency(currency: str | None) -> str:

@@ -225,11 +225,10 @@ def format_record(entry: Entry) -> bytes:
     return line + b"\n"
 
 
-def check_result(result: str) -> str:
-    """Return what a payment may be settled with; ValueError."""
+def check_result(result: str) -> None:
+    """Raise ValueError where a payment cannot be settled with a result."""
     if result not in _SETTLED_RESULTS:
         raise ValueError(f"result: {' or '.join(_SETTLED_RESULTS)} expected, not {result!r}")
-    return result
 
 
 def _is_cut_off(line: bytes) -> bool:

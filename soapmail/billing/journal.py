@@ -179,13 +179,12 @@ class Journal(History, io.FileIO):
             raise OSError(errno.ENOENT, "was removed or replaced meanwhile")
         if self._read():
             self._is_shared = True
-        try:
+        if entry.event == "intent":
             self._parse()
-            if entry.event == "intent":
-                self._require_alone()
-        except JournalError:
-            if entry.event == "intent":  # an outcome is written behind whatever there is
-                raise
+            self._require_alone()
+        else:  # it is written behind whatever there is
+            with suppress(JournalError):
+                self._parse()
         self._name_torn_lines()
         if entry.number is None:
             entry = self.number(entry)

@@ -14,7 +14,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from ..arguments import positive_int
-from ..errors import OperationFailed, OutcomeUnknown, SoapFault, SoapMailError
+from ..errors import OperationFailed, SoapFault, SoapMailError
 from .due import fold_currency
 from .history import Entry, History, JournalError, make_intent
 from .plan import Plan, Reason, find_reason
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from .journal import Journal
 
 _log = logging.getLogger("soapmail")
-_CLEAR_ERRORS = (OutcomeUnknown, OperationFailed, SoapFault)
+_ANSWERS = (OperationFailed, SoapFault)
 _PAID_ALREADY = re.compile(
     r"(?i)\balready\b.*\bpaid\b|\bpaid\b.*\balready\b|\b(is|was|been) paid\b"
 )
@@ -85,9 +85,10 @@ def pay_planned(client: Client, plan: Plan, journal: Journal) -> Iterator[Entry]
     for number, invoice in enumerate(plan.invoices):
         # Anew, as time may have passed since the plan was made: somebody was asked, or told.
         listed = client.get_client_invoices()
-        for planned in plan.invoices if number == 0 else [invoice]:
-            _require_as_planned(planned, listed)
-        now = find_open(positive_int("invoices_id", invoice.invoices_id), listed)  # type: ignore[arg-type]
+        now = _require_as_planned(invoice, listed)
+        if number == 0:
+            for planned in plan.invoices[1:]:
+                _require_as_planned(planned, listed)
         reason = find_reason(now, 1, journal)
         if reason is not None:
             _log.warning("invoice %s left out: %s", now.invoices_id, reason.value)
@@ -179,8 +180,12 @@ def find_customer(invoice: Invoice) -> int | None:
 
 def is_answered(id: int, listed: Sequence[Invoice]) -> bool:
     """Return whether a list says that an invoice is paid; one that says it twice does not."""
-    rows = [invoice for invoice in listed if invoice.invoices_id == id]
+    rows = _find_rows(id, listed)
     return len(rows) == 1 and rows[0].is_paid
+
+
+def _find_rows(id: int, listed: Sequence[Invoice]) -> list[Invoice]:
+    return [invoice for invoice in listed if invoice.invoices_id == id]
 
 
 def require_answers(history: History, listed: Sequence[Invoice] = ()) -> None:
@@ -220,7 +225,7 @@ def require_payable(id: int, listed: Sequence[Invoice], history: History) -> Inv
 
 def find_open(id: int, listed: Sequence[Invoice]) -> Invoice:
     """Return what the server lists of an invoice; PlanOutdated: it is not open there, once."""
-    rows = [invoice for invoice in listed if invoice.invoices_id == id]
+    rows = _find_rows(id, listed)
     if not rows:
         raise PlanOutdated(f"there is no invoice {id}")
     if len(rows) > 1:
@@ -231,14 +236,13 @@ def find_open(id: int, listed: Sequence[Invoice]) -> Invoice:
     return rows[0]
 
 
-def _require_as_planned(planned: Invoice, listed: Sequence[Invoice]) -> None:
+def _require_as_planned(planned: Invoice, listed: Sequence[Invoice]) -> Invoice:
     id = positive_int("invoices_id", planned.invoices_id)  # type: ignore[arg-type]
-    costs = [
-        (invoice.amount, fold_currency(invoice.invoices_currency))
-        for invoice in (find_open(id, listed), planned)
-    ]
+    now = find_open(id, listed)
+    costs = [(one.amount, fold_currency(one.invoices_currency)) for one in (now, planned)]
     if costs[0] != costs[1]:
         raise PlanOutdated(f"invoice {id} costs something else now; nothing was sent")
+    return now
 
 
 # --- one payment -----------------------------------------------------------------------------
@@ -273,11 +277,11 @@ def _pay_one(client: Client, invoice: Invoice, journal: Journal) -> list[Entry]:
             id,
             result,
         ) from None
-    if result == "unknown" and isinstance(failure, (OperationFailed, SoapFault)):
+    if result == "unknown" and isinstance(failure, _ANSWERS):
         settled = _ask_list(client, journal)
         is_settled = any(entry.invoice == id for entry in settled)
         return settled if is_settled else [*settled, outcome]
-    is_told = isinstance(failure, _CLEAR_ERRORS) or (
+    is_told = isinstance(failure, _ANSWERS) or (
         result == "unknown" and isinstance(failure, Exception)
     )
     if failure is not None and not is_told:

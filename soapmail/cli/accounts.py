@@ -44,9 +44,7 @@ class TrackingClient(Client):
         self.last_call = call
         self.signals.begin(call)
         try:
-            result = super()._run(call)
-            self.signals.end()
-            return result
+            return super()._run(call)
         finally:
             self.signals.end()
 

@@ -536,6 +536,18 @@ def add_line(path: str, line: bytes = FOREIGN) -> None:
         file.write(line)
 
 
+def add_line_at_payment(sandbox: Sandbox, path: str, line: bytes) -> None:
+    """Let another program write while a payment is under way."""
+    answer = sandbox.answer
+
+    def add_and_answer(request: bytes) -> tuple[int, bytes]:
+        if b"api_make_payment" in request:
+            add_line(path, line)
+        return answer(request)
+
+    sandbox.answer = add_and_answer  # type: ignore[method-assign]
+
+
 def test_what_another_program_adds_is_kept_and_stops_the_run(
     sandbox: Sandbox, signed_in: Client, path: str
 ) -> None:
@@ -553,14 +565,7 @@ def test_what_another_program_adds_is_kept_and_stops_the_run(
 def test_an_outcome_is_recorded_behind_whatever_another_program_adds(
     sandbox: Sandbox, signed_in: Client, path: str, line: bytes
 ) -> None:
-    answer = sandbox.answer
-
-    def add_and_answer(request: bytes) -> tuple[int, bytes]:
-        if b"api_make_payment" in request:
-            add_line(path, line)
-        return answer(request)
-
-    sandbox.answer = add_and_answer  # type: ignore[method-assign]
+    add_line_at_payment(sandbox, path, line)
     entries = pay_open(signed_in, make_plan(sandbox.invoices[:2]), Journal(path))
     assert next(entries).result == "paid"
     with pytest.raises(JournalError):
@@ -574,14 +579,7 @@ def test_an_outcome_is_recorded_behind_whatever_another_program_adds(
 def test_a_line_that_is_no_record_in_the_last_payment_is_told_as_what_it_is(
     sandbox: Sandbox, signed_in: Client, path: str
 ) -> None:
-    answer = sandbox.answer
-
-    def add_and_answer(request: bytes) -> tuple[int, bytes]:
-        if b"api_make_payment" in request:
-            add_line(path, b"hello\n")
-        return answer(request)
-
-    sandbox.answer = add_and_answer  # type: ignore[method-assign]
+    add_line_at_payment(sandbox, path, b"hello\n")
     entries = pay_open(signed_in, make_plan(sandbox.invoices[:1]), Journal(path))
     assert next(entries).result == "paid"
     with pytest.raises(JournalError, match="line 2 is not a record"):
@@ -641,14 +639,7 @@ def test_a_record_that_is_not_in_the_file_is_not_on_record(
 def test_a_line_that_another_program_leaves_cut_off_during_a_payment_is_named(
     sandbox: Sandbox, signed_in: Client, path: str
 ) -> None:
-    answer = sandbox.answer
-
-    def add_and_answer(request: bytes) -> tuple[int, bytes]:
-        if b"api_make_payment" in request:
-            add_line(path, b'{"invoice": 9, "ev')
-        return answer(request)
-
-    sandbox.answer = add_and_answer  # type: ignore[method-assign]
+    add_line_at_payment(sandbox, path, b'{"invoice": 9, "ev')
     entries = pay_open(signed_in, make_plan(sandbox.invoices[:1]), Journal(path))
     assert next(entries).result == "paid"
     with pytest.raises(OutcomeUndetermined, match="whether invoice 9 was paid"):

@@ -114,28 +114,35 @@ def list_questions(args: argparse.Namespace, history: History) -> list[str]:
         name = f"invoice {invoice}: it is not known whether it was paid"
         if invoice is None:
             name = "a line was cut off that may have been about any invoice"
-        command = format_command(args, "settle", invoice or "INVOICE", "paid")
-        questions.append(f"{name}: {command} (or unpaid)")
+        questions.append(f"{name}: {_format_settling(args, invoice)}")
     return questions
 
 
 def format_command(args: argparse.Namespace, *words: object) -> str:
     """Return the command that works on the same journal of the same account."""
-    options = [("--account", name) for name in args.account]
-    options += [(f"--{name}", getattr(args, name)) for name in ("username", "endpoint")]
     line = ["soapmail", *(["--all-accounts"] if args.all_accounts else [])]
-    for option, value in [*options, ("journal", None), ("--journal", args.journal)]:
-        if option == "journal":
-            line += ["journal", *map(str, words)]
-        elif value:
-            line += [f"{option}={value}"] if value.startswith("-") else [option, value]
+    for name in args.account:
+        line += _format_option("--account", name)
+    line += _format_option("--username", args.username) + _format_option(
+        "--endpoint", args.endpoint
+    )
+    line += ["journal", *map(str, words), *_format_option("--journal", args.journal)]
     return shlex.join(line)
+
+
+def _format_option(option: str, value: str | None) -> list[str]:
+    if not value:
+        return []
+    return [f"{option}={value}"] if value.startswith("-") else [option, value]
+
+
+def _format_settling(args: argparse.Namespace, invoice: int | None) -> str:
+    return f"{format_command(args, 'settle', invoice or 'INVOICE', 'paid')} (or unpaid)"
 
 
 def list_advice(args: argparse.Namespace, invoices: Iterable[int | None]) -> list[str]:
     """Return a line for each open question, with the command that settles it."""
-    commands = [format_command(args, "settle", one or "INVOICE", "paid") for one in invoices]
-    return [f"to say what became of it: {command} (or unpaid)" for command in commands]
+    return [f"to say what became of it: {_format_settling(args, id)}" for id in invoices]
 
 
 @contextmanager
