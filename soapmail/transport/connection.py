@@ -411,8 +411,10 @@ class _DeadlineSocketIO(io.RawIOBase):
         return bool(pending and pending())
 
     def close(self) -> None:
-        self._raw.close()
-        super().close()
+        try:
+            self._raw.close()
+        finally:
+            super().close()
 
 
 class CountingReader(io.BufferedReader):
@@ -422,9 +424,13 @@ class CountingReader(io.BufferedReader):
     has_surplus = False
 
     def close(self) -> None:
-        """Close it, and look for bytes that were received and not read."""
-        if not self.closed:
-            self.raw.may_not_wait = True
+        """Close it, and look once for bytes that were received and not read.
+
+        A close that an interrupt breaks off leaves no buffer to look into for the close of the
+        garbage collection, which would tell of that on stderr.
+        """
+        if not (self.closed or self.raw.may_not_wait):
+            self.raw.may_not_wait = self.has_surplus = True
             self.has_surplus = bool(self.peek()) or self.raw.has_pending()
         super().close()
 

@@ -889,6 +889,7 @@ def test_a_fork_in_the_middle_of_a_run_pays_in_one_process(
 def test_a_child_neither_holds_nor_releases_the_lock(path: str) -> None:
     """It was forked by another thread, and lives on when its parent is done."""
     reading, writing = os.pipe()
+    has_started, start = os.pipe()
     children: list[int] = []
 
     def fork() -> None:
@@ -897,6 +898,7 @@ def test_a_child_neither_holds_nor_releases_the_lock(path: str) -> None:
             pid = os.fork()
         if not pid:
             os.close(writing)
+            os.write(start, b".")
             os.read(reading, 1)
             os._exit(0)
         children.append(pid)
@@ -906,11 +908,13 @@ def test_a_child_neither_holds_nor_releases_the_lock(path: str) -> None:
         thread = threading.Thread(target=fork)
         thread.start()
         thread.join()
+        os.read(has_started, 1)
         assert run_in_child(lambda: enter_at_once(path)) == "held"
     assert enter_at_once(path) == "entered"
     os.close(writing)
     os.waitpid(children[0], 0)
-    os.close(reading)
+    for descriptor in (reading, has_started, start):
+        os.close(descriptor)
 
 
 def test_what_a_child_does_first_leaves_the_journals_of_its_parent(path: str) -> None:

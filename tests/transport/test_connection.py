@@ -11,6 +11,7 @@ import socket
 import ssl
 import threading
 import time
+import types
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -378,6 +379,44 @@ def test_a_stream_may_be_closed_twice() -> None:
         assert stream.has_surplus
         stream.close()
         assert stream.closed
+
+
+def test_a_close_that_an_interrupt_broke_off_is_done_by_the_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The buffer is gone then, so the next may not look into it: `peek of closed file`."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        raw = connection_module._DeadlineSocketIO(Delivery(Deadline(5)), ours)
+        stream = connection_module.CountingReader(raw)
+
+        def interrupt() -> None:
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(raw, "close", interrupt)
+            stream.close()
+        assert not stream.closed
+        stream.close()
+        assert stream.closed
+
+
+def test_a_raw_stream_is_closed_whatever_closing_its_socket_raises(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        raw = connection_module._DeadlineSocketIO(Delivery(Deadline(5)), ours)
+        of_socket = raw._raw
+
+        def interrupt() -> None:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(raw, "_raw", types.SimpleNamespace(close=interrupt))
+        with pytest.raises(KeyboardInterrupt):
+            raw.close()
+        assert raw.closed
+        of_socket.close()
 
 
 def test_the_queue_of_a_pool_is_one_of_c_for_one_connection() -> None:
