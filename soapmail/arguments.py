@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import threading
 
 TYPE_CHECKING = False  # typing itself costs a tenth of the import
@@ -15,8 +14,6 @@ if TYPE_CHECKING:
     import requests
 
     F = TypeVar("F")
-
-MAX_PASSWORD_BYTES = 64 * 1024
 
 
 def text(name: str, value: str) -> str:
@@ -47,39 +44,17 @@ def credentials(username: str | None, password: str | None) -> tuple[str, str] |
     return None
 
 
-def read_credentials(environ: Mapping[str, str]) -> tuple[str, str]:
+def read_credentials(environ: Mapping[str, str], seconds: float) -> tuple[str, str]:
     """Return username and password; ValueError names the variables that are missing."""
-    pair = environ.get("SOAPMAIL_USERNAME", ""), read_secret(environ)
+    from .secret import read_password
+
+    pair = environ.get("SOAPMAIL_USERNAME", ""), read_password(environ, seconds)
     if all(pair):
         return pair
     names = ("SOAPMAIL_USERNAME", "SOAPMAIL_PASSWORD")
     missing = ", ".join(name for name, value in zip(names, pair, strict=True) if not value)
     del pair  # which a traceback would show
     raise ValueError(f"not set in the environment: {missing}")
-
-
-def read_secret(environ: Mapping[str, str]) -> str:
-    """Return the password that the environment holds, or names a file of; empty: neither."""
-    path = environ.get("SOAPMAIL_PASSWORD_FILE")
-    return environ.get("SOAPMAIL_PASSWORD") or (_read_first_line(path) if path else "")
-
-
-def _read_first_line(path: str) -> str:
-    with open(path, "rb") as file:
-        mode = os.fstat(file.fileno()).st_mode
-        line = file.readline(MAX_PASSWORD_BYTES).rstrip(b"\r\n")
-    if os.name == "posix" and mode & 0o044:
-        from logging import getLogger
-
-        problem = "SOAPMAIL_PASSWORD_FILE: others may read %s; chmod 600 keeps it to its owner"
-        getLogger("soapmail").warning(problem, path)
-    if not line:
-        raise ValueError(f"SOAPMAIL_PASSWORD_FILE: the first line of {path} is empty")
-    try:
-        return line.decode()
-    except UnicodeDecodeError:
-        line = b""
-    raise ValueError(f"SOAPMAIL_PASSWORD_FILE: the first line of {path} is not UTF-8")
 
 
 def optional_text(name: str, value: str | None) -> str | None:

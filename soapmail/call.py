@@ -97,6 +97,15 @@ class Call(Generic[T]):
         return self._unwrap(self._attempt(None))
 
     @property
+    def operation(self) -> str:
+        """The operation that the caller asked for."""
+        return self._request.operation
+
+    def limit(self, deadline: Deadline) -> None:
+        """End no later than that, whatever the client's own limit is."""
+        self._deadline.limit(deadline)
+
+    @property
     def may_have_happened(self) -> bool:
         """Whether a changing operation may have happened, and its response was no clear no."""
         return self._unconfirmed is not None and self._unconfirmed.may_have_left

@@ -116,7 +116,7 @@ class Client:
         """
         try:
             return cls(
-                *arguments.read_credentials(os.environ),
+                *arguments.read_credentials(os.environ, arguments.timeout(timeout)),
                 endpoint=endpoint or os.environ.get("SOAPMAIL_ENDPOINT") or ENDPOINT,
                 timeout=timeout,
                 retries=retries,

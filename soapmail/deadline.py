@@ -26,6 +26,10 @@ class Deadline:
         """Return the seconds that remain; zero or less: none."""
         return self._end - time.monotonic()
 
+    def limit(self, other: Deadline) -> None:
+        """End no later than another one."""
+        self._end = min(self._end, other._end)
+
     def check(self) -> None:
         """Raise DeadlineExceeded where no time remains."""
         if self.remaining() <= 0:

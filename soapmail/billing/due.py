@@ -40,28 +40,34 @@ class Sum(NamedTuple):
             self.invoices + 1,
         )
 
+    def merge(self, other: Sum) -> Sum:
+        """Return the sum of both."""
+        return Sum(
+            add_exactly(self.amount, other.amount),
+            self.unknown + other.unknown,
+            self.invoices + other.invoices,
+        )
 
-def read_moment(invoice: Invoice, reading: str) -> datetime | None:
-    """Return ``date`` or ``due_date``; ``None`` also where the text is no date."""
+
+class Day(NamedTuple):
+    """The day of a record; ``None``: it has none, or a text that is no date, the ``problem``."""
+
+    day: date | None
+    problem: ResponseError | None = None
+
+
+def read_day(record: Invoice | MailService, reading: str) -> Day:
+    """Return the day of ``date``, ``due_date`` or ``order_date``, if a record has such a one."""
     try:
-        return getattr(invoice, reading)  # type: ignore[no-any-return]
-    except ResponseError:
-        return None
-
-
-def is_unreadable(invoice: Invoice, reading: str) -> bool:
-    """Return whether the text of ``date`` or ``due_date`` is no date, so that it may be any."""
-    try:
-        getattr(invoice, reading)
-    except ResponseError:
-        return True
-    return False
+        moment: datetime | None = getattr(record, reading, None)
+    except ResponseError as error:
+        return Day(None, error)
+    return Day(None if moment is None else moment.date())
 
 
 def find_due_day(invoice: Invoice) -> date | None:
     """Return the day on which an invoice is due; ``None``: it has none that can be read."""
-    moment = read_moment(invoice, "due_date")
-    return None if moment is None else moment.date()
+    return read_day(invoice, "due_date").day
 
 
 def count_days_left(invoice: Invoice, today: date) -> int | None:
@@ -110,9 +116,13 @@ def is_overdue(invoice: Invoice, today: date) -> bool:
     return due_state(invoice, today) == "overdue"
 
 
-def is_due_soon(invoice: Invoice, today: date, within: int) -> bool:
-    """Return whether an invoice is open and due today or within so many days."""
-    return due_state(invoice, today, within) == "due_soon"
+def is_due(invoice: Invoice, today: date, within: int | None) -> bool:
+    """Return whether an invoice is open and overdue, or due within so many days from today on.
+
+    One that is open without a due date that can be read may be due. ``None``: overdue alone.
+    """
+    state = due_state(invoice, today, within or 0)
+    return state in ("overdue", "undated") or (state == "due_soon" and within is not None)
 
 
 def fold_currency(currency: str | None) -> str:

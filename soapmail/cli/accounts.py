@@ -5,19 +5,21 @@ from __future__ import annotations
 import configparser
 import os
 import shlex
-import sys
-from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from ..arguments import read_secret
 from ..billing.identity import Identity, identify_account
 from ..client import Client
+from ..deadline import Deadline
+from ..errors import TransportError
 from ..operations import ENDPOINT, takes_session
-from .exit_codes import EXPECTED_ERRORS, OK, UsageError, error_message, exit_code_of
+from ..secret import read_password
+from .command_table import Accounts
+from .exit_codes import EXPECTED_ERRORS, UsageError
 from .parallel import AccountResult, iter_account_results
-from .password_command import read_password
+from .passwords import end_commands, read_command, read_stdin
+from .report import report_failures
 from .signals import StoppingSignals
-from .terminal import pluralize, print_error, prompt
+from .terminal import prompt
 
 if TYPE_CHECKING:
     import argparse
@@ -25,16 +27,19 @@ if TYPE_CHECKING:
     from contextlib import ExitStack
 
     from ..call import Call
+    from ..observe import ObservedExchange
 
 
 T = TypeVar("T")
 _SECTION_KEYS = ("username", "endpoint", "password_command")
+_DEFAULT_ACCOUNT = "SOAPMAIL_ACCOUNT"
 
 
 class TrackingClient(Client):
     """A client that keeps its last call, and holds back signals while something is changed."""
 
     last_call: Call[Any] | None = None
+    limit: Deadline | None = None
 
     def __init__(self, *args: Any, signals: StoppingSignals | None = None, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -42,15 +47,23 @@ class TrackingClient(Client):
 
     def _run(self, call: Call[T]) -> T:
         self.last_call = call
+        if self.limit is not None:
+            call.limit(self.limit)
         self.signals.begin(call)
         try:
             return super()._run(call)
         finally:
             self.signals.end()
 
+    @property
+    def failed_operation(self) -> str | None:
+        """The operation of the last call, where that failed."""
+        call = self.last_call
+        return call.operation if call is not None and call.failure is not None else None
+
 
 class Account(NamedTuple):
-    """One account: its name, if it has one, and how a client of it is made."""
+    """One account: its name, if it was named, and how a client of it is made."""
 
     name: str | None
     client: Callable[..., TrackingClient]
@@ -64,67 +77,108 @@ class Account(NamedTuple):
 
 
 class AccountSelection:
-    """The accounts that a command works on, and which of them failed."""
+    """The accounts that a command works on, one or many, and which of them failed."""
 
     def __init__(
         self, args: argparse.Namespace, stack: ExitStack, signals: StoppingSignals
     ) -> None:
         self.signals = signals
         self.is_named = bool(args.account or args.all_accounts)
-        self.failures: list[tuple[str, BaseException]] = []
+        self.failures: list[tuple[str | None, BaseException, str | None]] = []
+        self._args = args
         self._stack = stack
-        self._jobs: int = args.jobs
+        stack.callback(end_commands)
+        self._client: TrackingClient | None = None
+        # Monitoring waits for a check no longer than that, however many accounts there are.
+        self._limit = Deadline(args.timeout) if args.command.failure else None
         self.dump = None
         if args.dump is not None:
             from .dump import Dump
 
             self.dump = Dump(args.dump)
-        self._accounts = (
-            _read_accounts(args) if self.is_named else [_make_default_account(args, stack)]
-        )
+        default = _find_default_account(args)
+        if self.is_named:
+            self._accounts = _read_accounts(args, args.account)
+        elif default:
+            self._accounts = [_read_accounts(args, [default])[0]._replace(name=None)]
+        else:
+            self._accounts = [_make_default_account(args, stack)]
 
     def client(self) -> TrackingClient:
         """Return the client of the one account."""
-        return self._stack.enter_context(self._make_client(self.account(), signals=self.signals))
+        client = self.make_client(self.account(), signals=self.signals)
+        self._client = self._stack.enter_context(client)
+        return self._client
 
     def account(self) -> Account:
         """Return the one account."""
         (account,) = self._accounts
         return account
 
-    def iter_results(self, do: Callable[[Client], T]) -> Iterator[tuple[str | None, T]]:
+    @property
+    def failed_operation(self) -> str | None:
+        """The operation of the one account that failed last."""
+        return None if self._client is None else self._client.failed_operation
+
+    def iter_results(
+        self, do: Callable[[Client], T], expected: tuple[type[Exception], ...] = EXPECTED_ERRORS
+    ) -> Iterator[tuple[str | None, T]]:
         """Work on each account, and yield its name and what came of it, in the file's order.
 
-        Errors of accounts that have a name are kept for ``report_failures``.
+        Errors that are expected are kept for ``report_failures``.
         """
 
         def work(account: Account) -> AccountResult[T]:
+            client = None
             try:
-                with self._make_client(account) as client:
+                if self._limit is not None and self._limit.remaining() <= 0:
+                    raise TransportError("its turn did not come within the --timeout of the check")
+                with self.make_client(account) as client:
                     return AccountResult(account, do(client))
             except Exception as error:
-                return AccountResult(account, error=error)
+                operation = None if client is None else client.failed_operation
+                return AccountResult(account, None, error, operation)
 
-        for account, value, error in iter_account_results(self._accounts, work, self._jobs):
-            if error is None:
-                yield account.name, value  # type: ignore[misc]
-            elif account.name is None or not isinstance(error, EXPECTED_ERRORS):
-                raise error
+        for result in iter_account_results(self._accounts, work, self._args.jobs):
+            if result.error is None:
+                yield result.account.name, result.value  # type: ignore[misc]
+            elif not isinstance(result.error, expected):
+                raise result.error
             else:
-                self.failures.append((account.name, error))
+                self.failures.append((result.account.name, result.error, result.operation))
 
-    def _make_client(self, account: Account, **options: Any) -> TrackingClient:
-        notify = None if self.dump is None else partial(self.dump, account=account.identity)
-        return account.client(on_exchange=notify, **options)
+    def make_client(self, account: Account, **options: Any) -> TrackingClient:
+        """Return a client of an account, whose exchanges are dumped."""
+        if self.dump is not None:
+            options = {"on_exchange": self.make_observer(account), **options}
+        seconds = self._args.timeout if self._limit is None else self._limit.remaining()
+        client = account.client(seconds=seconds, **options)
+        client.limit = self._limit
+        return client
+
+    def make_observer(
+        self, account: Account, *others: Callable[[ObservedExchange], object]
+    ) -> Callable[[ObservedExchange], None]:
+        """Return what is told of each exchange of an account, and passes it on."""
+        dump, identity = self.dump, account.identity
+
+        def observe(exchange: ObservedExchange) -> None:
+            for other in others:
+                other(exchange)
+            if dump is not None:
+                dump(exchange, identity)
+
+        return observe
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether there is nothing to show, as each account failed."""
+        return len(self.failures) == len(self._accounts)
 
     def report_failures(self) -> int:
-        """Print which accounts failed, and return the largest of their exit codes."""
-        for name, error in self.failures:
-            print_error(f"{name}: {error_message(error)}")
-        if self.failures:
-            accounts = pluralize(len(self.failures), "account")
-            print_error(f"{accounts} of {len(self._accounts)} failed")
-        return max((exit_code_of(error) for _, error in self.failures), default=OK)
+        """Tell which accounts failed, and return the largest of their exit codes."""
+        as_json = self._args.format == "json"
+        return report_failures(self.failures, len(self._accounts), as_json=as_json)
 
 
 def _make_default_account(args: argparse.Namespace, stack: ExitStack) -> Account:
@@ -144,7 +198,7 @@ def _make_default_account(args: argparse.Namespace, stack: ExitStack) -> Account
         options |= {"endpoint": _choose_endpoint(args), **_read_credentials(args)}
     return Account(
         None,
-        lambda **more: TrackingClient(**options, **more),
+        lambda seconds, **more: TrackingClient(**options, **more),
         options["endpoint"],
         options.get("username"),
     )
@@ -154,39 +208,58 @@ def _choose_endpoint(args: argparse.Namespace) -> str:
     return args.endpoint or os.environ.get("SOAPMAIL_ENDPOINT") or ENDPOINT
 
 
+def _is_local(args: argparse.Namespace) -> bool:
+    """Return whether a file of this machine is all that the command reads."""
+    return args.command.accounts is Accounts.LOCAL
+
+
+def _find_default_account(args: argparse.Namespace) -> str | None:
+    """Return the account of the file that is meant where no option says otherwise."""
+    name = os.environ.get(_DEFAULT_ACCOUNT)
+    if not name or args.sandbox or args.username or (_is_local(args) and args.journal):
+        return None
+    for option in ("--endpoint", "--password-stdin"):
+        if option in args.given:
+            raise UsageError(
+                f"{option} cannot be combined with {_DEFAULT_ACCOUNT}, which names the account"
+                f" {name}: unset it, or name an account with --username"
+            )
+    return name
+
+
 def _read_credentials(args: argparse.Namespace) -> dict[str, str]:
     operation = getattr(args, "operation", None)
-    if args.anonymous or (operation and not takes_session(operation)):
+    if operation and not takes_session(operation):
+        for option in ("--username", "--password-stdin"):
+            if option in args.given:
+                raise UsageError(f"{operation} needs no login, and does not use {option}")
         return {}
-    if args.needs_username_only and args.journal is not None:
+    if args.command.accounts is Accounts.ANONYMOUS or (_is_local(args) and args.journal):
         return {}
     username = args.username or os.environ.get("SOAPMAIL_USERNAME") or prompt("Username: ")
-    if username and args.needs_username_only:  # it reads a file of this machine, and no account
+    if username and _is_local(args):
         return {"username": username, "password": "none"}
     if args.password_stdin:
-        password = sys.stdin.readline().rstrip("\r\n")
+        password = read_stdin(args.timeout)
     else:
-        password = read_secret(os.environ) or prompt("Password: ", hidden=True)
+        password = read_password(os.environ, args.timeout) or prompt("Password: ", hidden=True)
     if not username or not password:
         missing = "SOAPMAIL_PASSWORD, or --password-stdin" if username else "SOAPMAIL_USERNAME"
         raise UsageError(f"username and password are needed: set {missing}")
     return {"username": username, "password": password}
 
 
-def _read_accounts(args: argparse.Namespace) -> list[Account]:
-    for name in ("sandbox", "username", "password_stdin"):
-        if getattr(args, name):
-            option = f"--{name.replace('_', '-')}"
-            raise UsageError(f"{option} cannot be combined with --account or --all-accounts")
+def _read_accounts(args: argparse.Namespace, chosen: list[str]) -> list[Account]:
+    """Return the accounts of the file that are chosen, or all of them, in the file's order."""
     path = _find_accounts_file()
     sections = _read_sections(path)
-    for name in args.account:
-        if args.account.count(name) > 1:
+    for name in chosen:
+        if chosen.count(name) > 1:
             raise UsageError(f"--account {name}: a duplicate account")
         if name not in sections:
             raise UsageError(f"{path}: no account {name!r}; there are: {', '.join(sections)}")
-    names = [name for name in sections if args.all_accounts or name in args.account]
-    if len(names) > 1 and not args.multi_account:
+    names = [name for name in sections if args.all_accounts or name in chosen]
+    if len(names) > 1 and args.command.accounts is not Accounts.MANY:
         raise UsageError("this command works on one account at a time")
     return [_make_account(name, sections[name], path, args) for name in names]
 
@@ -230,6 +303,9 @@ def _read_sections(path: str) -> dict[str, Any]:
     else:
         if not parser.sections():
             raise UsageError(f"{path}: holds no account")
+        if configparser.DEFAULTSECT in parser:
+            problem = "what holds for all accounts is not read from here: repeat it in each"
+            raise UsageError(f"{path}: [{configparser.DEFAULTSECT}] {problem}")
         return {name: parser[name] for name in parser.sections()}
     raise UsageError(f"{path}: {problem}")
 
@@ -257,8 +333,8 @@ def _make_account(name: str, section: Any, path: str, args: argparse.Namespace) 
     except ValueError as error:
         raise UsageError(f"{where} {error}") from None
 
-    def client(**more: Any) -> TrackingClient:
-        password = read_password(f"{where} password_command", command, args.timeout)
+    def client(seconds: float, **more: Any) -> TrackingClient:
+        password = read_command(f"{where} password_command", command, seconds)
         return TrackingClient(username, password, endpoint=endpoint, timeout=args.timeout, **more)
 
     return Account(name, client, endpoint, username)

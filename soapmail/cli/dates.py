@@ -1,10 +1,12 @@
-"""Dates of records for a person: the day, or the text that stood there where it is no date."""
+"""Dates of records for a person, and today."""
 
 from __future__ import annotations
 
+from datetime import date, datetime
 from typing import TYPE_CHECKING
 
-from ..errors import ResponseError
+from ..billing.due import read_day
+from .exit_codes import UsageError
 from .terminal import pluralize, print_error
 
 if TYPE_CHECKING:
@@ -12,17 +14,31 @@ if TYPE_CHECKING:
 
     from ..models import Invoice, MailService
 
+# No account of this provider's mail services is older.
+_FIRST_DAY = date(2015, 1, 1)
+
+
+def resolve_today(today: date | None, *, is_needed: bool = True) -> date:
+    """Return the date that was given, or that of this machine; UsageError: its clock is wrong."""
+    if today is not None:
+        return today
+    machine_day = datetime.now().date()
+    if machine_day < _FIRST_DAY and is_needed:
+        raise UsageError(
+            f"the clock of this machine says {machine_day}: set it, or give --today DATE"
+        )
+    return machine_day
+
 
 def format_day(record: Invoice | MailService, reading: str, word: str = "") -> str | None:
     """Return the day of a reading such as ``due_date``, behind a word; ``None``: there is none.
 
     A text that is no date is shown as it is, behind a question mark.
     """
-    try:
-        moment = getattr(record, reading)
-    except ResponseError as error:
-        return f"{word} ? {error.value}".strip()
-    return None if moment is None else f"{word} {moment.date()}".strip()
+    day, problem = read_day(record, reading)
+    if problem is not None:
+        return f"{word} ? {problem.value}".strip()
+    return None if day is None else f"{word} {day}".strip()
 
 
 class UnreadableDates:
@@ -32,14 +48,13 @@ class UnreadableDates:
         self._readings = readings
         self._problems: list[str] = []
 
-    def check(self, account: str | None, records: Iterable[object]) -> None:
+    def check(self, account: str | None, records: Iterable[Invoice | MailService]) -> None:
         """Look at these readings of an account's records."""
         for record in records:
             for reading in self._readings:
-                try:
-                    getattr(record, reading, None)
-                except ResponseError as error:
-                    self._problems.append(f"{account}: {error}" if account else str(error))
+                problem = read_day(record, reading).problem
+                if problem is not None:
+                    self._problems.append(f"{account}: {problem}" if account else str(problem))
 
     def warn(self) -> None:
         """Print which is the first one, and how many there are."""

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
-import threading
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -17,35 +16,45 @@ _FACTS = ("operation", "attempt", "status", "seconds", "repairs", "problem")
 
 
 class Dump:
-    """Writes each exchange into a folder, three files each, for the owner alone."""
+    """Writes each exchange into a folder, three files each, for the owner alone.
+
+    The file that is named by a number alone is made first: whoever makes it has the number, also
+    among runs at the same time.
+    """
 
     def __init__(self, folder: str) -> None:
         self._folder = folder
-        self._lock = threading.Lock()
-        self._numbers = itertools.count(1)
         # Before anything is sent.
         probe = os.path.join(folder, f".{os.getpid()}")
         os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
         os.unlink(probe)
+        numbers = [int(match[0]) for match in map(_NUMBER.match, os.listdir(folder)) if match]
+        self._last = max(numbers, default=0)
 
     def __call__(self, exchange: ObservedExchange, account: Identity) -> None:
         """Write request, response, and what is known of both."""
         facts = {name: getattr(exchange, name) for name in _FACTS}
         facts["account"] = str(account)
         facts["seconds"] = round(exchange.seconds, 3)
-        with self._lock:
-            name = self._next_name(exchange.operation)
-            self._write(f"{name}.request.xml", exchange.request)
-            self._write(f"{name}.json", json.dumps(facts, indent=2).encode() + b"\n")
-            if exchange.status is not None:
-                self._write(f"{name}.http", exchange.http)
+        number = self._claim_number(json.dumps(facts, indent=2).encode() + b"\n")
+        self._write(f"{number:04}_{exchange.operation}.request.xml", exchange.request)
+        if exchange.status is not None:
+            self._write(f"{number:04}_{exchange.operation}.http", exchange.http)
 
-    def _next_name(self, operation: str) -> str:
-        numbers = {name.partition("_")[0] for name in os.listdir(self._folder)}
-        number = next(n for n in self._numbers if f"{n:04}" not in numbers)
-        return f"{number:04}_{operation}"
+    def _claim_number(self, facts: bytes) -> int:
+        """Write the facts under the next number that nobody else has, and return it."""
+        while True:
+            self._last = number = self._last + 1
+            try:
+                self._write(f"{number:04}.json", facts)
+            except FileExistsError:
+                continue
+            return number
 
     def _write(self, name: str, data: bytes) -> None:
         path = os.path.join(self._folder, name)
         with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             file.write(data)
+
+
+_NUMBER = re.compile("[0-9]{4,18}(?=[._])", re.ASCII)

@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from .command_table import Accounts
 from .exit_codes import (
     EXPECTED_ERRORS,
     INTERRUPTED,
@@ -19,19 +20,14 @@ from .exit_codes import (
     OUTPUT_FAILED,
     UNKNOWN,
     Interrupted,
-    error_message,
-    exit_code_of,
 )
-from .parser import new_namespace, parse_into
-from .signals import StoppingSignals, exit_by_signal
+from .parser import find_given, new_namespace, parse_into
+from .signals import FirstSignal, StoppingSignals, exit_by_signal
 from .terminal import print_error, printable
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator, Sequence
-
-# UNKNOWN of a monitoring plugin, whose first line is on stdout.
-_PLUGIN_UNKNOWN = 3
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -39,56 +35,68 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Without arguments it is the process's own command, which ends with it.
     """
-    args, signals = new_namespace(), StoppingSignals()
+    args, signals, first_signal = new_namespace(), StoppingSignals(), FirstSignal()
     try:
-        with _write_utf8(), _print_messages() as log:
-            parse_into(args, sys.argv[1:] if arguments is None else arguments)
-            if args.verbose:
-                log.setLevel(logging.DEBUG)
-            return _run(args, signals)
-    except SystemExit:  # of argparse, after --help and --version
-        return OK
-    except KeyboardInterrupt as error:
-        return _report(error, args) if _is_monitored(args) else INTERRUPTED
-    except Interrupted as interruption:
-        return exit_by_signal(interruption.number)
-    except BrokenPipeError:  # test_a_closed_pipe_ends_quietly
-        return _PLUGIN_UNKNOWN if _is_monitored(args) else OK
-    except EXPECTED_ERRORS as error:
-        code = _report(error, args)
-        if signals.held is None or code in (UNKNOWN, OUTPUT_FAILED):
-            return code
-        return exit_by_signal(signals.held.number)
+        try:
+            with _write_utf8(), _print_messages():
+                parse_into(args, sys.argv[1:] if arguments is None else arguments)
+                if args.command.failure:
+                    first_signal.watch()
+                return _run(args, signals)
+        except SystemExit as ending:  # after --help and --version
+            return int(ending.code or OK)
+        except BaseException as error:
+            return _end_with(error, args, signals)
+        finally:
+            first_signal.is_over = True
+    except KeyboardInterrupt as error:  # a signal that came just before that
+        return _end_with(error, args, signals)
     finally:
+        first_signal.finish(ends_process=arguments is None)
         signals.finish(ends_process=arguments is None)
         _flush(sys.stdout)
         _flush(sys.stderr)
 
 
 def _run(args: argparse.Namespace, signals: StoppingSignals) -> int:
-    name, _, function = args.command.partition(".")
-    command = getattr(import_module(f".commands.{name}", __package__), function)
-    if not args.needs_account:
+    command = _load(args.command.function)
+    if args.command.accounts is Accounts.NONE:
         return command(args)  # type: ignore[no-any-return]
     from .accounts import AccountSelection
 
     with ExitStack() as stack:
-        return command(args, AccountSelection(args, stack, signals))  # type: ignore[no-any-return]
+        selection = AccountSelection(args, stack, signals)
+        try:
+            return command(args, selection)  # type: ignore[no-any-return]
+        finally:
+            args.failed_operation = selection.failed_operation
 
 
-def _is_monitored(args: argparse.Namespace) -> bool:
-    return args.command_name == "check"  # type: ignore[no-any-return]
+def _load(path: str) -> Any:
+    """Return a function of a command."""
+    name, _, function = path.partition(".")
+    return getattr(import_module(f".commands.{name}", __package__), function)
 
 
-def _report(error: BaseException, args: argparse.Namespace) -> int:
-    if not _is_monitored(args):
-        for line in (error_message(error), *getattr(error, "advice", ())):
-            print_error(line)
-        return exit_code_of(error)
-    message = error_message(error) or "interrupted"
-    with suppress(OSError, ValueError):
-        print(f"MAIL INVOICES UNKNOWN: {printable(message).replace('|', '/')}", flush=True)
-    return _PLUGIN_UNKNOWN
+def _end_with(error: BaseException, args: argparse.Namespace, signals: StoppingSignals) -> int:
+    """Tell of the error that ended the command, and return the exit code that it means."""
+    if args.command is not None and args.command.failure:
+        return _load(args.command.failure)(args, error)  # type: ignore[no-any-return]
+    if isinstance(error, KeyboardInterrupt):
+        return INTERRUPTED
+    if isinstance(error, Interrupted):
+        return exit_by_signal(error.number)
+    if isinstance(error, BrokenPipeError):  # test_a_closed_pipe_ends_quietly
+        return OK
+    if not isinstance(error, EXPECTED_ERRORS):
+        raise error
+    from .report import report_error
+
+    as_json = find_given(args, "--format") == "json"
+    code = report_error(error, args.failed_operation, as_json=as_json)
+    if signals.held is None or code in (UNKNOWN, OUTPUT_FAILED):
+        return code
+    return exit_by_signal(signals.held.number)
 
 
 def _flush(stream: Any) -> None:
@@ -120,9 +128,8 @@ class _LineFormatter(logging.Formatter):
 
 
 @contextmanager
-def _print_messages() -> Iterator[logging.Logger]:
+def _print_messages() -> Iterator[None]:
     log = logging.getLogger("soapmail")
-    level = log.level
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_LineFormatter())
     handler.handleError = lambda record: None  # type: ignore[method-assign]
@@ -130,7 +137,6 @@ def _print_messages() -> Iterator[logging.Logger]:
     try:
         with warnings.catch_warnings():
             warnings.showwarning = lambda message, *rest: print_error(f"warning: {message}")
-            yield log
+            yield
     finally:
         log.removeHandler(handler)
-        log.setLevel(level)

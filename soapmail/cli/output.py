@@ -3,33 +3,38 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
-import sys
+import re
 from dataclasses import fields
 from decimal import Decimal
 from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ..patterns import DATE, NO_DATE
 from .exit_codes import UsageError
-from .terminal import colour_red, cut_to_width, measure_terminal, measure_width, printable
+from .tables import Kind, make_table
+from .terminal import measure_terminal, print_error, printable, write, write_line
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Iterable, Sequence
 
 _STREAMED_FORMATS = ("jsonl", "csv", "tsv")
-_MIN_COLUMN_WIDTH = 8
+_WITH_HEADER = ("table", "csv", "tsv")
 _MARK = "! "
 _TSV = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")  # OWASP, CSV injection
+_KINDS = {"int | None": Kind.ID, "int": Kind.ID, "float | None": Kind.MONEY}
+_SENTENCES = ("description", "comment", "extra", "text")
 
 
 class Column(NamedTuple):
-    """One column: its name, how it comes out of a record, and whether it holds numbers."""
+    """One column: its name, how it comes out of a record, and what it holds."""
 
     name: str
     get: Callable[[Any], Any]
-    is_number: bool = False
+    kind: Kind = Kind.NAME
 
 
 class RecordFormat(NamedTuple):
@@ -50,9 +55,18 @@ class RecordFormat(NamedTuple):
 def list_documented_columns(model: type[Any], path: str = "") -> list[Column]:
     """Return the columns of the documented fields of a model."""
     return [
-        Column(field.name, attrgetter(path + field.name), not str(field.type).startswith("str"))
+        Column(field.name, attrgetter(path + field.name), _find_kind(field.name, str(field.type)))
         for field in fields(model)
     ]
+
+
+def _find_kind(name: str, annotation: str) -> Kind:
+    last = name.rpartition("_")[2]
+    if annotation in _KINDS:
+        return _KINDS[annotation]
+    if last in ("date", "created"):
+        return Kind.DAY
+    return Kind.TEXT if last in _SENTENCES else Kind.NAME
 
 
 class RecordWriter:
@@ -70,6 +84,8 @@ class RecordWriter:
         self._record_format = record_format
         self._is_single = is_single
         self._has_header = not args.no_header
+        if args.no_header and (is_single or self._format not in _WITH_HEADER):
+            raise UsageError("--no-header: there is no header in this form")
         self._columns = _choose_columns(args, record_format, is_named=is_named, is_single=is_single)
         self._sort = _choose_sorting(args.sort, record_format, is_named=is_named)
         self._is_streamed = self._format in _STREAMED_FORMATS and self._sort is None
@@ -90,14 +106,14 @@ class RecordWriter:
         """Print what is not printed yet."""
         if self._sort is not None:
             column, backwards = self._sort
-            keyed = [(column.get(row), row) for row in self._rows]
+            keyed = [(_make_sort_key(column.kind, column.get(row)), row) for row in self._rows]
             with_key = [pair for pair in keyed if pair[0] is not None]
             with_key.sort(key=itemgetter(0), reverse=backwards)
             self._rows = [row for _, row in with_key] + [row for key, row in keyed if key is None]
         if self._format == "table":
             self._print_table()
         elif self._format == "json":
-            print(format_json([self._get_fields(row) for row in self._rows]))
+            write_line(format_json([self._get_fields(row) for row in self._rows]))
         else:
             self._write(self._rows)
 
@@ -110,23 +126,22 @@ class RecordWriter:
     # --- a line a record -----------------------------------------------------------------------
 
     def _write(self, rows: Sequence[tuple[str | None, Any]]) -> None:
-        names = [column.name for column in self._columns]
-        if self._format == "jsonl":
-            for row in rows:
-                sys.stdout.write(format_json(self._get_fields(row), indent=None) + "\n")
-            return
         is_first, self._has_begun = not self._has_begun, True
-        if self._format == "tsv":
-            lines = [map(_format_tsv, self._get_values(row)) for row in rows]
-            heads = [names] if is_first and self._has_header else []
-            sys.stdout.writelines("\t".join(line) + "\n" for line in [*heads, *lines])
-            return
-        writer = csv.writer(sys.stdout)
-        if is_first:
-            sys.stdout.write("\ufeff")  # by which a spreadsheet knows UTF-8
-            if self._has_header:
-                writer.writerow(names)
-        writer.writerows(map(_format_csv, self._get_values(row)) for row in rows)
+        names = [[column.name for column in self._columns]] * (is_first and self._has_header)
+        if self._format == "jsonl":
+            lines = [format_json(self._get_fields(row), indent=None) for row in rows]
+            write("".join(f"{line}\n" for line in lines))
+        elif self._format == "tsv":
+            cells = [*names, *(map(_format_tsv, self._get_values(row)) for row in rows)]
+            write("".join("\t".join(line) + "\n" for line in cells))
+        else:
+            # By the mark a spreadsheet knows UTF-8.
+            text = io.StringIO("\ufeff" * is_first, newline="")
+            text.seek(0, io.SEEK_END)
+            writer = csv.writer(text)
+            writer.writerows(names)
+            writer.writerows(map(_format_csv, self._get_values(row)) for row in rows)
+            write(text.getvalue())
 
     # --- for a person --------------------------------------------------------------------------
 
@@ -135,30 +150,40 @@ class RecordWriter:
             self._print_records()
             return
         width = measure_terminal()
-        heads = [column.name for column in self._columns]
-        numbers = [column.is_number for column in self._columns]
-        table = [list(map(printable, self._get_values(row))) for row in self._rows]
-        marked = [
-            width is not None and self._record_format.is_marked(record) for _, record in self._rows
-        ]
-        space = " " * len(_MARK) if any(marked) else ""
-        lines = align([heads] * self._has_header + table, numbers, width and width - len(space))
-        for line, is_marked in zip(lines, [False] * self._has_header + marked, strict=True):
-            print(colour_red(_MARK + line) if is_marked else space + line)
-        if any(marked):
-            print(_MARK + self._record_format.mark)
+        is_marked = self._record_format.is_marked
+        marked = [width is not None and is_marked(record) for _, record in self._rows]
+        has_marks = any(marked)
+        space = " " * len(_MARK) if has_marks else ""
+        table = make_table(
+            [column.name for column in self._columns],
+            [column.kind for column in self._columns],
+            [list(map(printable, self._get_values(row))) for row in self._rows],
+            limit=width and width - len(space),
+            has_header=self._has_header,
+        )
+        marks = [False] * self._has_header + marked
+        for line, is_red in zip(table.lines, marks, strict=True):
+            write(f"{_MARK if is_red else space}{line}", is_red=is_red)
+            write("\n")
+        if has_marks:
+            write_line(_MARK + self._record_format.mark)
+        report_left_out(table.left_out)
 
     def _print_records(self) -> None:
         names = [column.name for column in self._columns]
         for number, row in enumerate(self._rows):
             if number:
-                print()
-            pairs = [
-                [name, printable(value)]
-                for name, value in zip(names, self._get_values(row), strict=True)
-            ]
-            for line in align(pairs, [False, False], None):
-                print(line)
+                write("\n")
+            values = map(printable, self._get_values(row))
+            pairs = list(zip(names, values, strict=True))
+            table = make_table(["", ""], [Kind.NAME, Kind.TEXT], pairs, has_header=False)
+            write("".join(f"{line}\n" for line in table.lines))
+
+
+def report_left_out(names: Sequence[str]) -> None:
+    """Print on stderr which columns a terminal has no room for."""
+    if names:
+        print_error(f"no room for the columns: {', '.join(names)}")
 
 
 def _choose_columns(
@@ -193,6 +218,13 @@ def _choose_sorting(
     name = option.removeprefix("-")
     _require_column(name, columns, "--sort")
     return columns[name], option.startswith("-")
+
+
+def _make_sort_key(kind: Kind, value: Any) -> Any:
+    """Return what a value is sorted by; ``None``: it comes last."""
+    if kind is Kind.DAY and (re.fullmatch(NO_DATE, str(value)) or not re.match(DATE, str(value))):
+        return None
+    return (value.casefold(), value) if isinstance(value, str) else value
 
 
 def _require_column(name: str, columns: Iterable[str], option: str) -> None:
@@ -240,33 +272,3 @@ def format_json(value: object, indent: int | None = 2) -> str:
 def _to_float(value: object) -> float:
     assert isinstance(value, Decimal)
     return float(value)  # it came from one
-
-
-def align(table: Sequence[Sequence[str]], numbers: Sequence[bool], limit: int | None) -> list[str]:
-    """Return the lines of a table; where it is wider than the limit, the widest texts are cut."""
-    widths = (
-        [max(map(measure_width, column)) for column in zip(*table, strict=True)] if table else []
-    )
-    if limit is not None:
-        _narrow_columns(widths, numbers, limit - 2 * (len(widths) - 1))
-    lines = []
-    for row in table:
-        cells = []
-        for text, is_number, width in zip(row, numbers, widths, strict=True):
-            text = text if is_number else cut_to_width(text, width)
-            gap = " " * (width - measure_width(text))
-            cells.append(gap + text if is_number else text + gap)
-        lines.append("  ".join(cells).rstrip())
-    return lines
-
-
-def _narrow_columns(widths: list[int], numbers: Sequence[bool], limit: int) -> None:
-    texts = [
-        n for n, is_number in enumerate(numbers) if not is_number and widths[n] > _MIN_COLUMN_WIDTH
-    ]
-    while texts and sum(widths) > limit:
-        # Of the widest ones, the last.
-        widest = max(texts, key=lambda n: (widths[n], n))
-        widths[widest] -= 1
-        if widths[widest] <= _MIN_COLUMN_WIDTH:
-            texts.remove(widest)

@@ -26,6 +26,8 @@ class AccountResult(NamedTuple, Generic[T]):
     account: Account
     value: T | None = None
     error: BaseException | None = None
+    # The operation that failed, as far as it is known.
+    operation: str | None = None
 
 
 def iter_account_results(
@@ -51,9 +53,13 @@ def iter_account_results(
         free_jobs.acquire()
         waiting.append(Future())
         # Daemons: after an interrupt the command ends, and does not wait for what they wait for.
-        threading.Thread(
+        job = threading.Thread(
             target=work, args=(account, waiting[-1]), name=account.name, daemon=True
-        ).start()
+        )
+        try:
+            job.start()
+        except RuntimeError:  # the system has no more threads
+            work(account, waiting[-1])
     while waiting:
         progress.show(waiting)
         yield progress.take(waiting.popleft())

@@ -116,6 +116,53 @@ class StoppingSignals:
         return True
 
 
+# What Python handles itself, what stops or goes on with a process, what nobody can take over, and
+# faults of the machine, to which a handler would return for ever (signal(7), signal of Python).
+_NOT_ENDING = (
+    "SIGPIPE SIGXFSZ SIGCHLD SIGCLD SIGCONT SIGURG SIGWINCH SIGTSTP SIGTTIN SIGTTOU SIGSTOP SIGKILL"
+    " SIGSEGV SIGBUS SIGFPE SIGILL"
+)
+
+
+class FirstSignal:
+    """Makes a KeyboardInterrupt of the first signal that would end the process, and ignores others.
+
+    For a command whose exit codes are its own, whatever happens to the process.
+    """
+
+    def __init__(self) -> None:
+        self.is_over = False
+        self._previous: dict[int, Any] = {}
+
+    def watch(self) -> None:
+        """Take over all such signals, where nobody else ignores or handles them."""
+        if threading.current_thread() is not threading.main_thread():
+            return
+        others = {getattr(signal, name, None) for name in _NOT_ENDING.split()}
+        for number in signal.valid_signals() - others:
+            if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
+                self._previous[number] = signal.signal(number, self._handle)
+
+    def _handle(self, number: int, frame: object) -> None:
+        if not self.is_over:
+            self.is_over = True
+            raise KeyboardInterrupt(f"stopped by {_name_signal(number)}")
+
+    def finish(self, *, ends_process: bool) -> None:
+        """Give the signals back, or ignore them until the process has ended."""
+        self.is_over = True
+        for number, handler in self._previous.items():
+            signal.signal(number, signal.SIG_IGN if ends_process else handler)
+        self._previous.clear()
+
+
+def _name_signal(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # one of the real-time signals between the first and the last
+        return f"signal {number}"
+
+
 def exit_by_signal(number: int) -> int:
     """End as the signal would have ended the command."""
     if number == signal.SIGINT:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-import unicodedata
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -28,7 +27,10 @@ def printable(value: object) -> str:
         return "yes" if value else "no"
     if isinstance(value, float):
         return f"{value:.15g}"
-    return "".join(letter if letter.isprintable() else " " for letter in str(value))
+    text = str(value)
+    if text.isprintable():
+        return text
+    return "".join(letter if letter.isprintable() else " " for letter in text)
 
 
 def format_money(amount: Decimal | None) -> str:
@@ -66,15 +68,41 @@ def pluralize(count: int, noun: str) -> str:
 
 def print_error(text: str) -> None:
     """Print a line on stderr, if there is one."""
+    print_raw_error(f"soapmail: {printable(text)}")
+
+
+def print_raw_error(line: str) -> None:
+    """Print a line that moves no cursor on stderr as it is, if there is one."""
     with suppress(OSError, ValueError):
-        print(f"soapmail: {printable(text)}", file=sys.stderr, flush=True)
+        print(line, file=sys.stderr, flush=True)
+
+
+def write(text: str, *, is_red: bool = False) -> None:
+    """Write to stdout; on a terminal, nothing of a text can move its cursor."""
+    if sys.stdout.isatty():
+        text = _clean(text)
+    sys.stdout.write(_colour_red(text) if is_red else text)
+
+
+def write_line(text: str) -> None:
+    """Write a line to stdout."""
+    write(f"{text}\n")
 
 
 def print_or_raise(text: str) -> None:
     """Print a text, and know that it was written; OSError: it was not."""
     if sys.__stdout__ is None:
         raise OSError("stdout is closed")
-    print(text, end="", flush=True)
+    write(text)
+    sys.stdout.flush()
+
+
+def _clean(text: str) -> str:
+    """Return a text without its byte order mark, and blanks for all that is no letter or line."""
+    if text.replace("\n", "").isprintable():
+        return text
+    text = text.removeprefix("\ufeff").replace("\r\n", "\n")
+    return "".join(letter if letter in "\n\t" else printable(letter) for letter in text)
 
 
 def output_failed(error: Exception, name: str = "", rest: str = "") -> OutputFailed:
@@ -88,7 +116,7 @@ def measure_terminal() -> int | None:
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
-def colour_red(line: str) -> str:
+def _colour_red(line: str) -> str:
     """Return a line in red, unless the environment says that it should not be (NO_COLOR)."""
     is_plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
     return line if is_plain else f"\x1b[31m{line}\x1b[0m"
@@ -119,22 +147,3 @@ def confirm(args: argparse.Namespace, what: str) -> None:
         raise UsageError(f"{what}: say --yes to do this without a terminal")
     if prompt(f"{printable(what)}? [y/N] ").strip().lower() not in ("y", "yes"):
         raise Cancelled("nothing was done")
-
-
-def measure_width(text: str) -> int:
-    """Return how many columns of a terminal a text takes (Unicode annex 11)."""
-    if text.isascii():
-        return len(text)
-    return sum(
-        0 if unicodedata.combining(letter) else 1 + (unicodedata.east_asian_width(letter) in "WF")
-        for letter in text
-    )
-
-
-def cut_to_width(text: str, columns: int) -> str:
-    """Return a text that takes so many columns of a terminal at most."""
-    if measure_width(text) <= columns:
-        return text
-    while text and measure_width(text) >= columns:
-        text = text[:-1]
-    return f"{text}…"

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _MAX_LENGTH_DIGITS = 9
 _RESPONSE_ELEMENT = rb"<(?:[\w.-]+:)?([\w.-]+)Response[\s/>]"
+_LOGIN_URL = "api_api_auto_zonemta_login"
 _NUMBERED_NAME = r"\d+_(\w+?)(?:_\d+)?"
 
 
@@ -123,7 +124,7 @@ class Replay:
     def __init__(self, folder: str, port: int) -> None:
         self._responses: dict[str, list[bytes]] = {}
         self._lock = threading.Lock()
-        for name in sorted(os.listdir(folder)):
+        for name in sorted(os.listdir(folder), key=_sort_by_number):
             if name.endswith(".http"):
                 with open(os.path.join(folder, name), "rb") as file:
                     data = file.read()
@@ -132,6 +133,9 @@ class Replay:
             raise ValueError(f"{folder}: no *.http in it says which operation it answers")
         self._server = LoopbackServer(self._reply, port)
         self.endpoint = self._server.endpoint
+        # A dump has stars where a URL was that lets anybody in; a URL that lets nobody in is one.
+        urls = self._responses.get(_LOGIN_URL, [])
+        urls[:] = [data.replace(b"***", f"{self.endpoint}?***".encode()) for data in urls]
 
     def serve(self) -> None:
         """Serve until interrupted."""
@@ -143,6 +147,11 @@ class Replay:
             if not responses:
                 return Reply(404, f"no response of {operation} was recorded".encode())
             return Reply(raw=responses.pop(0) if len(responses) > 1 else responses[0])
+
+
+def _sort_by_number(name: str) -> tuple[int, str]:
+    number = re.match("[0-9]{0,18}", name)
+    return int((number and number[0]) or 0), name
 
 
 def _find_operation(name: str, data: bytes) -> str:

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shlex
+import stat
 import subprocess
 import sys
 from dataclasses import replace
@@ -103,7 +104,7 @@ def test_the_example_of_a_critical_line(run: Callable[..., Result], sandbox: San
     assert result.code == 2
     assert result.out.splitlines()[0] == (
         "MAIL INVOICES CRITICAL: 2 overdue, 24.00 USD (7514880 since 2021-03-10, 7529153 since "
-        "2021-03-11) | overdue=2;;0;0 due_soon=0;0;;0 open=2;;;0 ended_services=0;;;0 "
+        "2021-03-11) | overdue=2;;0;0 due_soon=0;0;;0 undated=0;0;;0 open=2;;;0 ended_services=0;;;0 "
         "overdue_USD=24.00;;;0"
     )
 
@@ -165,7 +166,7 @@ def test_what_has_no_date_is_not_due_today_where_its_service_has_ended() -> None
     bill = Invoice(invoices_type=1, invoices_service=5)
     dues = ("2021-03-15 00:00:00", None, "2021-03-05 00:00:00", "2021-03-10 00:00:00")
     opened = [replace(bill, invoices_due_date=due) for due in dues]
-    report = check.make_report(opened, date(2021, 3, 10), 0, {5})
+    report = check._merge([(None, check.make_report(opened, date(2021, 3, 10), 0, {5}))])
     assert [one.days for one in report.apart] == [None, -5, 0, 5]
 
 
@@ -307,10 +308,14 @@ def test_accounts_are_named_and_a_failure_is_unknown(
         format_section("first", one.endpoint, "false") + format_section("second", two.endpoint)
     )
     code, words, data, details = plugin(run("check", "--all-accounts"))
-    assert code == 3
+    assert code == 2
     assert "no response from 1 of 2 accounts (first); 1 overdue, 1.00 USD (second: 99" in words
     assert data["overdue"] == "1;;0;0"
     assert details[-1].startswith("failed: first: ")
+    two.invoices = []
+    code, words, data, details = plugin(run("check", "--all-accounts"))
+    assert (code, details) == (3, [details[0]])
+    assert words.endswith(": no response from 1 of 2 accounts (first)")
 
 
 # --- JSON and Prometheus -----------------------------------------------------------------------------------
@@ -356,7 +361,7 @@ def test_prometheus_is_read_by_its_own_parser(
     code, out, err = run(
         "check", "--all-accounts", "--format", "prometheus", "--output", str(target)
     )
-    assert (code, out) == (3, "")
+    assert (code, out) == (2, "")
     found = samples(target.read_text())
     odd = 'a "b" \\c'
     assert found["soapmail_check_success", odd] == 1
@@ -389,14 +394,31 @@ def test_a_file_is_never_there_in_part(
 
     monkeypatch.setattr(os, "fsync", full)
     for kind in ("text", "json", "prometheus"):
-        code, out, _ = run("check", "--format", kind, "--output", str(target))
-        assert (code, out) == (
-            3,
-            "MAIL INVOICES UNKNOWN: cannot read or write: No space left on device\n",
-        )
+        code, out, err = run("check", "--format", kind, "--output", str(target))
+        problem = "cannot read or write: No space left on device"
+        assert code == 3
+        if kind == "json":
+            assert json.loads(out)["failed"] == [{"account": None, "error": problem}]
+            assert json.loads(err) == {
+                "code": 1, "kind": "OSError", "message": problem, "operation": None,
+            }  # fmt: skip
+        elif kind == "text":
+            assert (out, err) == (f"MAIL INVOICES UNKNOWN: {problem}\n", "")
+        else:
+            assert samples(out)["soapmail_check_success",] == 0
     assert [path.name for path in tmp_path.iterdir()] == ["mail.prom"]
     assert target.read_text() == "old"
     monkeypatch.undo()
+
+
+def test_a_file_keeps_its_mode(run: Callable[..., Result], tmp_path: Path) -> None:
+    target = tmp_path / "mail.prom"
+    for mode in (0o640, 0o604):
+        target.write_text("old")
+        target.chmod(mode)
+        assert run("check", "--output", str(target)).code == 0
+        assert target.read_text().startswith("MAIL INVOICES OK")
+        assert stat.S_IMODE(target.stat().st_mode) == mode
 
 
 def test_a_folder_that_is_not_there(run: Callable[..., Result], tmp_path: Path) -> None:
@@ -450,5 +472,5 @@ def test_an_interrupt_is_unknown(
     def interrupt(*args: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(check, "_write_output", interrupt)
+    monkeypatch.setattr(check, "_merge", interrupt)
     assert run("check") == (3, "MAIL INVOICES UNKNOWN: interrupted\n", "")

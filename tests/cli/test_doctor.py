@@ -105,7 +105,8 @@ def test_as_text_it_is_a_line_each(run: Callable[..., Result]) -> None:
     code, out, err = run("doctor")
     assert (code, err) == (0, "")
     lines = out.splitlines()
-    assert lines[0] == "note   TLS: none: this is a loopback host"
+    assert lines[0] == f"ok     versions: {', '.join(run('--version').out.splitlines())}"
+    assert lines[1] == "note   TLS: none: this is a loopback host"
     assert all(re.match(r"(ok   |note |WRONG)  \S", line) for line in lines)
     assert len(lines) > 25
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import signal
 import socket
 import stat
 import struct
 import subprocess
+import threading
 from contextlib import contextmanager, suppress
 from decimal import Decimal
 from enum import Enum
@@ -19,6 +21,9 @@ import pytest
 from lxml import etree
 
 from soapmail import Client, OutcomeUnknown, ResponseError, TransportError
+from soapmail.billing.identity import identify_account
+from soapmail.cli.command_table import COMMANDS, Accounts
+from soapmail.cli.dump import Dump
 from soapmail.sandbox import PASSWORD, SESSION_ID, USERNAME
 
 from ..commands import ACCOUNT, Result, start_process
@@ -225,14 +230,16 @@ def test_a_dump_is_for_its_owner_and_holds_no_secret(
         for n, name in enumerate(["api_login", LIST, "api_mail_get_services"] * 2, 1)
     ]
     assert names == sorted(
-        f"{stem}.{end}" for stem in stems for end in ("http", "json", "request.xml")
+        name
+        for stem in stems
+        for name in (f"{stem}.http", f"{stem}.request.xml", f"{stem.partition('_')[0]}.json")
     )
     for path in tmp_path.iterdir():
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         data = path.read_bytes()
         assert not any(secret.encode() in data for secret in SECRETS)
         assert b"w&gt;ord" not in data
-    facts = json.loads((tmp_path / f"0002_{LIST}.json").read_text())
+    facts = json.loads((tmp_path / "0002.json").read_text())
     assert re.fullmatch(rf"{USERNAME} at http://127.0.0.1:\d+/api.php", facts["account"])
     assert {**facts, "seconds": 0, "account": ""} == {
         "operation": LIST, "attempt": 1, "status": 200, "seconds": 0, "repairs": [], "problem": None, "account": "",
@@ -244,8 +251,8 @@ def test_of_what_got_no_response_the_request_is_kept(
 ) -> None:
     sandbox.break_next()
     assert run("--dump", str(tmp_path), "login-url", "8556").code == 0
-    first = sorted(path.name for path in tmp_path.glob("0002_*"))
-    assert first == [f"0002_api_api_auto_zonemta_login.{end}" for end in ("json", "request.xml")]
+    first = sorted(path.name for path in tmp_path.glob("0002*"))
+    assert first == ["0002.json", "0002_api_api_auto_zonemta_login.request.xml"]
     facts = json.loads((tmp_path / first[0]).read_text())
     assert facts["status"] is None
     assert "the connection broke" in facts["problem"]
@@ -348,6 +355,50 @@ def test_a_dump_is_served_again(
         code, _, err = run("services")
         assert code == 4
         assert "404" in err
+
+
+EXAMPLES = [
+    command.example
+    for command in [*COMMANDS, *(inner for command in COMMANDS for inner in command.commands)]
+    if command.function and command.accounts not in (Accounts.NONE, Accounts.LOCAL)
+]
+
+
+@pytest.mark.parametrize("example", [*EXAMPLES, "pay --open --max-total 5 --all-services --yes"])
+def test_the_dump_of_each_command_is_replayed(
+    run: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, example: str
+) -> None:
+    folder = tmp_path / "dump"
+    folder.mkdir()
+    words = shlex.split(example)
+    first = run("--dump", str(folder), *words, stdin="body")
+    assert first.code == 0
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))  # another journal
+    with replay(folder) as environment:
+        for name, text in environment.items():
+            monkeypatch.setenv(name, text)
+        again = run(*words, stdin="body")
+    assert (again.code, again.err) == (0, first.err)
+    if words[0] == "login-url":
+        assert again.out == f"{environment['SOAPMAIL_ENDPOINT']}?***\n"
+    elif words[0] != "doctor":  # which tells times
+        assert again.out == first.out
+
+
+def test_responses_are_replayed_by_their_numbers(
+    run: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number, module in ((9999, "first"), (10000, "second")):
+        body = wrap_in_envelope(
+            "get_modules",
+            f'<return xsi:type="SOAP-ENC:Array"><item xsi:type="xsd:string">{module}</item></return>',
+        )
+        data = b"HTTP/1.1 200 OK\r\n\r\n" + body
+        (tmp_path / f"{number}_get_modules.http").write_bytes(data)
+    with replay(tmp_path) as environment:
+        monkeypatch.setenv("SOAPMAIL_ENDPOINT", environment["SOAPMAIL_ENDPOINT"])
+        outs = [run("modules", "--no-header").out for _ in range(2)]
+    assert outs == ["first\n", "second\n"]
 
 
 def test_a_replay_of_the_doctor_refuses_no_list_behind_it(
@@ -561,10 +612,46 @@ def test_a_url_that_lets_nobody_in_is_told(sandbox: Sandbox, seen: list[Observed
 def test_numbers_of_more_than_four_digits_go_on(run: Callable[..., Result], tmp_path: Path) -> None:
     for n in (9999, 10000):
         (tmp_path / f"{n}_x.http").write_text("")
-    for path in [f"{n:04}_x.json" for n in range(1, 9999)]:
-        (tmp_path / path).touch()
     assert run("--dump", str(tmp_path), "modules").code == 0
     assert (tmp_path / "10001_get_modules.http").exists()
+
+
+@pytest.mark.arrives(3)
+def test_runs_at_a_time_lose_no_exchange_and_give_no_number_twice(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """Dumps that have listed the folder before any of them wrote into it."""
+    dumps = [Dump(str(tmp_path)) for _ in range(8)]
+    exchanges: list[ObservedExchange] = []
+    with Client(
+        USERNAME, PASSWORD, endpoint=sandbox.endpoint, on_exchange=exchanges.append
+    ) as client:
+        client.get_services()
+    identity = identify_account(sandbox.endpoint, USERNAME)
+    start = threading.Barrier(len(dumps))
+
+    def write(dump: Dump) -> None:
+        start.wait(20)
+        for n in range(25):
+            dump(exchanges[n % 2], identity)
+
+    threads = [threading.Thread(target=write, args=(dump,)) for dump in dumps]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    facts = sorted(path.name for path in tmp_path.glob("*.json"))
+    assert facts == [f"{n:04}.json" for n in range(1, 201)]
+    requests = sorted(path.name[:4] for path in tmp_path.glob("*.request.xml"))
+    assert requests == [f"{n:04}" for n in range(1, 201)]
+    for path in tmp_path.glob("*.http"):
+        operation = json.loads((tmp_path / f"{path.name[:4]}.json").read_text())["operation"]
+        assert path.name[5:] == f"{operation}.http"
+
+
+def test_an_empty_name_of_a_folder_is_wrong_usage(run: Callable[..., Result]) -> None:
+    code, _, err = run("--dump", "", "invoices")
+    assert (code, err) == (2, "soapmail: --dump is empty (see soapmail invoices --help)\n")
 
 
 def test_a_client_that_hangs_up_on_a_replay_is_not_told_of(

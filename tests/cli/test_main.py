@@ -11,6 +11,7 @@ import re
 import select
 import shlex
 import signal
+import ssl
 import subprocess
 import sys
 import threading
@@ -19,18 +20,19 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import requests
+from lxml import etree
 
 import soapmail
 from soapmail import Invoice, cli
 from soapmail.cli import exit_codes as codes
-from soapmail.cli import output, parser
 from soapmail.cli import signals as changing
-from soapmail.cli import terminal as shown_at
+from soapmail.cli import values
 from soapmail.cli.accounts import TrackingClient
+from soapmail.cli.command_table import COMMON
 from soapmail.cli.commands import records as lists
 from soapmail.cli.commands.change import run_change
 from soapmail.cli.main import _flush
-from soapmail.cli.output import align
 from soapmail.cli.terminal import has_terminal
 from soapmail.sandbox import PASSWORD, USERNAME, Sandbox
 
@@ -170,7 +172,6 @@ def test_none_is_empty_in_csv_null_in_json_and_a_dash_in_the_table(
         (["--since", "2021-02-25"], 10),
         (["--until", "2021-02-25"], 10),
         (["--since", "2021-02-24", "--until", "2021-02-24"], 2),
-        (["--since", "2021-02-25", "--until", "2021-02-24"], 0),
         (["--since", "2021-02-25", "--open", "--service", "8640"], 1),
         ([], 12),
     ],
@@ -182,11 +183,21 @@ def test_filters(run: Callable[..., Result], arguments: list[str], count: int) -
     assert len(json.loads(out)) == count
 
 
-def test_rows_without_a_date_are_counted_out(run: Callable[..., Result], sandbox: Sandbox) -> None:
-    for n in (0, 1):
-        sandbox.invoices[n] = replace(sandbox.invoices[n], invoices_date="0000-00-00 00:00:00")
+def test_days_that_leave_nothing_to_list_are_wrong_usage(run: Callable[..., Result]) -> None:
+    result = run("invoices", "--since", "2021-02-25", "--until", "2021-02-24")
+    assert result == (2, "", "soapmail: --since 2021-02-25 is after --until 2021-02-24\n")
+
+
+def test_open_rows_without_a_date_are_listed_and_others_counted_out(
+    run: Callable[..., Result], sandbox: Sandbox
+) -> None:
+    for n, paid in ((0, 0), (1, 1), (2, 1)):
+        sandbox.invoices[n] = replace(
+            sandbox.invoices[n], invoices_date="0000-00-00 00:00:00", invoices_paid=paid
+        )
     code, out, err = run("invoices", "--since", "2000-01-01", "--format", "json")
     assert (code, len(json.loads(out))) == (0, 10)
+    assert json.loads(out)[0]["invoices_id"] == 7514880
     assert err == "soapmail: 2 without a date left out\n"
 
 
@@ -226,7 +237,8 @@ def test_one_service(run: Callable[..., Result]) -> None:
 
 def test_modules_in_all_formats(run: Callable[..., Result]) -> None:
     modules = SAMPLES["get_modules"]
-    assert run("modules").out.split() == modules
+    assert run("modules").out.split() == ["module", *modules]
+    assert run("modules", "--no-header").out.split() == modules
     assert json.loads(run("modules", "--format", "json").out) == [
         {"module": module} for module in modules
     ]
@@ -258,7 +270,7 @@ def test_cancel(run: Callable[..., Result], sandbox: Sandbox) -> None:
 
 
 def test_buy(run: Callable[..., Result], sandbox: Sandbox) -> None:
-    assert run("buy", "--coupon", "C", "--yes") == (
+    assert run("buy", "C", "--yes") == (
         0, "Order placed: invoices 23785940, cost 1\n", "",
     )  # fmt: skip
     assert len(sandbox.invoices) == len(sandbox.services) == 13
@@ -275,35 +287,38 @@ def test_an_order_without_invoices_says_so(run: Callable[..., Result]) -> None:
     assert result == (0, "Order placed: invoices none, cost 0\n", "")
 
 
-def test_send(run: Callable[..., Result], sandbox: Sandbox, tmp_path: Path) -> None:
+def test_send(run: Callable[..., Result], sandbox: Sandbox) -> None:
     address = ["--to", "a@b", "--from", "c@d", "--subject", "s é"]
     assert run("send", *address, "--yes", stdin="x\ny & é") == (0, "Mail queued\n", "")
-    file = tmp_path / "body"
-    file.write_text("from a file é", encoding="utf-8")
-    assert run("send", *address, "--yes", "--body-file", str(file)).code == 0
-    assert sandbox.sent == [
-        {"subject": "s é", "body": "x\ny & é", "to": "a@b", "from": "c@d"},
-        {"subject": "s é", "body": "from a file é", "to": "a@b", "from": "c@d"},
-    ]
-    missing = str(tmp_path / "none")
-    result = run("send", *address, "--yes", "--body-file", missing)
-    assert result == (1, "", f"soapmail: {missing}: No such file or directory\n")
-    file.write_bytes(b"caf\xe9")
-    result = run("send", *address, "--yes", "--body-file", str(file))
-    assert result == (2, "", f"soapmail: {file}: the body is not UTF-8 (byte 4)\n")
-    assert len(sandbox.sent) == 2
+    assert sandbox.sent == [{"subject": "s é", "body": "x\ny & é", "to": "a@b", "from": "c@d"}]
 
 
-def test_text_that_the_server_will_not_keep_is_not_sent_unless_asked_for(
+@pytest.mark.parametrize(
+    ("body", "code", "said"),
+    [
+        (b"caf\xc3\xa9\r\n", 0, ""),
+        (b"caf\xe9", 2, "soapmail: stdin: the body is not UTF-8 (byte 4)\n"),
+    ],
+)
+def test_the_body_of_a_mail_is_read_from_stdin_as_utf8(
+    sandbox: Sandbox, body: bytes, code: int, said: str
+) -> None:
+    done = start_process(
+        *SEND.split(), stdin=subprocess.PIPE, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL,
+        env={**os.environ, **ACCOUNT, "SOAPMAIL_ENDPOINT": sandbox.endpoint},
+    )  # fmt: skip
+    _, err = done.communicate(body)
+    assert (done.returncode, err.decode()) == (code, said)
+    assert [mail["body"] for mail in sandbox.sent] == ["café\n"] * (code == 0)
+
+
+def test_text_that_the_server_will_not_keep_is_not_sent(
     run: Callable[..., Result], sandbox: Sandbox
 ) -> None:
     problem = "subject: the server keeps ISO-8859-1 only and turns other characters into '?'"
     lossy = ("send", "--to", "a@b", "--from", "c@d", "--subject", "日本", "--yes")
-    hint = "; --lossy sends it all the same"
-    assert run(*lossy) == (2, "", f"soapmail: {problem}{hint}\n")
+    assert run(*lossy) == (2, "", f"soapmail: {problem}; it is not sent\n")
     assert sandbox.sent == []
-    assert run(*lossy, "--lossy") == (0, "Mail queued\n", f"soapmail: warning: {problem}\n")
-    assert sandbox.sent[0]["subject"] == "??"
 
 
 def test_pay(run: Callable[..., Result], sandbox: Sandbox) -> None:
@@ -319,14 +334,31 @@ def test_urls(run: Callable[..., Result]) -> None:
     assert (code, out.strip()) == (0, SAMPLES["api_get_paypal_url"].split('"')[1])
     assert run("login-url", "8556").out == "https://mail.example.com/login?a=1&b=2\n"
     assert run("login-url", "1").code == 1
+    code, out, _ = run("prepay", "fill-url", "1117", "10.50")
+    with soapmail.Client.from_env() as client:
+        assert (code, out) == (0, f"{client.get_prepay_paypal_fill_url(1117, 10.5)}\n")
+
+
+@pytest.mark.parametrize("text", ["see your mail", "", "<b>Warning</b>: session"])
+@pytest.mark.parametrize("command", ["login-url 8556", "prepay remaining"])
+def test_what_is_no_url_and_no_amount_is_an_error(
+    run: Callable[..., Result], command: str, text: str
+) -> None:
+    def respond(request: Request) -> None:
+        request.respond(make_status_response(request.operation, "ok", text))
+
+    with Faulty(respond_after_login(respond)) as server:
+        code, out, err = run(*command.split(), "--endpoint", server.endpoint)
+    assert (code, out) == (1, "")
+    assert "not a " in err if text else "the server sent an empty text where " in err
 
 
 def test_prepay_add(run: Callable[..., Result], sandbox: Sandbox) -> None:
     assert run("prepay", "add", "10.50", "--yes") == (0, "prepay 1119 is added\n", "")
     assert sandbox.prepays[-1].prepay_amount == 10.5
-    assert run("prepay", "add", "1", "--module", "vps", "--yes").code == 0
+    assert run("prepay", "add", "1", "vps", "--yes").code == 0
     assert run("prepay", "remaining").out == "10.50\n"
-    assert run("prepay", "remaining", "--module", "vps").out == "1.00\n"
+    assert run("prepay", "remaining", "vps").out == "1.00\n"
 
 
 def test_call(run: Callable[..., Result], sandbox: Sandbox) -> None:
@@ -348,7 +380,7 @@ def test_call(run: Callable[..., Result], sandbox: Sandbox) -> None:
 CHANGES = [
     (["cancel", "8556"], "cancel mail service 8556"),
     (["buy"], "order a mail service, which makes an invoice"),
-    (["buy", "--coupon", "C"], "order a mail service with the coupon C, which makes an invoice"),
+    (["buy", "C"], "order a mail service with the coupon C, which makes an invoice"),
     (
         ["send", "--to", "a@b", "--from", "c@d", "--subject", "s"],
         "send 's' (4 characters) from c@d to a@b",
@@ -377,11 +409,11 @@ def test_what_changes_something_needs_yes_without_a_terminal(
 @pytest.mark.parametrize(
     "arguments",
     [
-        [], ["nope"], ["invoices", "--nope"], ["service"], ["service", "0"], ["service", "-1"],
+        ["nope"], ["invoices", "--nope"], ["service"], ["service", "0"], ["service", "-1"],
         ["service", "1_0"], ["service", "٣"], ["service", "9" * 20], ["cancel", "x"],
         ["invoices", "--since", "yesterday"], ["invoices", "--since", "20210224"],
         ["invoices", "--since", "2021-02-30"], ["invoices", "--service", "x"],
-        ["invoices", "--format", "xml"], ["prepay"], ["prepay", "add", "x", "--yes"],
+        ["invoices", "--format", "xml"], ["prepay", "add", "x", "--yes"],
         ["prepay", "add", "0", "--yes"], ["prepay", "add", "NaN", "--yes"],
         ["send", "--to", "a", "--yes"], ["call"], ["call", "get_x", "novalue"],
         ["call", "get_x", "a:int=x"], ["call", "get_x", "a:float=x"], ["call", "get_x", "a:bool=x"],
@@ -403,11 +435,11 @@ def test_wrong_usage_is_one_line_and_code_2(
 
 
 def test_defaults_are_as_the_help_says(run: Callable[..., Result]) -> None:
-    args = parser.new_namespace()
+    defaults = {option.name: option.default for option in COMMON}
     text = " ".join(run("--help").out.split())
-    for words, value in (("at a time", args.jobs), ("each call in all", args.timeout)):
-        assert f"{words} (default: {value:g})" in text
-    assert (args.jobs, args.timeout) == (8, 60)
+    for words, name in (("at a time", "--jobs"), ("each call in all", "--timeout")):
+        assert f"{words} (default: {defaults[name]:g})" in text
+    assert (defaults["--jobs"], defaults["--timeout"]) == (8, 60)
 
 
 @pytest.mark.parametrize("missing", ["to", "from", "subject"])
@@ -450,7 +482,7 @@ def test_on_a_terminal_the_mail_is_asked_for(
     run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("soapmail.cli.commands.change.has_terminal", lambda: True)
-    code, out, err = run(*SEND.split(), "--yes", stdin="body")
+    code, out, err = run(*SEND.split(), stdin="body")
     assert (code, out) == (0, "Mail queued\n")
     assert err == "soapmail: type the mail, and end it with Ctrl-D\n"
 
@@ -472,7 +504,7 @@ def test_commands_without_a_session_need_no_credentials(
 
 def test_password_from_stdin(run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SOAPMAIL_PASSWORD")
-    assert run("modules", "--password-stdin", stdin="x").code == 0
+    assert run("modules", "--password-stdin", stdin="x").code == 2
     assert run("services", "--password-stdin", stdin=f"{PASSWORD}\r\nmore").code == 0
     assert run("services", "--password-stdin", stdin="").code == 2
     code, _, err = run("services", "--password-stdin", stdin="wrong\n")
@@ -524,15 +556,6 @@ def test_a_wrong_response_is_code_1(run: Callable[..., Result]) -> None:
     assert (code, err) == (1, "soapmail: api_mail_get_services: no SOAP envelope: '<html>'\n")
 
 
-def test_verbose_logs_each_exchange_and_no_secret(run: Callable[..., Result]) -> None:
-    code, _, err = run("-v", "services")
-    assert code == 0
-    first, second = err.splitlines()
-    assert re.fullmatch(r"soapmail: api_login: HTTP 200, 559 bytes, \d+ ms", first)
-    assert re.fullmatch(r"soapmail: api_mail_get_services: HTTP 200, 9898 bytes, \d+ ms", second)
-    assert run("services").err == ""
-
-
 def test_repairs_are_told(run: Callable[..., Result], sandbox: Sandbox) -> None:
     sandbox.invoices = [replace(sandbox.invoices[0], invoices_description="a\x01")]
     code, out, err = run("invoices")
@@ -545,13 +568,26 @@ def test_repairs_are_told(run: Callable[..., Result], sandbox: Sandbox) -> None:
 
 def test_options_stand_before_or_after_the_command(run: Callable[..., Result]) -> None:
     for arguments in (["--sandbox", "services"], ["services", "--sandbox"]):
-        assert run("--endpoint", "http://127.0.0.1:1/", *arguments).code == 0
+        assert run(*arguments).code == 0
     assert run("--timeout", "5", "services").code == 0
     assert run("--timeout", "1e-9", "services").code == 4
 
 
 def test_version_and_help(run: Callable[..., Result]) -> None:
-    assert run("--version") == (0, f"soapmail {soapmail.__version__}\n", "")
+    code, out, err = run("--version")
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    assert lines[0] == f"soapmail {soapmail.__version__}"
+    python = ".".join(map(str, sys.version_info[:3]))
+    libxml = ".".join(map(str, etree.LIBXML_VERSION))
+    for version in (
+        python,
+        f"requests {requests.__version__}",
+        f"libxml2 {libxml}",
+        ssl.OPENSSL_VERSION,
+    ):
+        assert any(version in line for line in lines[1:])
+    assert run("-h") == run("--help")
     code, out, _ = run("--help")
     assert code == 0
     for exit_code in (0, 1, 2, 3, 4, 5, 130):
@@ -565,8 +601,30 @@ def test_the_help_of_a_command_says_what_it_needs(run: Callable[..., Result]) ->
     assert common in out
     for command in ("sandbox", "completion"):
         out = run(command, "--help").out
-        assert "--sandbox" not in out
+        assert "soapmail --sandbox" not in out
         assert common not in out
+
+
+@pytest.mark.parametrize(
+    ("words", "usage"), [([], "usage: soapmail "), (["--sandbox"], "usage: soapmail "), (["prepay"], "usage: soapmail prepay ")]
+)  # fmt: skip
+def test_where_no_command_is_given_its_help_is_shown(
+    run: Callable[..., Result], words: list[str], usage: str
+) -> None:
+    code, out, err = run(*words)
+    assert (code, err) == (2, "")
+    assert out.startswith(usage)
+    assert out == run(*words, "--help").out
+
+
+def test_versions_of_what_is_missing_are_told(
+    run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("requests", "lxml", "lxml.etree"):
+        monkeypatch.setitem(sys.modules, name, None)
+    out = run("--version").out
+    for name in ("requests", "lxml", "libxml2"):
+        assert f"\n{name} is not installed\n" in out
 
 
 @pytest.mark.parametrize(
@@ -577,7 +635,7 @@ def test_the_help_of_a_command_says_what_it_needs(run: Callable[..., Result]) ->
     ],
 )  # fmt: skip
 def test_a_parameter_has_the_type_that_is_named(text: str, value: object) -> None:
-    name, found = parser._parse_pair(text)
+    name, found = values.parse_pair(text)
     assert (name, found, type(found)) == ("a", value, type(value))
 
 
@@ -588,7 +646,7 @@ HELP = subprocess.run(
 NAMES = re.findall(r"^    ([a-z-]+) ", HELP, re.MULTILINE)
 COMMANDS = [
     *([name] for name in NAMES if name != "prepay"),
-    *(["prepay", name] for name in ("list", "remaining", "add")),
+    *(["prepay", name] for name in ("list", "remaining", "add", "fill-url")),
 ]
 
 
@@ -603,44 +661,16 @@ def test_all_commands_are_known() -> None:
 def test_the_example_in_each_help_works(run: Callable[..., Result], command: list[str]) -> None:
     _, out, _ = run(*command, "--help")
     (example,) = re.findall(r"^example:\n  soapmail (.+)$", out, re.MULTILINE)
-    prefix = "" if command[0] in ("sandbox", "completion") else "--sandbox "
+    prefix = "" if command[0] in ("sandbox", "completion", "journal") else "--sandbox "
     assert example.startswith(f"{prefix}{' '.join(command)}")
     if command == ["sandbox"]:
         return  # serves until interrupted; tested below
-    code, out, err = run(*shlex.split(example))
+    code, out, err = run(*shlex.split(example), stdin="body")
     assert (code, err) == (0, "")
     assert out
 
 
 # --- widths ------------------------------------------------------------------------------------------
-
-
-def test_no_text_becomes_narrower_than_a_word() -> None:
-    """Eight letters stay in any terminal, and a number is never cut."""
-    table = [["x" * 8, "y" * 9, "z" * 20, "1" * 20]]
-    for limit in (1, 8, 40):
-        (line,) = align(table, [False, False, False, True], limit)
-        words = line.split()
-        assert (words[0], words[3]) == ("x" * 8, "1" * 20)
-        assert list(map(len, words[1:3])) == [8, 8]
-
-
-def test_wide_letters_keep_columns_aligned() -> None:
-    rows = [["a", "b"], ["日本", "x"], ["e\u0301é", "y"], ["abcd", "z"]]
-    expected = ["a     b", "日本  x", "e\u0301é    y", "abcd  z"]
-    assert output.align(rows, [False, False], None) == expected
-
-
-def test_what_moves_the_cursor_is_not_printed() -> None:
-    assert shown_at.printable("a\x1b[31mb\r\n\u202e\x07c") == "a [31mb    c"
-
-
-@pytest.mark.parametrize(
-    ("text", "width", "shown"),
-    [("abc", 3, "abc"), ("abcd", 3, "ab…"), ("日本語", 6, "日本語"), ("日本語", 5, "日本…"), ("日本語", 4, "日…"), ("ab", 1, "…")],
-)  # fmt: skip
-def test_shortening(text: str, width: int, shown: str) -> None:
-    assert shown_at.cut_to_width(text, width) == shown
 
 
 # --- processes and terminals ---------------------------------------------------------------------------
@@ -786,24 +816,30 @@ def test_output_that_is_no_text_file_is_taken_as_it_is(monkeypatch: pytest.Monke
     out = io.StringIO()
     monkeypatch.setattr(sys, "stdout", out)
     assert cli.main(["--version"]) == 0
-    assert out.getvalue() == f"soapmail {soapmail.__version__}\n"
+    assert out.getvalue().startswith(f"soapmail {soapmail.__version__}\n")
 
 
 def test_interrupted_while_the_server_is_silent() -> None:
-    with Faulty(respond_after_login(stay_silent)) as server:
+    arrived = threading.Event()
+
+    def note(request: Request) -> None:
+        arrived.set()
+        stay_silent(request)
+
+    with Faulty(respond_after_login(note)) as server:
         terminal = Terminal(
-            "services", "-v", "--endpoint", server.endpoint,
+            "services", "--endpoint", server.endpoint,
             environment={"SOAPMAIL_USERNAME": USERNAME, "SOAPMAIL_PASSWORD": PASSWORD},
             inherited=environment_without_coverage(),
         )  # fmt: skip
-        terminal.until("api_login: HTTP 200")
+        assert arrived.wait(20)
         terminal.type("\x03")
         code, rest = terminal.end()
     assert code == 130
     assert "Traceback" not in rest
 
 
-@pytest.mark.parametrize("columns", [40, 60, 80, 100, 101, 300])
+@pytest.mark.parametrize("columns", [80, 100, 101, 300])
 def test_a_terminals_width_shortens_the_description_and_never_a_number(columns: int) -> None:
     terminal = Terminal("--sandbox", "invoices", columns=columns, environment={"NO_COLOR": "1"})
     code, out = terminal.end()
@@ -817,11 +853,33 @@ def test_a_terminals_width_shortens_the_description_and_never_a_number(columns: 
         assert str(sample["invoices_service"]) in row
         whole = row[at:] == sample["invoices_description"]
         assert whole == (columns >= full)
-        assert len(row) <= max(columns, 61 + 8)
-        if columns >= 80:
-            assert str(sample["invoices_due_date"])[:10] in row
+        assert len(row) <= columns
+        assert str(sample["invoices_due_date"])[:10] in row
         if not whole:
             assert row.endswith("…")
+
+
+@pytest.mark.parametrize(
+    ("columns", "left_out"),
+    [
+        (68, "description"), (59, "description"), (58, "paid, description"), (53, "paid, description"),
+        (52, "paid, service, description"), (44, "paid, service, description"),
+        (43, "date, paid, service, description"), (32, "date, paid, service, description"),
+        (31, "date, due date, paid, service, description"),
+        (19, "date, due date, amount, paid, service, description"),
+        (4, "date, due date, amount, paid, service, description"),
+    ],
+)  # fmt: skip
+def test_what_a_terminal_has_no_room_for_is_left_out_by_name(columns: int, left_out: str) -> None:
+    terminal = Terminal("--sandbox", "invoices", columns=columns, environment={"NO_COLOR": "1"})
+    code, out = terminal.end()
+    assert code == 0
+    assert f"soapmail: no room for the columns: {left_out}\n" in out
+    row = out.splitlines()[1]
+    assert row.startswith("!  7514880")
+    assert ("2021-03-10" in row) == ("due date" not in left_out)
+    assert ("1.00 USD" in row) == ("amount" not in left_out)
+    assert "…" not in out
 
 
 def test_piped_output_is_never_shortened() -> None:
@@ -891,7 +949,9 @@ def test_exit_codes_do_not_depend_on_stderr(
 def test_reading_with_a_full_disk_is_told_and_is_no_wrong_usage(sandbox: Sandbox) -> None:
     for command in ("invoices", "modules", "services --format json", "call get_modules"):
         code, err = shell(sandbox, f"{command} </dev/null >/dev/full")
-        assert (code, err) == (1, "soapmail: cannot read or write: No space left on device\n")
+        assert code == 1
+        assert "cannot read or write: No space left on device" in err
+        assert err.count("\n") == 1
         assert shell(sandbox, f"{command} </dev/null >&-") == (0, "")
     code, err = shell(sandbox, "invoices <&-", {})
     assert (code, err.count("\n")) == (2, 1)
@@ -1080,7 +1140,7 @@ def test_no_control_character_reaches_a_terminal(run: Callable[..., Result]) -> 
         assert (code, json.loads(out)) == (0, text)
         assert out.strip().isprintable()
     with Faulty(lambda r: r.raw(b"HTTP/1.1 200 \x1b[2J\r\n\x1b[31m\x9b: x\r\nbad\x1b[2J\r\n\r\n")) as server:  # fmt: skip
-        code, out, err = run("-v", "--endpoint", server.endpoint, "call", "get_x", "--timeout", "1")
+        code, out, err = run("--endpoint", server.endpoint, "call", "get_x", "--timeout", "1")
         assert (code, out) == (4, "")
         assert all(line.isprintable() for line in err.splitlines())
 
@@ -1105,24 +1165,29 @@ def test_a_password_among_the_arguments_is_neither_taken_nor_shown(
 ) -> None:
     for arguments in (["--password", "hunter2"], ["--password=hunter2"]):
         assert run("invoices", *arguments) == (
-            2, "", "soapmail: unrecognized arguments: --password (see soapmail --help)\n",
+            2, "", "soapmail: unrecognized arguments: --password (see soapmail invoices --help)\n",
         )  # fmt: skip
     assert "hunter2" not in run("invoices", "hunter2").err
+    for line in (
+        "--password hunter2 services", "--password hunter2 check", "--password=hunter2 check", "--username me hunter2 check",
+        "--username me hunter2", "pay --password hunter2 5", "invoice --password hunter2 5", "prepay --password hunter2 list",
+        "check --password hunter2", "--password hunter2 prepay list",
+    ):  # fmt: skip
+        code, out, err = run(*line.split())
+        assert code == (3 if "check" in line else 2)
+        assert "hunter2" not in out + err
 
 
-def test_password_and_body_from_stdin_are_refused_with_the_sandbox_too(
-    run: Callable[..., Result],
-) -> None:
-    code, _, err = run("--sandbox", "--password-stdin", *SEND.split(), stdin="x")
+def test_a_password_and_a_body_are_not_both_read_from_stdin(run: Callable[..., Result]) -> None:
+    code, _, err = run("--password-stdin", *SEND.split(), stdin="x")
     assert (code, err) == (
-        2,
-        "soapmail: --password-stdin and a body from stdin cannot be combined\n",
-    )
+        2, "soapmail: send does not use --password-stdin (see soapmail send --help)\n",
+    )  # fmt: skip
 
 
 def test_options_of_a_group_stand_in_all_places(run: Callable[..., Result]) -> None:
-    for line in ("prepay -v list", "prepay list -v", "-v prepay list"):
-        assert run(*line.split()).err.count("soapmail: api_") >= 1
+    for line in ("prepay --sandbox list", "prepay list --sandbox", "--sandbox prepay list"):
+        assert run(*line.split()).code == 0
     assert "soapmail --sandbox prepay list" in run("prepay", "--help").out
 
 
@@ -1134,9 +1199,11 @@ def test_nothing_of_the_server_moves_the_cursor(
     assert out.count("\n") == 3
     assert "\x9b" not in out
     terminal = Terminal(
-        "send", "--to", "a\x1b[31m", "--from", "c", "--subject", "s", "--body-file", "/dev/null",
+        "send", "--to", "a\x1b[31m", "--from", "c", "--subject", "s",
         environment={**ACCOUNT, "SOAPMAIL_ENDPOINT": sandbox.endpoint},
     )  # fmt: skip
+    terminal.until("Ctrl-D")
+    terminal.type("body\n\x04")
     assert "\x1b" not in terminal.until("[y/N] ")
     terminal.type("n\n")
     assert terminal.end()[0] == 1
@@ -1308,7 +1375,8 @@ def test_a_signal_that_is_ignored_or_handled_elsewhere_is_left_alone(sandbox: Sa
         (["invoice s"], "no command 'invoice s'; did you mean 'invoices'? (see soapmail --help)"),
         (["invoice s", "5"], "no command 'invoice s'; did you mean 'invoices'? (see soapmail --help)"),
         (["prepay", "lst"], "no command 'lst'; did you mean 'list'? (see soapmail prepay --help)"),
-        (["prepay", "x"], "no command 'x'; there are: list, remaining, add (see soapmail prepay --help)"),
+        (["--sandbox", "sumary"], "no such command; did you mean 'summary'? (see soapmail --help)"),
+        (["prepay", "x"], "no command 'x'; there are: list, remaining, add, fill-url (see soapmail prepay --help)"),
     ],
 )  # fmt: skip
 def test_a_mistyped_command_is_told_what_was_meant(
@@ -1400,11 +1468,17 @@ def test_the_password_may_stand_in_a_file(
         assert len(client.get_services()) == 12
     path.chmod(0o711)
     assert run("services").err == ""
-    for mode in (0o640, 0o604):
+    path.chmod(0o660)
+    assert run("services").err == ""
+    for mode, verb in ((0o604, "read"), (0o602, "write"), (0o646, "read and write")):
         path.chmod(mode)
         code, _, err = run("services")
-        problem = f"others may read {path}; chmod 600 keeps it to its owner"
+        problem = (
+            f"{path} has the mode {mode:04o}, so any user may {verb} it; chmod 600 keeps others out"
+        )
         assert (code, err) == (0, f"soapmail: SOAPMAIL_PASSWORD_FILE: {problem}\n")
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    assert run("services").err == ""
     monkeypatch.setenv("SOAPMAIL_PASSWORD", "wrong")
     assert run("services").code == 3
 
@@ -1412,9 +1486,11 @@ def test_the_password_may_stand_in_a_file(
 @pytest.mark.parametrize(
     ("data", "code", "problem"),
     [
-        (b"", 2, "SOAPMAIL_PASSWORD_FILE: the first line of {} is empty"),
-        (b"\nsecret", 2, "SOAPMAIL_PASSWORD_FILE: the first line of {} is empty"),
-        (b"caf\xe9", 2, "SOAPMAIL_PASSWORD_FILE: the first line of {} is not UTF-8"),
+        (b"", 2, "SOAPMAIL_PASSWORD_FILE: {}: the first line is empty"),
+        (b"\nsecret", 2, "SOAPMAIL_PASSWORD_FILE: {}: the first line is empty"),
+        (b"\xef\xbb\xbf\r\n", 2, "SOAPMAIL_PASSWORD_FILE: {}: the first line is empty"),
+        (b"x" * 65_537, 2, "SOAPMAIL_PASSWORD_FILE: {}: the first line is longer than 65536 bytes"),
+        (b"caf\xe9", 2, "SOAPMAIL_PASSWORD_FILE: {}: the first line is not UTF-8"),
         (None, 1, "{}: No such file or directory"),
     ],
 )

@@ -19,6 +19,7 @@ from ..terminal import (
     print_error,
     print_or_raise,
     printable,
+    write_line,
 )
 
 if TYPE_CHECKING:
@@ -112,40 +113,33 @@ def _format_order(order: Order) -> str:
 
 def send_mail(args: argparse.Namespace, selection: AccountSelection) -> int:
     """Send a mail, unless the server would not keep its text."""
-    if args.password_stdin and args.body_file is None:
-        raise UsageError("--password-stdin and a body from stdin cannot be combined")
     client = selection.client()
-    body = _read_body(args)
-    what = f"send {args.subject!r} ({len(body)} characters) from {args.from_} to {args.to}"
-    confirm(args, what)
+    sender = getattr(args, "from")
+    body = _read_body()
+    confirm(args, f"send {args.subject!r} ({len(body)} characters) from {sender} to {args.to}")
     with warnings.catch_warnings():
-        warnings.simplefilter("always" if args.lossy else "error", LossyTextWarning)
+        warnings.simplefilter("error", LossyTextWarning)
         try:
             run_change(
                 client,
-                lambda: client.send_mail(args.subject, body, args.to, args.from_),
+                lambda: client.send_mail(args.subject, body, args.to, sender),
                 lambda status: printable(status.status_text),
             )
         except LossyTextWarning as warning:
-            raise UsageError(f"{warning}; --lossy sends it all the same") from None
+            raise UsageError(f"{warning}; it is not sent") from None
     return OK
 
 
-def _read_body(args: argparse.Namespace) -> str:
-    if args.body_file is None:
-        if has_terminal():
-            print_error("type the mail, and end it with Ctrl-D")
-        data = getattr(sys.stdin, "buffer", None)
-        return sys.stdin.read() if data is None else _decode_body(data.read(), "stdin")
-    with open(args.body_file, "rb") as file:
-        return _decode_body(file.read(), args.body_file)
-
-
-def _decode_body(data: bytes, name: str) -> str:
+def _read_body() -> str:
+    if has_terminal():
+        print_error("type the mail, and end it with Ctrl-D")
+    stream = getattr(sys.stdin, "buffer", None)
+    if stream is None:
+        return sys.stdin.read()
     try:
-        return data.decode("utf-8").replace("\r\n", "\n")
+        return stream.read().decode("utf-8").replace("\r\n", "\n")  # type: ignore[no-any-return]
     except UnicodeDecodeError as error:
-        problem = f"{name}: the body is not UTF-8 (byte {error.start + 1})"
+        problem = f"stdin: the body is not UTF-8 (byte {error.start + 1})"
     raise UsageError(problem)
 
 
@@ -169,7 +163,7 @@ def call_operation(args: argparse.Namespace, selection: AccountSelection) -> int
         raise UsageError("call: duplicate parameter")
     names = ", ".join(parameters) or "no parameters"
     if not may_change(args.operation):
-        print(format_json(client.call(args.operation, **parameters)))
+        write_line(format_json(client.call(args.operation, **parameters)))
         return OK
     confirm(args, f"call {args.operation} with {names}, which may change something")
     run_change(client, lambda: client.call(args.operation, **parameters), format_json)

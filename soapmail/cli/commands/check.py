@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import os
+import stat
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from ...billing.due import count_days_left, due_state, find_ended_services
 from ...errors import SoapMailError
-from ..dates import UnreadableDates
+from ..dates import UnreadableDates, resolve_today
 from ..exit_codes import error_message
-from ..parser import resolve_today
-from ..terminal import format_money, print_or_raise
+from ..parser import find_given
+from ..report import report_error
+from ..terminal import print_or_raise
 from .check_formats import (
     DUE_STATES,
+    UNKNOWN,
     DueReport,
     OpenInvoice,
+    Prepaid,
     format_as_json,
     format_as_metrics,
     format_as_text,
@@ -40,34 +44,74 @@ def check_invoices(args: argparse.Namespace, selection: AccountSelection) -> int
     def fetch(client: Client) -> DueReport:
         return _check_account(client, args, today)
 
-    report = _merge(list(selection.iter_results(fetch)))
+    report = _merge(list(selection.iter_results(fetch, (Exception,))))
     report = report._replace(
-        failed=[(name, error_message(error)) for name, error in selection.failures]
+        failed=[(name, describe_failure(error)) for name, error, _ in selection.failures]
     )
-    selection.report_failures()  # on stderr; the exit codes of a check are its own
     if args.format != "text":  # which shows what stands there, and a plugin prints nothing else
         unreadable = UnreadableDates("due_date")
         for opened in [*report.undated, *report.apart]:
             unreadable.check(opened.account, [opened.invoice])
         unreadable.warn()
     _write_output(_FORMATS[args.format](report), args.output)
+    if _tells_on_stderr(args.format, args.output):
+        selection.report_failures()
     return report.code
+
+
+def report_unknown(args: argparse.Namespace, error: BaseException) -> int:
+    """Tell of what ended a check, in the form and to the place that were asked for: UNKNOWN."""
+    form = find_given(args, "--format") or "text"
+    path = find_given(args, "--output")
+    with suppress(BaseException):  # what is left to do is to end with the right exit code
+        text = _FORMATS[form](DueReport(failed=[(None, describe_failure(error))]))
+        try:
+            _write_output(text, path)
+        except OSError:
+            path = None
+            _write_output(text, path)
+        if _tells_on_stderr(form, path):
+            report_error(error, args.failed_operation, as_json=form == "json")
+    return UNKNOWN
+
+
+def describe_failure(error: BaseException) -> str:
+    """Return an error in words, whatever it is."""
+    kind = "interrupted" if isinstance(error, KeyboardInterrupt) else type(error).__name__
+    return error_message(error) or kind
+
+
+def _tells_on_stderr(form: str, path: str | None) -> bool:
+    """Return whether stderr says what failed, too: stdout does not, or programs read it there."""
+    return path is not None or form == "json"
 
 
 def _merge(reports: Sequence[tuple[str | None, DueReport]]) -> DueReport:
     invoices: dict[str, Any] = {
-        state: [
-            opened._replace(account=account)
-            for account, report in reports
-            for opened in getattr(report, state)
-        ]
+        state: sorted(
+            (
+                opened._replace(account=account)
+                for account, report in reports
+                for opened in getattr(report, state)
+            ),
+            key=_order_by_day,
+        )
         for state in DUE_STATES
     }
     return DueReport(
         **invoices,
-        prepaid=[(account, words) for account, report in reports for _, words in report.prepaid],
+        prepaid=[
+            prepaid._replace(account=account)
+            for account, report in reports
+            for prepaid in report.prepaid
+        ],
         checked=[account for account, _ in reports],
     )
+
+
+def _order_by_day(opened: OpenInvoice) -> tuple[bool, int]:
+    """Sort by the due date; what has none comes first."""
+    return opened.days is not None, opened.days or 0
 
 
 def _check_account(client: Client, args: argparse.Namespace, today: date) -> DueReport:
@@ -76,7 +120,7 @@ def _check_account(client: Client, args: argparse.Namespace, today: date) -> Due
     report = make_report(opened, today, args.due_within, find_ended_services(services))
     if not (report.overdue or report.due_soon or report.undated):
         return report
-    return report._replace(prepaid=[(None, _read_prepaid(client))])
+    return report._replace(prepaid=[_read_prepaid(client)])
 
 
 def make_report(
@@ -84,20 +128,19 @@ def make_report(
 ) -> DueReport:
     """Return open invoices by what they mean; ``ended``: the services that have ended."""
     lists: dict[str, Any] = {state: [] for state in DUE_STATES}
-    opened = [OpenInvoice(None, invoice, count_days_left(invoice, today)) for invoice in invoices]
-    for one in sorted(opened, key=lambda one: (one.days is not None, one.days or 0)):
-        state = due_state(one.invoice, today, within, ended)
-        lists["apart" if state == "of_ended_service" else state].append(one)
+    for invoice in invoices:
+        state = due_state(invoice, today, within, ended)
+        opened = OpenInvoice(None, invoice, count_days_left(invoice, today))
+        lists["apart" if state == "of_ended_service" else state].append(opened)
     return DueReport(**lists)
 
 
-def _read_prepaid(client: Client) -> str:
+def _read_prepaid(client: Client) -> Prepaid:
     """Return the prepaid balance. An error here must not hide that invoices are due."""
     try:
-        amount = client.get_prepay_remaining().amount
+        return Prepaid(None, client.get_prepay_remaining().amount)
     except SoapMailError as error:
-        return f"unknown ({error_message(error)})"
-    return "unknown" if amount is None else format_money(amount)
+        return Prepaid(None, None, error_message(error))
 
 
 def _write_output(text: str, path: str | None) -> None:
@@ -113,6 +156,7 @@ def _write_output(text: str, path: str | None) -> None:
     beside = f"{path}.{os.getpid()}.tmp"  # the node exporter reads *.prom alone
     try:
         with open(beside, "w", encoding="utf-8") as file:
+            _keep_access(file.fileno(), path)
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
@@ -121,3 +165,14 @@ def _write_output(text: str, path: str | None) -> None:
         with suppress(OSError):
             os.unlink(beside)
         raise
+
+
+def _keep_access(descriptor: int, path: str) -> None:
+    """Give a new file the owner, as far as that is allowed, and the mode of the one before."""
+    try:
+        before = os.stat(path)
+    except FileNotFoundError:
+        return
+    with suppress(OSError):
+        os.fchown(descriptor, before.st_uid, before.st_gid)
+    os.fchmod(descriptor, stat.S_IMODE(before.st_mode))

@@ -12,11 +12,12 @@ from ..terminal import format_cost, format_money, format_sums, printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from decimal import Decimal
 
     from ...billing.due import Sum
     from ...models import Invoice
 
-_OK, _WARNING, _CRITICAL, _UNKNOWN = range(4)
+_OK, _WARNING, _CRITICAL, UNKNOWN = range(4)
 _WORDS = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
 _NAMED_AT_MOST = 3  # in the first line
 DUE_STATES = ("overdue", "due_soon", "undated", "apart", "later")
@@ -30,6 +31,14 @@ class OpenInvoice(NamedTuple):
     days: int | None
 
 
+class Prepaid(NamedTuple):
+    """What is left of an account's prepaid balance; ``None``: unknown, for the ``problem``."""
+
+    account: str | None
+    remaining: Decimal | None
+    problem: str | None = None
+
+
 class DueReport(NamedTuple):
     """What is open, by what it means: each list in the order of the due dates."""
 
@@ -40,18 +49,21 @@ class DueReport(NamedTuple):
     # Of services that have ended.
     apart: Sequence[OpenInvoice] = ()
     later: Sequence[OpenInvoice] = ()
-    # What is left of each account's prepaid balance, in words, where something is due.
-    prepaid: Sequence[tuple[str | None, str]] = ()
+    # Where something is due.
+    prepaid: Sequence[Prepaid] = ()
     checked: Sequence[str | None] = ()
-    failed: Sequence[tuple[str, str]] = ()
+    failed: Sequence[tuple[str | None, str]] = ()
 
     @property
     def code(self) -> int:
-        """The exit code of a monitoring plugin."""
-        if self.failed:
-            return _UNKNOWN
+        """The exit code of a monitoring plugin: the worst state, in the order of its guidelines.
+
+        What is known to be overdue is CRITICAL, also where another account failed.
+        """
         if self.overdue:
             return _CRITICAL
+        if self.failed:
+            return UNKNOWN
         return _WARNING if self.due_soon or self.undated else _OK
 
     def sums(self, state: str) -> dict[str, Sum]:
@@ -69,32 +81,32 @@ def _sum_invoices(invoices: Sequence[OpenInvoice]) -> dict[str, Sum]:
 def format_as_text(report: DueReport) -> str:
     """Return the line of a monitoring plugin, its performance data, and a line an invoice."""
     line = f"MAIL INVOICES {_WORDS[report.code]}: {'; '.join(_make_summary_parts(report))}"
-    lines = [f"{_replace_bar(line)} | {' '.join(_make_performance_data(report))}"]
+    data = f" | {' '.join(_make_performance_data(report))}" if report.checked else ""
+    lines = [f"{_replace_bar(line)}{data}"]
     for state in ("overdue", "due_soon", "undated"):
         lines += [_format_detail(state, opened) for opened in getattr(report, state)]
-    lines += [
-        f"{_format_prefix(account)}prepaid: {_replace_bar(words)} left"
-        for account, words in report.prepaid
-    ]
-    lines += [f"failed: {name}: {_replace_bar(words)}" for name, words in report.failed]
+    lines += [_format_prepaid(prepaid) for prepaid in report.prepaid]
+    lines += [f"failed: {name}: {_replace_bar(words)}" for name, words in report.failed if name]
     return "\n".join(lines) + "\n"
 
 
 def _make_summary_parts(report: DueReport) -> list[str]:
-    parts = []
-    if report.failed:
-        names = _join_first_few([name for name, _ in report.failed])
-        total = len(report.checked) + len(report.failed)
-        parts.append(f"no response from {len(report.failed)} of {total} accounts ({names})")
+    names = [name for name, _ in report.failed if name]
+    parts = [words for name, words in report.failed if not name]
+    if names:
+        total = len(report.checked) + len(names)
+        parts.append(
+            f"no response from {len(names)} of {total} accounts ({_join_first_few(names)})"
+        )
     for state, word, invoices in (
         ("overdue", "since", report.overdue),
         ("due soon", "on", report.due_soon),
         ("open without a due date", "", report.undated),
     ):
         if invoices:
-            names = _join_first_few([_format_name(opened, word) for opened in invoices])
+            named = _join_first_few([_format_name(opened, word) for opened in invoices])
             sums = format_sums(_sum_invoices(invoices))
-            parts.append(f"{len(invoices)} {state}, {sums} ({names})")
+            parts.append(f"{len(invoices)} {state}, {sums} ({named})")
     if not parts:
         later = "".join(f", next is {_format_name(opened, 'on')}" for opened in report.later[:1])
         parts.append(f"nothing is due{later}")
@@ -102,6 +114,12 @@ def _make_summary_parts(report: DueReport) -> list[str]:
         sums = format_sums(report.sums("apart"))
         parts.append(f"{len(report.apart)} open of ended services, {sums}")
     return parts
+
+
+def _format_prepaid(prepaid: Prepaid) -> str:
+    words = "unknown" if prepaid.remaining is None else format_money(prepaid.remaining)
+    words += f" ({prepaid.problem})" if prepaid.problem else ""
+    return f"{_format_prefix(prepaid.account)}prepaid: {_replace_bar(words)} left"
 
 
 def _format_name(opened: OpenInvoice, word: str) -> str:
@@ -141,6 +159,7 @@ def _make_performance_data(report: DueReport) -> list[str]:
     data = [
         f"overdue={len(report.overdue)};;0;0",
         f"due_soon={len(report.due_soon)};0;;0",
+        f"undated={len(report.undated)};0;;0",
         f"open={sum(len(getattr(report, state)) for state in DUE_STATES)};;;0",
         f"ended_services={len(report.apart)};;;0",
     ]
@@ -148,6 +167,8 @@ def _make_performance_data(report: DueReport) -> list[str]:
         for currency, total in report.sums(state).items():
             label = "".join(letter for letter in currency if letter.isalnum()) or "none"
             data.append(f"{state}_{label}={format_money(total.amount)};;;0")
+            if total.unknown:
+                data.append(f"{state}_{label}_unknown={total.unknown};;;0")
     return data
 
 
@@ -159,11 +180,14 @@ def format_as_json(report: DueReport) -> str:
     parts: dict[str, Any] = {"status": _WORDS[report.code], "code": report.code}
     for state in DUE_STATES:
         parts[state] = [_make_invoice_fields(opened) for opened in getattr(report, state)]
-    parts["amounts"] = {
-        state: {key: total.amount for key, total in report.sums(state).items()}
-        for state in DUE_STATES
-    }
-    parts["prepaid"] = [{"account": name, "remaining": words} for name, words in report.prepaid]
+    sums = {state: report.sums(state) for state in DUE_STATES}
+    # How many amounts are not known, beside what the others add up to.
+    for name, key in (("amounts", "amount"), ("unknown_amounts", "unknown")):
+        parts[name] = {
+            state: {currency: getattr(total, key) for currency, total in totals.items()}
+            for state, totals in sums.items()
+        }
+    parts["prepaid"] = [prepaid._asdict() for prepaid in report.prepaid]
     parts["failed"] = [{"account": name, "error": words} for name, words in report.failed]
     return format_json(parts) + "\n"
 
@@ -186,7 +210,8 @@ _METRICS = (
     ("soapmail_check_success", "Whether the account could be checked."),
     ("soapmail_check_time_seconds", "When it was checked, in seconds since 1970."),
     ("soapmail_open_invoices", "Open invoices, by what they mean."),
-    ("soapmail_open_amount", "Amounts of open invoices, by what they mean and by currency."),
+    ("soapmail_open_amount", "Known amounts of open invoices, by what they mean, by currency."),
+    ("soapmail_open_unknown_amounts", "Open invoices without an amount, in no sum."),
     ("soapmail_prepaid_remaining", "What is left of the prepaid balance, where something is due."),
 )
 
@@ -208,6 +233,7 @@ def _make_samples(report: DueReport) -> list[Samples]:
     success += [({"account": name}, 0) for name, _ in report.failed]
     counts: Samples = []
     amounts: Samples = []
+    unknown: Samples = []
     by_account: dict[tuple[str | None, str], list[OpenInvoice]] = {}
     for state in DUE_STATES:
         for opened in getattr(report, state):
@@ -217,14 +243,15 @@ def _make_samples(report: DueReport) -> list[Samples]:
             invoices = by_account.get((name, state), [])
             labels = {"account": name, "state": state}
             counts.append((labels, len(invoices)))
-            amounts += [
-                ({**labels, "currency": currency}, f"{total.amount:f}")
-                for currency, total in _sum_invoices(invoices).items()
-            ]
+            for currency, total in _sum_invoices(invoices).items():
+                amounts.append(({**labels, "currency": currency}, f"{total.amount:f}"))
+                unknown.append(({**labels, "currency": currency}, total.unknown))
     prepaid: Samples = [
-        ({"account": name}, words) for name, words in report.prepaid if words[:1].isdigit()
+        ({"account": one.account}, f"{one.remaining:f}")
+        for one in report.prepaid
+        if one.remaining is not None
     ]
-    return [success, [({}, int(time.time()))], counts, amounts, prepaid]
+    return [success, [({}, int(time.time()))], counts, amounts, unknown, prepaid]
 
 
 def _format_labels(labels: dict[str, str | None]) -> str:

@@ -27,7 +27,8 @@ from ...soap.repair import decode
 from ...transport import Delivery, Outgoing, describe_status
 from ..exit_codes import OK, REFUSED, error_message
 from ..output import format_json
-from ..terminal import pluralize, printable
+from ..terminal import pluralize, print_or_raise, printable, write_line
+from ..versions import list_versions
 
 if TYPE_CHECKING:
     import argparse
@@ -58,20 +59,15 @@ def run_doctor(args: argparse.Namespace, selection: AccountSelection) -> int:
     """Look at everything once; exit with 1 where anything is wrong."""
     account = selection.account()
     exchanges: list[ObservedExchange] = []
-
-    def observe(exchange: ObservedExchange) -> None:
-        exchanges.append(exchange)
-        if selection.dump is not None:
-            selection.dump(exchange, selection.account().identity)
-
+    observe = selection.make_observer(account, exchanges.append)
     findings: list[Finding] = []
-    with account.client(on_exchange=observe) as client:
+    with selection.make_client(account, on_exchange=observe) as client:
         for finding in _examine(client, account, args.timeout, observe, exchanges):
             findings.append(finding)
             if args.format == "text":
-                print(f"{finding.state:5}  {finding.what}: {printable(finding.seen)}", flush=True)
+                print_or_raise(f"{finding.state:5}  {finding.what}: {printable(finding.seen)}\n")
     if args.format == "json":
-        print(format_json([finding._asdict() for finding in findings]))
+        write_line(format_json([finding._asdict() for finding in findings]))
     return REFUSED if any(finding.state == _WRONG for finding in findings) else OK
 
 
@@ -82,6 +78,7 @@ def _examine(
     observe: Callable[[ObservedExchange], None],
     exchanges: list[ObservedExchange],
 ) -> Iterator[Finding]:
+    yield Finding("versions", _OK, ", ".join(list_versions()))
     login = _ask("api_login", client.login, exchanges=exchanges)
     yield _examine_tls(account.endpoint, exchanges, login)
     yield login

@@ -22,7 +22,8 @@ from ...billing import (
 from ..accounts import find_own_folder
 from ..exit_codes import OK, NotFound, OutcomeUncertain, UsageError
 from ..output import Column, RecordFormat, RecordWriter, list_documented_columns
-from ..terminal import confirm, print_error
+from ..tables import Kind
+from ..terminal import confirm, print_error, write_line
 from .change import tell_change
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def settle_payment(args: argparse.Namespace, selection: AccountSelection) -> int
     with ExitStack() as stack, translate_billing_errors(args, selection):
         if args.invoice is None:
             questions = list_questions(args, look_at_journal(args, selection, stack))
-            print("\n".join(questions) or "no open questions")
+            write_line("\n".join(questions) or "no open questions")
             return OK
         journal = _enter_journal(args, selection, stack)
         if journal.is_paid(args.invoice) and not journal.unsettled_for(args.invoice):
@@ -120,12 +121,12 @@ def list_questions(args: argparse.Namespace, history: History) -> list[str]:
 
 def format_command(args: argparse.Namespace, *words: object) -> str:
     """Return the command that works on the same journal of the same account."""
-    line = ["soapmail", *(["--all-accounts"] if args.all_accounts else [])]
-    for name in args.account:
-        line += _format_option("--account", name)
-    line += _format_option("--username", args.username) + _format_option(
-        "--endpoint", args.endpoint
-    )
+    line = ["soapmail"]
+    if args.journal is None:
+        for name in args.account:
+            line += _format_option("--account", name)
+        line += _format_option("--username", args.username)
+        line += _format_option("--endpoint", args.endpoint)
     line += ["journal", *map(str, words), *_format_option("--journal", args.journal)]
     return shlex.join(line)
 
@@ -189,8 +190,6 @@ def find_journal(args: argparse.Namespace, selection: AccountSelection, stack: E
     NotFound: the account has more than one, under other spellings. UsageError: there is no place.
     """
     if args.journal is not None:
-        if not args.journal:
-            raise UsageError("--journal: the name is empty")
         return str(args.journal)
     if args.sandbox:
         return os.path.join(stack.enter_context(tempfile.TemporaryDirectory()), "journal.jsonl")
@@ -224,12 +223,12 @@ def make_default_folder(args: argparse.Namespace, path: str) -> None:
 _ENTRIES = RecordFormat(
     list_documented_columns(Entry),
     [
-        Column("time", attrgetter("time")),
-        Column("invoice", attrgetter("invoice"), is_number=True),
+        Column("time", attrgetter("time"), Kind.DAY),
+        Column("invoice", attrgetter("invoice"), Kind.ID),
         Column("event", attrgetter("event")),
         Column("result", attrgetter("result")),
-        Column("amount", attrgetter("amount"), is_number=True),
+        Column("amount", attrgetter("amount"), Kind.MONEY),
         Column("currency", attrgetter("currency")),
-        Column("text", attrgetter("text")),
+        Column("text", attrgetter("text"), Kind.TEXT),
     ],
 )

@@ -20,9 +20,8 @@ from ...billing.pay import (
 )
 from ...billing.plan import SeveralCurrencies, find_reason
 from ...models import Invoice
-from ..dates import format_day
+from ..dates import format_day, resolve_today
 from ..exit_codes import OK, REFUSED, UsageError
-from ..parser import resolve_today
 from ..terminal import (
     confirm,
     format_cost,
@@ -56,7 +55,6 @@ _ORDINARY = (
     Reason.PAID_BEFORE,
     Reason.UNSETTLED,  # which has an exit code of its own
 )
-_PLAN_OPTIONS = ("currency", "service", "due_within", "all_services", "max_total", "max_each")
 
 
 def pay(args: argparse.Namespace, selection: AccountSelection) -> int:
@@ -94,12 +92,9 @@ def pay(args: argparse.Namespace, selection: AccountSelection) -> int:
 
 
 def _check_options(args: argparse.Namespace) -> None:
-    if (args.invoice is None) != args.open:
+    if args.invoice is None and not args.open:
         raise UsageError("pay: give an invoice, or --open")
-    for name in _PLAN_OPTIONS:
-        if args.invoice is not None and getattr(args, name) not in (None, False):
-            raise UsageError(f"pay: --{name.replace('_', '-')} goes with --open")
-    if args.open and args.yes and args.max_total is None and not (has_terminal() or args.dry_run):
+    if args.open and args.yes and args.max_total is None and not has_terminal():
         raise UsageError("pay --open --yes: --max-total is required without a terminal")
 
 
@@ -167,7 +162,7 @@ def _plan_payment(
 
 def _choose_currency(args: argparse.Namespace, plan: Callable[[str | None], Plan]) -> Plan:
     try:
-        return plan(args.currency)
+        return plan("" if args.currency == "none" else args.currency)
     except SeveralCurrencies as error:
         if args.yes or args.dry_run or not has_terminal():
             raise

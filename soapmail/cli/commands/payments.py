@@ -10,7 +10,8 @@ from ...billing.due import sum_by_currency
 from ...models import Invoice
 from ..dates import UnreadableDates, format_day
 from ..exit_codes import NotFound, OutcomeUncertain, OutputFailed, error_message
-from ..output import align, format_json
+from ..output import format_json, report_left_out
+from ..tables import Kind, make_table
 from ..terminal import (
     format_cost,
     format_sums,
@@ -188,8 +189,7 @@ def _describe_entry(entry: Entry) -> dict[str, Any]:
 
 
 def _print_plan(plan: Plan) -> None:
-    rows = [["id", "due date", "amount", "service", "description"]]
-    rows += [
+    rows = [
         [
             printable(invoice.invoices_id),
             printable(format_day(invoice, "due_date")),
@@ -199,8 +199,14 @@ def _print_plan(plan: Plan) -> None:
         ]
         for invoice in plan.invoices
     ]
-    lines = align(rows, [True, False, True, True, False], measure_terminal())
-    print_or_raise("".join(f"{line}\n" for line in [*lines, format_totals(plan)]))
+    table = make_table(
+        ["id", "due date", "amount", "service", "description"],
+        [Kind.ID, Kind.DAY, Kind.MONEY, Kind.ID, Kind.TEXT],
+        rows,
+        limit=measure_terminal(),
+    )
+    print_or_raise("".join(f"{line}\n" for line in [*table.lines, format_totals(plan)]))
+    report_left_out(table.left_out)
 
 
 def format_totals(plan: Plan) -> str:

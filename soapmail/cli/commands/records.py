@@ -4,24 +4,22 @@ from __future__ import annotations
 
 from datetime import date
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from ...billing.due import (
     Sum,
     count_days_left,
-    find_due_day,
-    is_due_soon,
+    is_due,
     is_overdue,
-    is_unreadable,
-    read_moment,
+    read_day,
     sum_by_currency,
 )
 from ...models import Invoice, MailService, Prepay
-from ..dates import UnreadableDates, format_day
-from ..exit_codes import OK, NotFound
+from ..dates import UnreadableDates, format_day, resolve_today
+from ..exit_codes import NotFound, UsageError
 from ..output import Column, RecordFormat, RecordWriter, list_documented_columns
-from ..parser import resolve_today
-from ..terminal import format_cost, format_money, pluralize, print_error, printable
+from ..tables import Kind
+from ..terminal import format_cost, format_money, pluralize, print_error, printable, write_line
 
 if TYPE_CHECKING:
     import argparse
@@ -29,6 +27,9 @@ if TYPE_CHECKING:
 
     from ...client import Client
     from ..accounts import AccountSelection
+
+
+T = TypeVar("T")
 
 
 class _InvoiceRow(NamedTuple):
@@ -39,10 +40,9 @@ class _InvoiceRow(NamedTuple):
 def list_invoices(args: argparse.Namespace, selection: AccountSelection) -> int:
     """List the invoices."""
     today = _choose_today(args)
-    writer = RecordWriter(args, _make_invoice_format(today), is_named=selection.is_named)
+    _check_filters(args)
     with_status = _wants_status(args)
     listed: list[Invoice] = []
-    unreadable = UnreadableDates("date", "due_date", "order_date")
     chosen = _InvoiceFilter(args, today)
 
     def fetch(client: Client) -> list[_InvoiceRow]:
@@ -54,18 +54,18 @@ def list_invoices(args: argparse.Namespace, selection: AccountSelection) -> int:
             _InvoiceRow(invoice, status_of.get(invoice.invoices_service)) for invoice in invoices
         ]
 
-    for account, rows in selection.iter_results(fetch):
+    def choose(account: str | None, rows: list[_InvoiceRow]) -> list[_InvoiceRow]:
         rows = [row for row in rows if chosen.includes(row.invoice)]
-        invoices = [row.invoice for row in rows]
-        unreadable.check(account, invoices)
-        listed += invoices
-        writer.add(account, rows)
-    writer.finish()
-    chosen.report_left_out()
-    unreadable.warn()
-    if args.format == "table" and not args.no_header:
-        print(format_totals(listed))
-    return selection.report_failures()
+        listed.extend(row.invoice for row in rows)
+        return rows
+
+    def finish() -> None:
+        chosen.report_left_out()
+        if args.format == "table" and not args.no_header:
+            write_line(format_totals(listed))
+
+    record_format = _make_invoice_format(today)
+    return print_records(args, selection, record_format, fetch, choose=choose, finish=finish)
 
 
 def show_invoice(args: argparse.Namespace, selection: AccountSelection) -> int:
@@ -88,33 +88,47 @@ def print_records(
     args: argparse.Namespace,
     selection: AccountSelection,
     record_format: RecordFormat,
-    fetch: Callable[[Client], Sequence[Any]],
+    fetch: Callable[[Client], T],
     *,
+    choose: Callable[[str | None, T], Sequence[Any]] = lambda account, records: records,  # type: ignore[assignment,return-value]
+    finish: Callable[[], object] = lambda: None,
     single: str | None = None,
 ) -> int:
-    """Print what is fetched of each account; NotFound: no account has the ``single`` record."""
+    """Print what is fetched and chosen of each account; nothing, where all of them failed.
+
+    NotFound: no account has the ``single`` record.
+    """
     is_named, is_single = selection.is_named, single is not None
     writer = RecordWriter(args, record_format, is_named=is_named, is_single=is_single)
     unreadable = UnreadableDates("date", "due_date", "order_date")
-    for account, records in selection.iter_results(fetch):
+    for account, fetched in selection.iter_results(fetch):
+        records = choose(account, fetched)
         writer.add(account, records)
         unreadable.check(account, (getattr(record, "invoice", record) for record in records))
     if is_single and not writer.count and not selection.failures:
         raise NotFound(f"there is no {single}")
-    writer.finish()
-    unreadable.warn()
+    if not selection.has_failed:
+        writer.finish()
+        unreadable.warn()
+        finish()
     return selection.report_failures()
 
 
-class _InvoiceFilter:
-    """Chooses invoices by the options, and counts those that it can say nothing of.
+def _check_filters(args: argparse.Namespace) -> None:
+    """Raise UsageError for what leaves nothing to list, or is not used."""
+    if args.since and args.until and args.since > args.until:
+        raise UsageError(f"--since {args.since} is after --until {args.until}")
+    if args.today and args.format != "table" and not _needs_today(args):
+        columns = "the columns overdue and days_left"
+        raise UsageError(f"--today is used only with --overdue, --due-within, or {columns}")
 
-    What is open and has a date that cannot be read is always chosen, as it may be due.
-    """
+
+class _InvoiceFilter:
+    """Chooses invoices by the options; what is open and has no date to go by is chosen."""
 
     def __init__(self, args: argparse.Namespace, today: date) -> None:
         self._args, self._today = args, today
-        self._undated = self._without_due_date = 0
+        self._undated = 0
 
     def includes(self, invoice: Invoice) -> bool:
         """Return whether an invoice is listed."""
@@ -123,36 +137,23 @@ class _InvoiceFilter:
             return False
         if args.open and not invoice.is_open:
             return False
-        return self._is_due(invoice) and self._is_between(invoice)
-
-    def _is_due(self, invoice: Invoice) -> bool:
-        args = self._args
-        if not args.overdue and args.due_within is None:
-            return True
-        if invoice.is_open and find_due_day(invoice) is None:
-            may_be_due = is_unreadable(invoice, "due_date")
-            self._without_due_date += not may_be_due
-            return may_be_due
-        within = -1 if args.due_within is None else args.due_within
-        return (args.overdue and is_overdue(invoice, self._today)) or is_due_soon(
-            invoice, self._today, within
-        )
+        is_asked = args.overdue or args.due_within is not None
+        if is_asked and not is_due(invoice, self._today, args.due_within):
+            return False
+        return self._is_between(invoice)
 
     def _is_between(self, invoice: Invoice) -> bool:
         first, last = self._args.since, self._args.until
         if first is None and last is None:
             return True
-        moment = read_moment(invoice, "date")
-        if moment is not None:
-            return (first or date.min) <= moment.date() <= (last or date.max)
-        may_be_between = invoice.is_open and is_unreadable(invoice, "date")
-        self._undated += not may_be_between
-        return may_be_between
+        day = read_day(invoice, "date").day
+        if day is not None:
+            return (first or date.min) <= day <= (last or date.max)
+        self._undated += not invoice.is_open
+        return invoice.is_open
 
     def report_left_out(self) -> None:
         """Print on stderr how many have no date to go by."""
-        if self._without_due_date:
-            print_error(f"{self._without_due_date} open without a due date left out")
         if self._undated:
             print_error(f"{self._undated} without a date left out")
 
@@ -179,15 +180,10 @@ def list_prepays(args: argparse.Namespace, selection: AccountSelection) -> int:
 
 def list_modules(args: argparse.Namespace, selection: AccountSelection) -> int:
     """List the modules."""
-    modules = selection.client().get_modules()
-    if args.format == "table" and args.columns is args.sort is None:
-        print("\n".join(map(printable, modules)))
-        return OK
     column = Column("module", str)
-    writer = RecordWriter(args, RecordFormat([column], [column]), is_named=False)
-    writer.add(None, modules)
-    writer.finish()
-    return OK
+    return print_records(
+        args, selection, RecordFormat([column], [column]), lambda client: client.get_modules()
+    )
 
 
 def format_totals(invoices: Sequence[Invoice]) -> str:
@@ -208,9 +204,12 @@ def format_totals(invoices: Sequence[Invoice]) -> str:
 
 def _choose_today(args: argparse.Namespace) -> date:
     """Return the day to compare with; a wrong clock is an error only where it would matter."""
-    columns = {"overdue", "days_left"}.intersection(_list_column_names(args))
+    return resolve_today(getattr(args, "today", None), is_needed=_needs_today(args))
+
+
+def _needs_today(args: argparse.Namespace) -> bool:
     is_due = getattr(args, "overdue", False) or getattr(args, "due_within", None) is not None
-    return resolve_today(args.today, is_needed=bool(is_due or columns))
+    return bool(is_due or {"overdue", "days_left"}.intersection(_list_column_names(args)))
 
 
 def _list_column_names(args: argparse.Namespace) -> list[str]:
@@ -226,20 +225,20 @@ def _wants_status(args: argparse.Namespace) -> bool:
 def _make_invoice_format(today: date) -> RecordFormat:
     fields = list_documented_columns(Invoice, "invoice.")
     computed = [
-        Column("amount", attrgetter("invoice.amount"), is_number=True),
-        Column("is_open", attrgetter("invoice.is_open")),
-        Column("overdue", lambda row: is_overdue(row.invoice, today)),
-        Column("days_left", lambda row: count_days_left(row.invoice, today), is_number=True),
+        Column("amount", attrgetter("invoice.amount"), Kind.MONEY),
+        Column("is_open", attrgetter("invoice.is_open"), Kind.FLAG),
+        Column("overdue", lambda row: is_overdue(row.invoice, today), Kind.FLAG),
+        Column("days_left", lambda row: count_days_left(row.invoice, today), Kind.ID),
         Column("mail_status", attrgetter("mail_status")),
     ]
     table = [
-        Column("id", attrgetter("invoice.invoices_id"), is_number=True),
-        Column("date", lambda row: format_day(row.invoice, "date")),
-        Column("due date", lambda row: format_day(row.invoice, "due_date")),
-        Column("amount", lambda row: format_cost(row.invoice), is_number=True),
-        Column("paid", attrgetter("invoice.is_paid")),
-        Column("service", attrgetter("invoice.invoices_service"), is_number=True),
-        Column("description", attrgetter("invoice.invoices_description")),
+        Column("id", attrgetter("invoice.invoices_id"), Kind.ID),
+        Column("date", lambda row: format_day(row.invoice, "date"), Kind.DAY),
+        Column("due date", lambda row: format_day(row.invoice, "due_date"), Kind.DAY),
+        Column("amount", lambda row: format_cost(row.invoice), Kind.MONEY),
+        Column("paid", attrgetter("invoice.is_paid"), Kind.FLAG),
+        Column("service", attrgetter("invoice.invoices_service"), Kind.ID),
+        Column("description", attrgetter("invoice.invoices_description"), Kind.TEXT),
     ]
     return RecordFormat(
         [*fields, *computed],
@@ -253,10 +252,10 @@ def _make_invoice_format(today: date) -> RecordFormat:
 _SERVICES = RecordFormat(
     list_documented_columns(MailService),
     [
-        Column("id", attrgetter("mail_id"), is_number=True),
+        Column("id", attrgetter("mail_id"), Kind.ID),
         Column("status", attrgetter("mail_status")),
-        Column("ordered", lambda service: format_day(service, "order_date")),
-        Column("invoice", attrgetter("mail_invoice"), is_number=True),
+        Column("ordered", lambda service: format_day(service, "order_date"), Kind.DAY),
+        Column("invoice", attrgetter("mail_invoice"), Kind.ID),
         Column("ip", attrgetter("mail_ip")),
         Column("username", attrgetter("mail_username")),
     ],
@@ -264,11 +263,11 @@ _SERVICES = RecordFormat(
 _PREPAYS = RecordFormat(
     list_documented_columns(Prepay),
     [
-        Column("id", attrgetter("prepay_id"), is_number=True),
-        Column("created", attrgetter("prepay_created")),
-        Column("amount", attrgetter("prepay_amount"), is_number=True),
-        Column("remaining", attrgetter("prepay_remaining"), is_number=True),
-        Column("automatic", lambda prepay: bool(prepay.prepay_automatic_use)),
+        Column("id", attrgetter("prepay_id"), Kind.ID),
+        Column("created", attrgetter("prepay_created"), Kind.DAY),
+        Column("amount", attrgetter("prepay_amount"), Kind.MONEY),
+        Column("remaining", attrgetter("prepay_remaining"), Kind.MONEY),
+        Column("automatic", lambda prepay: bool(prepay.prepay_automatic_use), Kind.FLAG),
         Column("module", attrgetter("prepay_module")),
     ],
 )

@@ -5,10 +5,11 @@ from __future__ import annotations
 from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
-from ...billing.due import Sum, read_moment
+from ...billing.due import Sum, fold_currency, read_day
 from ..dates import UnreadableDates
 from ..output import Column, RecordFormat
-from ..terminal import format_money
+from ..tables import Kind
+from ..terminal import format_money, pluralize, printable, write_line
 from .records import print_records
 
 if TYPE_CHECKING:
@@ -33,6 +34,10 @@ class Group(NamedTuple):
         opened = self.open.add(invoice) if invoice.is_open else self.open
         return self._replace(all=self.all.add(invoice), open=opened)
 
+    def merge(self, other: Group) -> Group:
+        """Return the group with the invoices of another one."""
+        return self._replace(all=self.all.merge(other.all), open=self.open.merge(other.open))
+
 
 def classify_invoice(invoice: Invoice) -> str:
     """Return what an invoice is: a payment, or a charge that is deleted, paid or open."""
@@ -44,8 +49,8 @@ def classify_invoice(invoice: Invoice) -> str:
 
 
 def _format_month(invoice: Invoice) -> str | None:
-    date = read_moment(invoice, "date")
-    return None if date is None else f"{date:%Y-%m}"
+    day = read_day(invoice, "date").day
+    return None if day is None else f"{day:%Y-%m}"
 
 
 _KEYS: dict[str, Callable[[Invoice], str | int | None]] = {
@@ -62,11 +67,16 @@ _COUNTED = ("open", "paid")  # by anything but the status
 def group_invoices(invoices: Iterable[Invoice], by: str) -> list[Group]:
     """Return invoices by a key and their currency, in the order of both."""
     groups: dict[tuple[str | int | None, str | None], Group] = {}
-    for invoice in invoices:
-        if by == "status" or classify_invoice(invoice) in _COUNTED:
-            key = _KEYS[by](invoice), invoice.invoices_currency
-            groups[key] = groups.get(key, Group(*key)).add(invoice)
+    for invoice in _list_counted(invoices, by):
+        key = _KEYS[by](invoice), invoice.invoices_currency
+        groups[key] = groups.get(key, Group(*key)).add(invoice)
     return sorted(groups.values(), key=_sort_key)
+
+
+def _list_counted(invoices: Iterable[Invoice], by: str) -> list[Invoice]:
+    return [
+        invoice for invoice in invoices if by == "status" or classify_invoice(invoice) in _COUNTED
+    ]
 
 
 def _sort_key(group: Group) -> tuple[bool, str | int, str]:
@@ -75,35 +85,66 @@ def _sort_key(group: Group) -> tuple[bool, str | int, str]:
 
 
 def print_summary(args: argparse.Namespace, selection: AccountSelection) -> int:
-    """Print the groups."""
+    """Print the groups of each account, and below a table what all of them add up to."""
     unreadable = UnreadableDates("date")
+    totals: dict[str, Group] = {}
 
-    def fetch(client: Client) -> list[Group]:
+    def fetch(client: Client) -> _Summary:
         invoices = client.get_client_invoices()
-        if args.by == "month":
-            unreadable.check(None, (one for one in invoices if classify_invoice(one) in _COUNTED))
-        return group_invoices(invoices, args.by)
+        return _Summary(group_invoices(invoices, args.by), _list_counted(invoices, args.by))
 
-    code = print_records(args, selection, _make_format(args.by), fetch)
-    unreadable.warn()
-    return code
+    def note(account: str | None, summary: _Summary) -> list[Group]:
+        if args.by == "month":
+            unreadable.check(account, summary.invoices)
+        for group in summary.groups:
+            currency = fold_currency(group.currency)
+            totals[currency] = totals.get(currency, Group(None, currency)).merge(group)
+        return summary.groups
+
+    def finish() -> None:
+        unreadable.warn()
+        if args.format == "table" and not args.no_header:
+            write_line(_format_totals(totals))
+
+    record_format = _make_format(args.by)
+    return print_records(args, selection, record_format, fetch, choose=note, finish=finish)
+
+
+class _Summary(NamedTuple):
+    groups: list[Group]
+    invoices: list[Invoice]
+
+
+def _format_totals(totals: dict[str, Group]) -> str:
+    lines = [
+        f"{printable(currency) or 'no currency'}: {pluralize(total.all.invoices, 'invoice')},"
+        f" {_format_sum(total.all)}; {total.open.invoices} open, {_format_sum(total.open)}"
+        for currency, total in sorted(totals.items())
+    ]
+    return "\n".join(lines) or "0 invoices"
 
 
 def _make_format(by: str) -> RecordFormat:
-    key = [] if by == "currency" else [Column(by, attrgetter("key"), is_number=by == "service")]
+    key = [Column(by, attrgetter("key"), Kind.ID if by == "service" else Kind.NAME)]
     currency = Column("currency", attrgetter("currency"))
-    counts = [("count", "all.invoices"), ("amount", "all.amount"), ("open", "open.invoices")]
-    counts += [("open_amount", "open.amount"), ("unknown", "all.unknown")]
-    numbers = [Column(name, attrgetter(path), is_number=True) for name, path in counts]
+    numbers = [
+        Column("count", attrgetter("all.invoices"), Kind.ID),
+        Column("amount", attrgetter("all.amount"), Kind.MONEY),
+        Column("open", attrgetter("open.invoices"), Kind.ID),
+        Column("open_amount", attrgetter("open.amount"), Kind.MONEY),
+        Column("unknown", attrgetter("all.unknown"), Kind.ID),
+        Column("open_unknown", attrgetter("open.unknown"), Kind.ID),
+    ]
     table = [
         numbers[0],
-        Column("amount", _format_amount, is_number=True),
+        Column("amount", lambda group: _format_sum(group.all), Kind.MONEY),
         numbers[2],
-        Column("open amount", lambda group: format_money(group.open.amount), is_number=True),
+        Column("open amount", lambda group: _format_sum(group.open), Kind.MONEY),
     ]
-    return RecordFormat([*key, currency, *numbers], [*key, currency, *table])
+    keys = [currency] if by == "currency" else [*key, currency]
+    return RecordFormat([*keys, *numbers], [*keys, *table])
 
 
-def _format_amount(group: Group) -> str:
-    unknown = f" and {group.all.unknown} unknown" if group.all.unknown else ""
-    return format_money(group.all.amount) + unknown
+def _format_sum(total: Sum) -> str:
+    unknown = f" and {total.unknown} unknown" if total.unknown else ""
+    return format_money(total.amount) + unknown

@@ -2,30 +2,46 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from ..exit_codes import OK
-from ..terminal import printable
+from ..exit_codes import OK, NotFound
+from ..terminal import format_money, write_line
 
 if TYPE_CHECKING:
     import argparse
 
     from ..accounts import AccountSelection
 
+T = TypeVar("T")
+
 
 def print_pay_url(args: argparse.Namespace, selection: AccountSelection) -> int:
     """Print the URL that pays an invoice by PayPal."""
-    print(printable(selection.client().get_paypal_url(args.invoice)))
+    write_line(selection.client().get_paypal_url(args.invoice))
     return OK
 
 
 def print_login_url(args: argparse.Namespace, selection: AccountSelection) -> int:
     """Print the URL that logs in to a mail service."""
-    print(printable(selection.client().auto_zonemta_login(args.id).status_text))
+    write_line(_require(selection.client().auto_zonemta_login(args.id).url, "a URL"))
+    return OK
+
+
+def print_fill_url(args: argparse.Namespace, selection: AccountSelection) -> int:
+    """Print the URL that fills a prepaid balance by PayPal."""
+    client = selection.client()
+    write_line(client.get_prepay_paypal_fill_url(args.id, args.amount, args.module))
     return OK
 
 
 def print_prepay_remaining(args: argparse.Namespace, selection: AccountSelection) -> int:
     """Print how much prepaid balance remains."""
-    print(printable(selection.client().get_prepay_remaining(args.module).status_text))
+    status = selection.client().get_prepay_remaining(args.module)
+    write_line(format_money(_require(status.amount, "an amount")))
     return OK
+
+
+def _require(value: T | None, what: str) -> T:
+    if value is None:
+        raise NotFound(f"the server sent an empty text where {what} should be")
+    return value
