@@ -7,7 +7,6 @@ import threading
 
 TYPE_CHECKING = False  # typing itself costs a tenth of the import
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from decimal import Decimal
     from typing import TypeVar
 
@@ -42,19 +41,6 @@ def credentials(username: str | None, password: str | None) -> tuple[str, str] |
     if username is not None or password is not None:
         raise ValueError("username and password must be given together")
     return None
-
-
-def read_credentials(environ: Mapping[str, str], seconds: float) -> tuple[str, str]:
-    """Return username and password; ValueError names the variables that are missing."""
-    from .secret import read_password
-
-    pair = environ.get("SOAPMAIL_USERNAME", ""), read_password(environ, seconds)
-    if all(pair):
-        return pair
-    names = ("SOAPMAIL_USERNAME", "SOAPMAIL_PASSWORD")
-    missing = ", ".join(name for name, value in zip(names, pair, strict=True) if not value)
-    del pair  # which a traceback would show
-    raise ValueError(f"not set in the environment: {missing}")
 
 
 def optional_text(name: str, value: str | None) -> str | None:

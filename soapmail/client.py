@@ -111,12 +111,14 @@ class Client:
         """Make a client from SOAPMAIL_USERNAME, SOAPMAIL_PASSWORD and, if set, SOAPMAIL_ENDPOINT.
 
         Without SOAPMAIL_PASSWORD, the first line of the file SOAPMAIL_PASSWORD_FILE is the
-        password. The options are those of ``Client``. ValueError: a variable is missing. OSError:
-        the file cannot be read.
+        password. The options are those of ``Client``. ValueError: a variable is missing, or that
+        line is no password. OSError: the file cannot be read.
         """
+        from .secret import read_credentials
+
         try:
             return cls(
-                *arguments.read_credentials(os.environ, arguments.timeout(timeout)),
+                *read_credentials(os.environ),
                 endpoint=endpoint or os.environ.get("SOAPMAIL_ENDPOINT") or ENDPOINT,
                 timeout=timeout,
                 retries=retries,

@@ -12,11 +12,10 @@ from ..client import Client
 from ..deadline import Deadline
 from ..errors import TransportError
 from ..operations import ENDPOINT, takes_session
-from ..secret import read_password
 from .command_table import Accounts
 from .exit_codes import EXPECTED_ERRORS, UsageError
 from .parallel import AccountResult, iter_account_results
-from .passwords import end_commands, read_command, read_stdin
+from .passwords import end_commands, read_command, read_environment, read_stdin
 from .report import report_failures
 from .signals import StoppingSignals
 from .terminal import prompt
@@ -242,7 +241,7 @@ def _read_credentials(args: argparse.Namespace) -> dict[str, str]:
     if args.password_stdin:
         password = read_stdin(args.timeout)
     else:
-        password = read_password(os.environ, args.timeout) or prompt("Password: ", hidden=True)
+        password = read_environment(args.timeout) or prompt("Password: ", hidden=True)
     if not username or not password:
         missing = "SOAPMAIL_PASSWORD, or --password-stdin" if username else "SOAPMAIL_USERNAME"
         raise UsageError(f"username and password are needed: set {missing}")

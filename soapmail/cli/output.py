@@ -84,7 +84,8 @@ class RecordWriter:
         self._record_format = record_format
         self._is_single = is_single
         self._has_header = not args.no_header
-        if args.no_header and (is_single or self._format not in _WITH_HEADER):
+        is_list = is_single and self._format == "table"
+        if args.no_header and (is_list or self._format not in _WITH_HEADER):
             raise UsageError("--no-header: there is no header in this form")
         self._columns = _choose_columns(args, record_format, is_named=is_named, is_single=is_single)
         self._sort = _choose_sorting(args.sort, record_format, is_named=is_named)

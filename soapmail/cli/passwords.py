@@ -10,13 +10,22 @@ import subprocess
 import sys
 import threading
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..secret import MAX_SECRET_BYTES, call_within, decode_first_line, read_descriptor
+from ..secret import MAX_SECRET_BYTES, decode_first_line, read_descriptor, read_password
 from .exit_codes import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+
+T = TypeVar("T")
+
+
+def read_environment(seconds: float) -> str:
+    """Return the password of the environment, or of a file that it names; empty: neither."""
+    where = "SOAPMAIL_PASSWORD_FILE"  # which may be a pipe
+    return call_within(lambda: read_password(os.environ), seconds, where)
 
 
 def read_stdin(seconds: float) -> str:
@@ -60,6 +69,29 @@ def read_command(where: str, command: Sequence[str], seconds: float) -> str:
         output = b""  # which a traceback would show
         _end_group(process)
     raise UsageError(problem)
+
+
+def call_within(read: Callable[[], T], seconds: float, where: str) -> T:
+    """Return what is read in a thread of its own; ValueError: that takes longer."""
+    results: SimpleQueue[tuple[T | None, BaseException | None]] = SimpleQueue()
+
+    def work() -> None:
+        try:
+            results.put((read(), None))
+        except BaseException as error:
+            results.put((None, error))
+
+    try:
+        threading.Thread(target=work, daemon=True).start()
+    except RuntimeError as error:  # the system has no more threads
+        raise OSError(str(error)) from None
+    try:
+        value, problem = results.get(timeout=max(0, seconds))
+    except Empty:
+        raise ValueError(f"{where}: did not end within {seconds:g} seconds") from None
+    if problem is not None:
+        raise problem
+    return value  # type: ignore[return-value]
 
 
 def end_commands() -> None:

@@ -1470,11 +1470,11 @@ def test_the_password_may_stand_in_a_file(
     assert run("services").err == ""
     path.chmod(0o660)
     assert run("services").err == ""
-    for mode, verb in ((0o604, "read"), (0o602, "write"), (0o646, "read and write")):
+    for mode in (0o604, 0o602, 0o646):
         path.chmod(mode)
         code, _, err = run("services")
         problem = (
-            f"{path} has the mode {mode:04o}, so any user may {verb} it; chmod 600 keeps others out"
+            f"{path} has the mode {mode:04o}: others may read or write it; chmod 600 ends that"
         )
         assert (code, err) == (0, f"soapmail: SOAPMAIL_PASSWORD_FILE: {problem}\n")
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))

@@ -1,0 +1,401 @@
+"""Words of a command line: read once, and no option is taken that is not used."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from itertools import combinations
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from soapmail.billing import Journal
+from soapmail.billing.history import make_intent
+from soapmail.billing.identity import identify_account
+from soapmail.cli.command_table import COMMANDS, COMMON, Accounts
+from soapmail.cli.parser import find_given, make_parser, new_namespace, parse_into
+from soapmail.sandbox import PASSWORD, Replay, Sandbox
+
+from ..commands import ACCOUNT, Result, format_section, start_process
+from ..commands import Accounts as File
+from ..faulty import find_closed_port
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from soapmail.billing.identity import Identity
+    from soapmail.cli.command_table import Command, Option
+
+
+main_module: Any = sys.modules["soapmail.cli.main"]
+
+
+def list_commands() -> Iterator[tuple[str, Command]]:
+    for command in COMMANDS:
+        if command.function:
+            yield command.name, command
+        for inner in command.commands:
+            yield f"{command.name} {inner.name}", inner
+
+
+BY_PATH = dict(list_commands())
+
+
+# --- each pair of options, with each command ---------------------------------------------------------
+
+
+class Watched(argparse.Namespace):
+    """Arguments that note which of them are read, once they are complete."""
+
+    is_read: set[str] | None = None
+
+    def __getattribute__(self, name: str) -> Any:
+        noted = object.__getattribute__(self, "__dict__").get("noted")
+        if noted is not None:
+            noted.add(name)
+        return super().__getattribute__(name)
+
+
+VALUES = {
+    "--username": ACCOUNT["SOAPMAIL_USERNAME"], "--account": "first", "--jobs": "2",
+    "--timeout": "20", "--columns": "all", "--today": "2026-01-01",
+    "--since": "2021-02-01", "--until": "2022-02-01", "--service": "8556", "--due-within": "3",
+    "--to": "a@b", "--from": "c@d", "--subject": "s", "--currency": "USD", "--max-total": "50",
+    "--max-each": "50", "--port": "0",
+}  # fmt: skip
+# A column of each list, and arguments of commands where their examples name options.
+SORTED_BY = {"services": "mail_id", "service": "mail_id", "summary": "count", "prepay list": "prepay_id",
+             "modules": "module", "journal": "time"}  # fmt: skip
+ARGUMENTS = {"send": "", "journal settle": "7514880 paid", "journal reopen": "7514880", "pay": ""}
+
+
+def write_option(option: Option, path: str, folder: Path, endpoint: str) -> list[str]:
+    files = {
+        "--dump": "dump", "--replay": "recording", "--journal": "journal.jsonl", "--output": "out",
+    }  # fmt: skip
+    if option.name == "--sandbox":
+        return ["--sandbox=varied"]
+    if option.is_flag:
+        return [option.name]
+    if option.name == "--endpoint":
+        return [option.name, endpoint]
+    if option.name == "--format":
+        return [option.name, "csv" if "csv" in option.choices else "json"]
+    if option.name == "--sort":
+        return [option.name, SORTED_BY.get(path, "invoices_id")]
+    if option.name in files:
+        return [option.name, str(folder / files[option.name])]
+    return [option.name, VALUES[option.name]]
+
+
+def write_journals(path: str, folder: Path, identity: Identity) -> None:
+    """Write what a command works on as the default journal and as one of its own."""
+    (folder / "soapmail").mkdir(exist_ok=True)
+    for file in (folder / "journal.jsonl", folder / "soapmail" / f"{identity.file_stem}.jsonl"):
+        file.unlink(missing_ok=True)
+        if path.startswith("journal"):
+            with Journal(str(file)) as journal:
+                journal.append(make_intent(7514880, 1.0, "USD"))
+                if path == "journal reopen":
+                    journal.settle(7514880, "paid", "")
+
+
+FOREIGN = {
+    option.name: option
+    for command in BY_PATH.values()
+    for option in command.options
+    if option.name.startswith("-")
+}
+
+
+@pytest.mark.arrives(500)
+@pytest.mark.parametrize("path", BY_PATH)
+def test_an_option_is_used_or_it_is_wrong_usage(
+    run: Callable[..., Result],
+    accounts: File,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    path: str,
+) -> None:
+    """With each pair of options: what was taken was read by the command, or nothing was sent."""
+    command = BY_PATH[path]
+    sandbox = accounts.sandboxes[0]
+    identity = identify_account(sandbox.endpoint, ACCOUNT["SOAPMAIL_USERNAME"])
+    monkeypatch.setenv("SOAPMAIL_ENDPOINT", sandbox.endpoint)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.setattr(Sandbox, "serve", lambda self: self._server.close_all())
+    monkeypatch.setattr(Replay, "serve", lambda self: self._server.close_all())
+    (tmp_path / "dump").mkdir()
+    (tmp_path / "recording").mkdir()
+    (tmp_path / "recording" / "0001_get_modules.http").write_bytes(b"")
+    seen: list[Watched] = []
+    sent: list[bytes] = []
+    answer = Sandbox.answer
+
+    def note_request(self: Sandbox, request: bytes) -> tuple[int, bytes]:
+        sent.append(request)
+        return answer(self, request)
+
+    monkeypatch.setattr(Sandbox, "answer", note_request)
+
+    def watch() -> argparse.Namespace:
+        seen.append(Watched(**vars(new_namespace())))
+        return seen[-1]
+
+    def parse(args: Any, words: Any) -> None:
+        parse_into(args, words)
+        args.noted = set()
+
+    monkeypatch.setattr(main_module, "new_namespace", watch)
+    monkeypatch.setattr(main_module, "parse_into", parse)
+    options = [option for option in command.options if option.name.startswith("-")]
+    own = {option.name for option in options}
+    options += [option for option in COMMON if option.name not in own]
+    names = {option.name for option in options}
+    options += [option for name, option in FOREIGN.items() if name not in names][:3]
+    arguments = ARGUMENTS.get(path, command.example.partition(" --")[0].removeprefix(path))
+    required = [option for option in options if option.is_required]
+    taken: set[str] = set()
+    for pair in combinations(options, 2):
+        given = [*(one for one in required if one not in pair), *pair]
+        words = [*path.split(), *shlex.split(arguments)]
+        if path == "pay" and not any(one.name == "--open" for one in pair):
+            words.append("7514880")
+        for option in given:
+            words += write_option(option, path, tmp_path, sandbox.endpoint)
+        write_journals(path, tmp_path, identity)
+        sent.clear()
+        code, out, err = run(*words, stdin=f"{PASSWORD}\n")
+        args = seen[-1]
+        noted = object.__getattribute__(args, "__dict__").get("noted")
+        if noted is None:  # not understood
+            assert sent == [], words
+            assert code == (3 if path == "check" else 2), words
+            told = (out if path == "check" else err).count("\n")
+            assert told == 1 or {"--format", "--output"}.intersection(words), words
+            continue
+        if code in (1, 2) and not sent:  # what the command itself refuses, such as no journal
+            continue
+        for option in given:
+            is_vacuous = (path, option.name) == ("call", "--yes")  # of what reads nobody is asked
+            assert option.key in noted or is_vacuous, (words, option.name)
+        taken |= {option.name for option in given}
+    used = {option.name for option in options if option.name in (*own, *command.accounts.value)}
+    # A sandbox begins with no journal.
+    assert taken == used - (
+        {"--sandbox"} if path in ("journal settle", "journal reopen") else set()
+    )
+
+
+def test_there_are_two_thousand_pairs_and_no_more_options_than_allowed() -> None:
+    pairs = 0
+    names = {"--help", "--version"} | {option.name for option in COMMON}
+    for command in BY_PATH.values():
+        own = {option.name for option in command.options if option.name.startswith("-")}
+        count = len(own | {option.name for option in COMMON}) + 3
+        pairs += count * (count - 1) // 2
+        names |= own
+    assert pairs >= 2000
+    assert len(names) <= 36
+
+
+# --- one rule for all --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ("send --to a --to b --from c --subject s --yes", "--to is given twice"),
+        ("invoices --open --open", "--open is given twice"),
+        ("--timeout 5 invoices --timeout 6", "--timeout is given twice"),
+        ("prepay --sandbox list --sandbox", "--sandbox is given twice"),
+        ("invoices --dump ''", "--dump is empty"),
+        ("invoices --columns ' '", "--columns is empty"),
+        ("pay 5 --yes --journal=", "--journal is empty"),
+        ("invoices --account ''", "--account is empty"),
+        ("pay 5 --yes --all-accounts", "pay does not use --all-accounts"),
+        ("invoices --account a --all-accounts", "--account cannot be combined with --all-accounts"),
+        ("invoices --account a --endpoint https://x/", "--account cannot be combined with --endpoint"),
+        ("invoices --sandbox --username u", "--sandbox cannot be combined with --username"),
+        ("invoices --jobs 3", "--jobs is used only with --account or --all-accounts"),
+        ("cancel 5 --jobs 3", "cancel does not use --jobs"),
+        ("--format json cancel 5", "unrecognized arguments: --format"),
+        ("cancel 5 --format json", "unrecognized arguments: --format"),
+        ("modules --username u", "modules does not use --username"),
+        ("completion bash --timeout 5", "completion does not use --timeout"),
+        ("sandbox --replay d --sandbox", "--replay cannot be combined with --sandbox"),
+        ("journal --journal j --username u", "--journal cannot be combined with --username"),
+        ("journal --format json settle", "journal settle does not use --format"),
+        ("journal settle --timeout 5", "--timeout is used only with invoice"),
+        ("call get_modules --username u", "get_modules needs no login, and does not use --username"),
+        ("invoices --today 2021-01-01 --format csv", "--today is used only with --overdue, --due-within, or the"),
+        ("pay 5 --dry-run --yes", "--dry-run cannot be combined with --yes"),
+        ("check --due-within x --bogus", "unrecognized arguments: --bogus"),
+    ],
+)  # fmt: skip
+def test_what_is_given_and_not_used_is_wrong_usage(
+    run: Callable[..., Result], sandbox: Sandbox, line: str, problem: str
+) -> None:
+    sent: list[bytes] = []
+    answer = sandbox.answer
+    sandbox.answer = lambda request: (sent.append(request), answer(request))[1]  # type: ignore[method-assign]
+    code, out, err = run(*shlex.split(line))
+    is_check = line.startswith("check")
+    assert code == (3 if is_check else 2)
+    assert problem in (out if is_check else err)
+    assert sent == []
+
+
+def test_a_mail_to_two_is_sent_to_neither(run: Callable[..., Result], sandbox: Sandbox) -> None:
+    assert run("send", "--to", "a", "--to", "b", "--from", "c", "--subject", "s", "--yes").code == 2
+    assert sandbox.sent == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "--dump check pay {} --yes", "--username check pay {} --yes", "pay {} --yes --username check",
+        "--account check pay {} --yes", "--endpoint check pay {} --yes",
+    ],
+)  # fmt: skip
+def test_the_value_of_an_option_is_no_command(run: Callable[..., Result], line: str) -> None:
+    code, out, _ = run(*line.format(7514880).split())
+    assert code in (1, 2, 3)
+    assert out == ""
+
+
+@pytest.mark.parametrize("line", ["--account services check", "--username invoices check --bogus"])
+def test_a_check_is_one_whatever_its_options_are_called(
+    run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch, line: str
+) -> None:
+    monkeypatch.setenv("SOAPMAIL_CONFIG", "/nowhere/accounts.ini")
+    code, out, err = run(*line.split())
+    assert (code, err) == (3, "")
+    assert out.startswith("MAIL INVOICES UNKNOWN: ")
+
+
+def test_what_was_given_is_known_behind_a_mistake() -> None:
+    args = new_namespace()
+    with pytest.raises(Exception, match="--bogus"):
+        parse_into(args, ["check", "--format", "json", "--output", "x", "--bogus"])
+    assert (find_given(args, "--format"), find_given(args, "--output")) == ("json", "x")
+    assert find_given(args, "--today") is None
+    args = new_namespace()
+    with pytest.raises(Exception, match="'xml' is not"):
+        parse_into(args, ["check", "--format", "xml"])
+    assert find_given(args, "--format") is None
+    assert find_given(new_namespace(), "--format") is None
+
+
+# --- errors as JSON ----------------------------------------------------------------------------------
+
+
+def test_with_format_json_an_error_is_one_object(
+    run: Callable[..., Result], sandbox: Sandbox, accounts: File
+) -> None:
+    code, out, err = run("invoices", "--format", "json", "--columns", "x")
+    assert (code, out) == (2, "")
+    error = json.loads(err)
+    assert list(error) == ["code", "kind", "message", "operation"]
+    assert (error["code"], error["kind"], error["operation"]) == (2, "UsageError", None)
+    code, _, err = run("service", "5", "--format", "json", "--bogus")
+    assert (code, json.loads(err)["kind"]) == (2, "UsageError")
+    nowhere = f"http://127.0.0.1:{find_closed_port()}/"
+    code, out, err = run("services", "--format", "json", "--endpoint", nowhere)
+    error = json.loads(err)
+    assert (code, out) == (4, "")
+    assert error["message"].startswith("api_login: ")
+    assert (error["code"], error["kind"]) == (4, "TransportError")
+    assert error["operation"] == "api_mail_get_services"
+    one, _, three = accounts.sandboxes
+    accounts.write(
+        format_section("first", one.endpoint)
+        + format_section("second", nowhere)
+        + format_section("third", three.endpoint)
+    )
+    code, out, err = run("invoices", "--all-accounts", "--format", "json")
+    error = json.loads(err)
+    assert (code, error["code"], error["message"]) == (4, 4, "1 account of 3 failed")
+    assert [row["account"] for row in json.loads(out)] == ["first", "third", "third", "third"]
+    (failure,) = error["accounts"]
+    assert (failure["account"], failure["code"], failure["kind"]) == ("second", 4, "TransportError")
+
+
+def test_the_json_of_an_unknown_outcome_names_the_operation_and_what_to_do(
+    run: Callable[..., Result], sandbox: Sandbox, tmp_path: Path
+) -> None:
+    sandbox.break_next(after=True)
+    path = str(tmp_path / "journal.jsonl")
+    code, _, err = run("pay", "7514880", "--yes", "--format", "json", "--journal", path)
+    error = json.loads(err)
+    assert (code, error["code"], error["kind"]) == (5, 5, "OutcomeUncertain")
+    assert error["operation"] == "api_make_payment"
+    settling = f"soapmail journal settle 7514880 paid --journal {path} (or unpaid)"
+    assert error["advice"] == [f"to say what became of it: {settling}"]
+
+
+# --- completion --------------------------------------------------------------------------------------
+
+SHELLS = [shell for shell in ("bash", "zsh", "fish") if shutil.which(shell)]
+
+
+def test_options_of_files_and_folders_complete_their_names(run: Callable[..., Result]) -> None:
+    script = run("completion", "bash").out
+    for option, kind in (("__dump", "dir"), ("pay___journal", "file"), ("check___output", "file")):
+        assert re.search(rf"{option}_COMPGEN=_shtab_compgen_{kind}", script), option
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_a_shell_takes_the_script(run: Callable[..., Result], tmp_path: Path, shell: str) -> None:
+    script = tmp_path / "script"
+    script.write_text(run("completion", shell).out)
+    done = subprocess.run([shell, "-n", str(script)], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_bash_completes_commands_options_and_files(
+    run: Callable[..., Result], tmp_path: Path
+) -> None:
+    (tmp_path / "soapmail.bash").write_text(run("completion", "bash").out)
+    (tmp_path / "a file.jsonl").touch()
+
+    def complete(*words: str) -> set[str]:
+        line = " ".join(f'"{word}"' for word in ("soapmail", *words))
+        script = (
+            f"source ./soapmail.bash; COMP_WORDS=({line}); COMP_CWORD={len(words)};"
+            "f=$(complete -p soapmail); f=${f##*-F }; f=${f%% *}; $f 2>/dev/null;"
+            r'printf "%s\n" "${COMPREPLY[@]}"'
+        )
+        done = subprocess.run(
+            ["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True
+        )
+        return set(done.stdout.splitlines())
+
+    assert {"summary"} == complete("summ")
+    assert {"--due-within"} == complete("invoices", "--due-w")
+    assert "a file.jsonl" in complete("pay", "--journal", "a")
+
+
+# --- the parser itself -------------------------------------------------------------------------------
+
+
+def test_every_function_of_the_table_is_there() -> None:
+    for command in BY_PATH.values():
+        for path in filter(None, (command.function, command.failure)):
+            assert callable(main_module._load(path))
+
+
+def test_a_process_without_arguments_shows_help(tmp_path: Path) -> None:
+    done = start_process(stdout=subprocess.PIPE, env={**os.environ, "COLUMNS": "80"})
+    out, _ = done.communicate()
+    assert done.returncode == 2
+    assert out.startswith(b"usage: soapmail ")
+    assert make_parser(new_namespace()).format_help().startswith("usage: soapmail ")
+    assert Accounts.MANY in {command.accounts for command in BY_PATH.values()}
