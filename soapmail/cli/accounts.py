@@ -15,7 +15,7 @@ from ..operations import ENDPOINT, takes_session
 from .command_table import Accounts
 from .exit_codes import EXPECTED_ERRORS, UsageError
 from .parallel import AccountResult, iter_account_results
-from .passwords import end_commands, read_command, read_environment, read_stdin
+from .passwords import Programs, read_environment, read_stdin
 from .report import report_failures
 from .signals import StoppingSignals
 from .terminal import prompt
@@ -86,7 +86,8 @@ class AccountSelection:
         self.failures: list[tuple[str | None, BaseException, str | None]] = []
         self._args = args
         self._stack = stack
-        stack.callback(end_commands)
+        programs = Programs()
+        stack.callback(programs.end)
         self._client: TrackingClient | None = None
         # Monitoring waits for a check no longer than that, however many accounts there are.
         self._limit = Deadline(args.timeout) if args.command.failure else None
@@ -97,9 +98,9 @@ class AccountSelection:
             self.dump = Dump(args.dump)
         default = _find_default_account(args)
         if self.is_named:
-            self._accounts = _read_accounts(args, args.account)
+            self._accounts = _read_accounts(args, args.account, programs)
         elif default:
-            self._accounts = [_read_accounts(args, [default])[0]._replace(name=None)]
+            self._accounts = [_read_accounts(args, [default], programs)[0]._replace(name=None)]
         else:
             self._accounts = [_make_default_account(args, stack)]
 
@@ -248,7 +249,9 @@ def _read_credentials(args: argparse.Namespace) -> dict[str, str]:
     return {"username": username, "password": password}
 
 
-def _read_accounts(args: argparse.Namespace, chosen: list[str]) -> list[Account]:
+def _read_accounts(
+    args: argparse.Namespace, chosen: list[str], programs: Programs
+) -> list[Account]:
     """Return the accounts of the file that are chosen, or all of them, in the file's order."""
     path = _find_accounts_file()
     sections = _read_sections(path)
@@ -260,7 +263,7 @@ def _read_accounts(args: argparse.Namespace, chosen: list[str]) -> list[Account]
     names = [name for name in sections if args.all_accounts or name in chosen]
     if len(names) > 1 and args.command.accounts is not Accounts.MANY:
         raise UsageError("this command works on one account at a time")
-    return [_make_account(name, sections[name], path, args) for name in names]
+    return [_make_account(name, sections[name], path, args, programs) for name in names]
 
 
 def find_own_folder(variable: str, default: str) -> str:
@@ -309,7 +312,9 @@ def _read_sections(path: str) -> dict[str, Any]:
     raise UsageError(f"{path}: {problem}")
 
 
-def _make_account(name: str, section: Any, path: str, args: argparse.Namespace) -> Account:
+def _make_account(
+    name: str, section: Any, path: str, args: argparse.Namespace, programs: Programs
+) -> Account:
     where = f"{path}: [{name}]"
     for key in section:
         if key == "password":
@@ -333,7 +338,7 @@ def _make_account(name: str, section: Any, path: str, args: argparse.Namespace) 
         raise UsageError(f"{where} {error}") from None
 
     def client(seconds: float, **more: Any) -> TrackingClient:
-        password = read_command(f"{where} password_command", command, seconds)
+        password = programs.read_first_line(f"{where} password_command", command, seconds)
         return TrackingClient(username, password, endpoint=endpoint, timeout=args.timeout, **more)
 
     return Account(name, client, endpoint, username)

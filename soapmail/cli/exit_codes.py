@@ -84,8 +84,10 @@ def exit_code_of(error: BaseException) -> int:
 
 
 def error_message(error: BaseException) -> str:
-    """Return an error in one line."""
+    """Return an error in one line; its kind, where it has no text."""
     if isinstance(error, OSError) and error.strerror:
         where = "cannot read or write" if error.filename is None else str(error.filename)
         return f"{where}: {error.strerror}"
-    return " ".join(line.strip() for line in str(error).splitlines()).strip()
+    text = " ".join(line.strip() for line in str(error).splitlines()).strip()
+    kind = "interrupted" if isinstance(error, KeyboardInterrupt) else type(error).__name__
+    return text or kind

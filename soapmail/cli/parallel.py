@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections import deque
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
@@ -18,6 +18,8 @@ T = TypeVar("T")
 
 # Finished accounts are buffered until their turn: start at most so many for each job ahead.
 _AHEAD_PER_JOB = 4
+# A signal that comes just before a wait without a limit is seen behind it (CPython, signal).
+_LOOK_SECONDS = 0.5
 
 
 class AccountResult(NamedTuple, Generic[T]):
@@ -50,7 +52,8 @@ def iter_account_results(
         while len(waiting) >= _AHEAD_PER_JOB * jobs or (waiting and waiting[0].done()):
             yield progress.take(waiting.popleft())
         progress.show(waiting)
-        free_jobs.acquire()
+        while not free_jobs.acquire(timeout=_LOOK_SECONDS):
+            pass
         waiting.append(Future())
         # Daemons: after an interrupt the command ends, and does not wait for what they wait for.
         job = threading.Thread(
@@ -80,6 +83,8 @@ class _Progress:
 
     def take(self, future: Future[AccountResult[T]]) -> AccountResult[T]:
         """Wait for a result, and take the line away for what may be printed of it."""
+        while not future.done():
+            wait([future], _LOOK_SECONDS)
         result = future.result()
         self._taken += 1
         if self._is_visible:

@@ -40,37 +40,6 @@ def read_stdin(seconds: float) -> str:
     )
 
 
-def read_command(where: str, command: Sequence[str], seconds: float) -> str:
-    """Return the first line that a program prints; UsageError names ``where`` it is configured.
-
-    The program is done when it ends, whatever its children keep open. After the time it ends with
-    all that it started.
-    """
-    try:
-        process = subprocess.Popen(
-            command,
-            bufsize=0,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            start_new_session=True,
-        )
-    except (OSError, ValueError) as error:
-        problem = getattr(error, "strerror", None) or str(error)
-        raise UsageError(f"{where}: {command[0]}: {problem}") from None
-    _running.add(process)
-    try:
-        output = call_within(lambda: _read_until_end(process, where), seconds, where)
-        if process.returncode:
-            raise ValueError(f"{where}: {_describe_status(process.returncode)}")
-        return decode_first_line(output, where)
-    except ValueError as error:
-        problem = str(error)
-    finally:
-        output = b""  # which a traceback would show
-        _end_group(process)
-    raise UsageError(problem)
-
-
 def call_within(read: Callable[[], T], seconds: float, where: str) -> T:
     """Return what is read in a thread of its own; ValueError: that takes longer."""
     results: SimpleQueue[tuple[T | None, BaseException | None]] = SimpleQueue()
@@ -94,13 +63,57 @@ def call_within(read: Callable[[], T], seconds: float, where: str) -> T:
     return value  # type: ignore[return-value]
 
 
-def end_commands() -> None:
-    """End the programs that are still running, as nobody waits for them any more."""
-    for process in list(_running):
-        _end_group(process)
+class Programs:
+    """Runs programs that print passwords; each is done when it ends, whatever its children keep.
 
+    What takes too long ends with all that it started, and so does what still runs at the end.
+    """
 
-_running: set[subprocess.Popen[bytes]] = set()
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._running: set[subprocess.Popen[bytes]] = set()
+        self._is_over = False
+
+    def read_first_line(self, where: str, command: Sequence[str], seconds: float) -> str:
+        """Return the first line that one prints; UsageError names ``where`` it is configured."""
+        try:
+            process = self._start(command)
+        except (OSError, ValueError) as error:
+            problem = getattr(error, "strerror", None) or str(error)
+            raise UsageError(f"{where}: {command[0]}: {problem}") from None
+        try:
+            output = call_within(lambda: _read_until_end(process, where), seconds, where)
+            if process.returncode:
+                raise ValueError(f"{where}: {_describe_status(process.returncode)}")
+            return decode_first_line(output, where)
+        except ValueError as error:
+            problem = str(error)
+        finally:
+            output = b""  # which a traceback would show
+            _end_group(process)
+            self._running.discard(process)
+        raise UsageError(problem)
+
+    def _start(self, command: Sequence[str]) -> subprocess.Popen[bytes]:
+        with self._lock:
+            if self._is_over:
+                raise ValueError("not started, as the command ends")
+            process = subprocess.Popen(
+                command,
+                bufsize=0,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                start_new_session=True,
+            )
+            self._running.add(process)
+        return process
+
+    def end(self) -> None:
+        """End the programs that still run, as nobody waits for them any more; start no others."""
+        with self._lock:
+            self._is_over = True
+        for process in list(self._running):
+            _end_group(process)
 
 
 def _describe_status(status: int) -> str:
@@ -142,4 +155,3 @@ def _end_group(process: subprocess.Popen[bytes]) -> None:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-    _running.discard(process)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 _EMOJI_STYLE = "\ufe0f"
 _VIRAMA = 9  # the canonical combining class (Unicode 4.3)
-_OTHER_EMOJI = "#*0123456789©®‼⁉™ℹ〰〽"
+_OTHER_EMOJI = frozenset("#*0123456789©®‼⁉™ℹ〰〽")
 _FLAG_LETTERS = frozenset(map(chr, range(0x1F1E6, 0x1F200)))
 _SKINS = frozenset(map(chr, range(0x1F3FB, 0x1F400)))
 # Vowels and finals of Hangul stand in the square of the consonant before them; fillers are empty.
@@ -43,28 +43,29 @@ def cut_to_width(text: str, columns: int) -> str:
 
 def _iter_widths(text: str) -> Iterator[int]:
     """Yield after each character how many columns the text takes up to there."""
-    done = cluster = 0
+    done = cluster = flags = 0
     base = ""
-    is_joined = False
-    flags = 0
+    # Whether what follows may widen the base, or is a consonant that joins it.
+    is_open = is_joined = False
     for letter in text:
         width = _measure_letter(letter)
         flags = flags + 1 if letter in _FLAG_LETTERS else 0
         if letter == _EMOJI_STYLE:
-            cluster, base = 2 if _may_be_emoji(base) else cluster, ""
-        elif (flags and flags % 2 == 0) or (letter in _SKINS and _may_be_emoji(base)):
+            cluster = 2 if is_open and (base in _OTHER_EMOJI or _is_symbol(base)) else cluster
+            is_open = False
+        elif (flags and flags % 2 == 0) or (letter in _SKINS and _is_symbol(base)):
             pass  # the second half of a flag, or the colour of a skin
         elif width:
             if is_joined:
                 cluster = 2
             else:
                 done, cluster = done + cluster, width
-            base, is_joined = letter, False
+            base, is_open, is_joined = letter, True, False
         elif unicodedata.combining(letter) == _VIRAMA:
             is_joined = True
         else:
-            if base and unicodedata.category(letter) == "Mc":
-                cluster, base = 2, ""
+            if is_open and unicodedata.category(letter) == "Mc":
+                cluster, is_open = 2, False
             is_joined = False
         yield done + cluster
 
@@ -75,7 +76,6 @@ def _measure_letter(letter: str) -> int:
     return 1 + (unicodedata.east_asian_width(letter) in "WF" or letter in _FLAG_LETTERS)
 
 
-def _may_be_emoji(letter: str) -> bool:
-    """Return whether a selector makes an emoji of a letter, as far as categories tell."""
-    is_symbol = letter >= "\u2190" and unicodedata.category(letter) in ("So", "Sm")
-    return is_symbol or (letter != "" and letter in _OTHER_EMOJI)
+def _is_symbol(letter: str) -> bool:
+    """Return whether a letter may be an emoji, as far as categories tell."""
+    return letter >= "\u2190" and unicodedata.category(letter) in ("So", "Sm")

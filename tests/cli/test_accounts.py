@@ -195,6 +195,7 @@ GOOD = format_section("good", "https://example.com/")
     ("text", "problem"),
     [
         ("", "holds no account"),
+        (f"[DEFAULT]\nendpoint = https://x/\n{GOOD}", "[DEFAULT] what holds for all accounts is not read from here: repeat it in each"),
         ("username = x\n", "line 1: before the first [account]"),
         (f"{GOOD}{GOOD}", "line 6: duplicate account [good]"),
         (f"{GOOD}[x]\nusername = a\nusername = b\n", "line 8: [x] duplicate key username"),
@@ -470,3 +471,58 @@ EMPTY = (
     b'<s:Envelope xmlns:s="http://schemas.xmlsoap.org/soap/envelope/"><s:Body>'
     b"<api_mail_get_servicesResponse><return/></api_mail_get_servicesResponse></s:Body></s:Envelope>"
 )
+
+
+# --- the account that is meant where none is named -----------------------------------------------------
+
+
+def test_a_default_account_is_one_of_the_file(
+    run: Callable[..., Result], accounts: Accounts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOAPMAIL_ACCOUNT", "second")
+    monkeypatch.setenv("SOAPMAIL_USERNAME", "somebody else")
+    result = run("invoices", "--format", "jsonl")
+    assert (result.code, result.out.count("\n"), result.err) == (0, 2, "")
+    assert "account" not in json.loads(result.out.splitlines()[0])
+    assert names(run("invoices", "--account", "third", "--format", "jsonl")) == ["third"] * 3
+    assert len(names(run("invoices", "--all-accounts", "--format", "jsonl"))) == 6
+    assert run("--sandbox", "invoices", "--format", "jsonl").out.count("\n") == 12
+    assert run("pay", "7514880", "--yes").code == 0
+    assert [sandbox.invoices[0].invoices_paid for sandbox in accounts.sandboxes] == [0, 1, 0]
+    assert run("check").out.startswith("MAIL INVOICES OK: nothing is due; 1 open of ended services")
+
+
+def test_a_default_account_gives_way_to_a_named_user_and_to_nothing_else(
+    run: Callable[..., Result], accounts: Accounts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOAPMAIL_ACCOUNT", "second")
+    endpoint = accounts.sandboxes[2].endpoint
+    options = ("--username", USERNAME, "--endpoint", endpoint)
+    assert run(*options, "invoices", "--format", "jsonl").out.count("\n") == 3
+    for option in (["--endpoint", endpoint], ["--password-stdin"]):
+        code, out, err = run("pay", "7514880", "--yes", *option)
+        assert (code, out) == (2, "")
+        assert err == (
+            f"soapmail: {option[0]} cannot be combined with SOAPMAIL_ACCOUNT, which names the"
+            " account second: unset it, or name an account with --username\n"
+        )
+    assert not any(sandbox.invoices[0].is_paid for sandbox in accounts.sandboxes)
+    monkeypatch.setenv("SOAPMAIL_ACCOUNT", "nobody")
+    code, _, err = run("invoices")
+    assert (code, "no account 'nobody'" in err) == (2, True)
+    assert run("check").code == 3
+    monkeypatch.setenv("SOAPMAIL_ACCOUNT", "")
+    monkeypatch.setenv("SOAPMAIL_ENDPOINT", endpoint)
+    assert run("invoices", "--format", "jsonl").out.count("\n") == 3
+
+
+def test_where_each_account_failed_nothing_else_is_printed(
+    run: Callable[..., Result], accounts: Accounts
+) -> None:
+    endpoint = accounts.sandboxes[0].endpoint
+    accounts.write(format_section("x", endpoint, "false") + format_section("y", endpoint, "false"))
+    for kind in ("table", "json", "jsonl", "csv", "tsv"):
+        for command in ("invoices", "summary", "services"):
+            code, out, err = run(command, "--all-accounts", "--format", kind)
+            assert (code, out) == (2, "")
+            assert "2 accounts of 2 failed" in err

@@ -6,9 +6,12 @@ import json
 import os
 import re
 import shlex
+import signal
 import stat
 import subprocess
 import sys
+import threading
+import time
 from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING, Any
@@ -17,18 +20,21 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from soapmail import Invoice
+from soapmail.cli import signals
 from soapmail.cli.commands import check, check_formats
+from soapmail.cli.exit_codes import UsageError
 from soapmail.sandbox.sandbox import _OPERATIONS
 
 from ..commands import (
     ACCOUNT,
     Accounts,
     Result,
+    environment_without_coverage,
     format_section,
     note_operations,
     start_process,
 )
-from ..faulty import Faulty
+from ..faulty import Faulty, Request, find_closed_port
 from ..support import LIST, LOGIN
 
 if TYPE_CHECKING:
@@ -474,3 +480,278 @@ def test_an_interrupt_is_unknown(
 
     monkeypatch.setattr(check, "_merge", interrupt)
     assert run("check") == (3, "MAIL INVOICES UNKNOWN: interrupted\n", "")
+
+
+# --- one place in which a check ends ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RecursionError("deep"), KeyError("x"), RuntimeError("can't start new thread"), SystemError()])  # fmt: skip
+@pytest.mark.parametrize("place", ["soapmail.Client.get_client_invoices", "soapmail.cli.commands.check._merge"])  # fmt: skip
+def test_any_exception_is_unknown_in_the_form_and_the_file_that_were_asked_for(
+    run: Callable[..., Result],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+    place: str,
+) -> None:
+    def fail(*args: object) -> None:
+        raise error
+
+    target = tmp_path / "mail.prom"
+    assert run("check", "--format", "prometheus", "--output", str(target)).code == 0
+    assert samples(target.read_text())["soapmail_check_success",] == 1
+    monkeypatch.setattr(place, fail)
+    code, out, _ = run("check")
+    words = str(error) or type(error).__name__
+    assert (code, out) == (3, f"MAIL INVOICES UNKNOWN: {words}\n")
+    code, out, err = run("check", "--format", "json")
+    data = json.loads(out)
+    assert (code, data["status"], data["code"]) == (3, "UNKNOWN", 3)
+    assert data["failed"] == [{"account": None, "error": words}]
+    assert json.loads(err)["kind"] == type(error).__name__
+    code, out, err = run("check", "--format", "prometheus", "--output", str(target))
+    assert (code, out) == (3, "")
+    assert samples(target.read_text())["soapmail_check_success",] == 0
+    assert err == f"soapmail: {words}\n"
+
+
+@pytest.mark.parametrize("words", ["--bogus", "--due-within x", "--account nobody", "--timeout 0"])
+def test_wrong_usage_is_told_in_the_file_too(
+    run: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: str
+) -> None:
+    monkeypatch.setenv("SOAPMAIL_CONFIG", "/nowhere/accounts.ini")
+    target = tmp_path / "mail.prom"
+    target.write_text("soapmail_check_success 1\n")
+    line = f"check --format prometheus --output {target} {words}"
+    code, out, err = run(*line.split())
+    assert (code, out, err.count("\n")) == (3, "", 1)
+    assert samples(target.read_text())["soapmail_check_success",] == 0
+
+
+def test_one_account_that_fails_is_told_as_one_of_many_is(
+    run: Callable[..., Result], accounts: Accounts
+) -> None:
+    dead = f"http://127.0.0.1:{find_closed_port()}/"
+    result = run("check", "--format", "json", "--endpoint", dead)
+    data = json.loads(result.out)
+    assert (result.code, data["status"], len(data["failed"])) == (3, "UNKNOWN", 1)
+    assert json.loads(result.err)["operation"] == "api_mail_get_client_invoices"
+    assert samples(run("check", "--format", "prometheus", "--endpoint", dead).out)[
+        "soapmail_check_success",
+    ] == 0  # fmt: skip
+    one = accounts.sandboxes[0]
+    open_charge(one, "2021-03-10")
+    accounts.write(format_section("first", one.endpoint) + format_section("dead", dead))
+    result = run("check", "--all-accounts", "--format", "json")
+    data = json.loads(result.out)
+    assert (result.code, data["status"]) == (2, "CRITICAL")
+    assert [failure["account"] for failure in data["failed"]] == ["dead"]
+    assert [failure["account"] for failure in json.loads(result.err)["accounts"]] == ["dead"]
+
+
+def test_a_warning_beside_a_failed_account_is_unknown(
+    run: Callable[..., Result], accounts: Accounts
+) -> None:
+    one = accounts.sandboxes[0]
+    open_charge(one, "2026-03-10")
+    accounts.write(
+        format_section("first", one.endpoint) + format_section("x", one.endpoint, "false")
+    )
+    code, words, _, _ = plugin(run("check", "--all-accounts", *TODAY))
+    assert code == 3
+    assert "no response from 1 of 2 accounts (x); 1 due soon, 1.00 USD (first: " in words
+
+
+def test_over_many_accounts_the_next_and_the_oldest_are_named(
+    run: Callable[..., Result], accounts: Accounts
+) -> None:
+    days = ("2027-01-10", "2026-12-15", "2026-12-20")
+    for sandbox, day in zip(accounts.sandboxes, days, strict=True):
+        sandbox.invoices = []
+        open_charge(sandbox, day, invoices_id=1)
+        open_charge(sandbox, f"2028{day[4:]}", invoices_id=2)
+    words = plugin(run("check", "--all-accounts", "--today", "2026-12-01"))[1]
+    assert words.endswith(": nothing is due, next is second: 1 on 2026-12-15")
+    words = plugin(run("check", "--all-accounts", "--today", "2029-01-01"))[1]
+    assert "(second: 1 since 2026-12-15, third: 1 since 2026-12-20, first: 1 since 2027-01-10, ...)" in words  # fmt: skip
+    data = json.loads(
+        run("check", "--all-accounts", "--today", "2029-01-01", "--format", "json").out
+    )
+    found = [row["days_left"] for row in data["overdue"]]
+    assert found == sorted(found)
+    assert len(found) == 6
+
+
+def test_unknown_amounts_are_told_beside_each_sum(
+    run: Callable[..., Result], sandbox: Sandbox
+) -> None:
+    open_charge(sandbox, "2021-03-10")
+    open_charge(sandbox, "2021-03-10", invoices_amount=None)
+    code, words, data, _ = plugin(run("check"))
+    assert code == 2
+    assert "2 overdue, 1.00 USD and 1 of unknown amount" in words
+    assert (data["overdue_USD"], data["overdue_USD_unknown"]) == ("1.00;;;0", "1;;;0")
+    found = json.loads(run("check", "--format", "json").out)
+    assert found["amounts"]["overdue"] == {"USD": 1.0}
+    assert found["unknown_amounts"]["overdue"] == {"USD": 1}
+    assert found["unknown_amounts"]["apart"] == {"USD": 0}
+    metrics = samples(run("check", "--format", "prometheus").out)
+    assert metrics["soapmail_open_amount", "USD", "overdue"] == 1
+    assert metrics["soapmail_open_unknown_amounts", "USD", "overdue"] == 1
+    assert metrics["soapmail_open_unknown_amounts", "USD", "apart"] == 0
+
+
+def test_a_negative_balance_is_a_sample(run: Callable[..., Result], sandbox: Sandbox) -> None:
+    open_charge(sandbox, "2021-03-10")
+    sandbox.prepays[0] = replace(sandbox.prepays[0], prepay_module="mail", prepay_remaining=-7.5)
+    assert run("check").out.splitlines()[-1] == "prepaid: -7.50 left"
+    metrics = samples(run("check", "--format", "prometheus").out)
+    assert metrics["soapmail_prepaid_remaining",] == -7.5
+    found = json.loads(run("check", "--format", "json").out)
+    assert found["prepaid"] == [{"account": None, "remaining": -7.5, "problem": None}]
+
+
+# --- its limit, and signals --------------------------------------------------------------------------------
+
+
+def test_the_limit_is_one_for_the_whole_check(accounts: Accounts) -> None:
+    """Twenty accounts that say nothing, one after the other, and one in time before them."""
+    silent = threading.Event()
+
+    def handler(request: Request) -> None:
+        if request.operation == "api_login":
+            request.respond(LOGIN)
+        else:
+            silent.wait(30)
+
+    with Faulty(handler) as server:
+        sections = [format_section(f"a{n}", server.endpoint) for n in range(20)]
+        accounts.write("".join(sections))
+        started = time.monotonic()
+        command = start_process(
+            "check", "--all-accounts", "--jobs", "1", "--timeout", "1.5", "--format", "json",
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        out, _ = command.communicate(timeout=30)
+        silent.set()
+    assert command.returncode == 3
+    failed = json.loads(out)["failed"]
+    assert len(failed) == 20
+    late = "its turn did not come within the --timeout of the check"
+    assert [row["error"] == late for row in failed] == [False, *[True] * 19]
+    assert time.monotonic() - started < 15
+
+
+def find_ending_signals() -> list[int]:
+    others = {"SIGKILL", "SIGSTOP", "SIGTSTP", "SIGTTIN", "SIGTTOU", "SIGCONT", "SIGCHLD", "SIGURG", "SIGWINCH", "SIGPIPE", "SIGXFSZ",
+              "SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL"}  # fmt: skip
+    named = {int(number): number.name for number in signal.Signals}
+    numbers = sorted(map(int, signal.valid_signals()))
+    first, last = int(signal.SIGRTMIN), int(signal.SIGRTMAX)
+    return [n for n in numbers if named.get(n, "") not in others and not first + 1 < n < last]
+
+
+@pytest.mark.parametrize(
+    ("number", "accounts_option"),
+    [*((number, []) for number in find_ending_signals()), (15, ["--all-accounts"]), (2, ["--all-accounts"])],
+)  # fmt: skip
+def test_a_signal_tells_its_line(
+    accounts: Accounts, number: int, accounts_option: list[str]
+) -> None:
+    """signal(7): each whose default is to end the process; whatever the exit code is, it is 3."""
+    arrived, over = threading.Event(), threading.Event()
+
+    def handler(request: Request) -> None:
+        if request.operation == "api_login":
+            request.respond(LOGIN)
+        else:
+            arrived.set()
+            over.wait(30)
+
+    with Faulty(handler) as server:
+        accounts.write(format_section("a", server.endpoint) + format_section("b", server.endpoint))
+        command = start_process(
+            "check", *accounts_option, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            env={**environment_without_coverage(), **ACCOUNT, "SOAPMAIL_ENDPOINT": server.endpoint},
+        )  # fmt: skip
+        assert arrived.wait(20)
+        command.send_signal(number)
+        command.send_signal(number)
+        out, err = command.communicate(timeout=20)
+        over.set()
+    name = signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
+    assert (command.returncode, err) == (3, b"")
+    assert out.decode() == f"MAIL INVOICES UNKNOWN: stopped by {name}\n"
+
+
+def test_a_signal_is_told_in_the_file_too(tmp_path: Path) -> None:
+    arrived, over = threading.Event(), threading.Event()
+
+    def handler(request: Request) -> None:
+        arrived.set()
+        over.wait(30)
+
+    target = tmp_path / "mail.prom"
+    with Faulty(handler) as server:
+        command = start_process(
+            "check", "--format", "prometheus", "--output", str(target), "--endpoint", server.endpoint,
+            stderr=subprocess.PIPE, env={**environment_without_coverage(), **ACCOUNT},
+        )  # fmt: skip
+        assert arrived.wait(20)
+        command.send_signal(signal.SIGTERM)
+        _, err = command.communicate(timeout=20)
+        over.set()
+    assert (command.returncode, err) == (3, b"soapmail: stopped by SIGTERM\n")
+    assert samples(target.read_text())["soapmail_check_success",] == 0
+
+
+def test_a_signal_that_is_ignored_or_handled_stays_so(run: Callable[..., Result]) -> None:
+    first = signals.FirstSignal()
+    previous = signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    try:
+        first.watch()
+        assert signal.getsignal(signal.SIGUSR1) is signal.SIG_IGN
+        assert signal.getsignal(signal.SIGTERM) == first._handle
+        first.finish(ends_process=False)
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGUSR1, previous)
+    assert run("check").code == 0
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def test_of_two_signals_one_is_an_error() -> None:
+    first = signals.FirstSignal()
+    with pytest.raises(KeyboardInterrupt, match="stopped by SIGTERM"):
+        first._handle(signal.SIGTERM, None)
+    first._handle(signal.SIGTERM, None)
+    first = signals.FirstSignal()
+    first.is_over = True
+    first._handle(signal.SIGTERM, None)
+    with pytest.raises(KeyboardInterrupt, match="stopped by signal 62$"):
+        signals.FirstSignal()._handle(62, None)
+
+
+def test_in_another_thread_no_signal_is_taken_over() -> None:
+    first = signals.FirstSignal()
+    thread = threading.Thread(target=first.watch)
+    thread.start()
+    thread.join()
+    assert first._previous == {}
+
+
+def test_a_signal_behind_an_error_is_told_once(
+    run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It comes while the error of the check is looked at."""
+    shown: list[BaseException] = []
+
+    def report(args: object, error: BaseException) -> int:
+        shown.append(error)
+        if len(shown) == 1:
+            raise KeyboardInterrupt("stopped by SIGTERM")
+        return check.report_unknown(args, error)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(sys.modules["soapmail.cli.main"], "_load", lambda path: report)
+    assert run("check", "--bogus") == (3, "MAIL INVOICES UNKNOWN: stopped by SIGTERM\n", "")
+    assert [type(error) for error in shown] == [UsageError, KeyboardInterrupt]

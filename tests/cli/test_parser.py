@@ -22,7 +22,7 @@ from soapmail.cli.command_table import COMMANDS, COMMON, Accounts
 from soapmail.cli.parser import find_given, make_parser, new_namespace, parse_into
 from soapmail.sandbox import PASSWORD, Replay, Sandbox
 
-from ..commands import ACCOUNT, Result, format_section, start_process
+from ..commands import ACCOUNT, Result, format_section, note_operations, start_process
 from ..commands import Accounts as File
 from ..faulty import find_closed_port
 
@@ -243,9 +243,7 @@ def test_there_are_two_thousand_pairs_and_no_more_options_than_allowed() -> None
 def test_what_is_given_and_not_used_is_wrong_usage(
     run: Callable[..., Result], sandbox: Sandbox, line: str, problem: str
 ) -> None:
-    sent: list[bytes] = []
-    answer = sandbox.answer
-    sandbox.answer = lambda request: (sent.append(request), answer(request))[1]  # type: ignore[method-assign]
+    sent = note_operations(sandbox)
     code, out, err = run(*shlex.split(line))
     is_check = line.startswith("check")
     assert code == (3 if is_check else 2)

@@ -46,7 +46,7 @@ def check_invoices(args: argparse.Namespace, selection: AccountSelection) -> int
 
     report = _merge(list(selection.iter_results(fetch, (Exception,))))
     report = report._replace(
-        failed=[(name, describe_failure(error)) for name, error, _ in selection.failures]
+        failed=[(name, error_message(error)) for name, error, _ in selection.failures]
     )
     if args.format != "text":  # which shows what stands there, and a plugin prints nothing else
         unreadable = UnreadableDates("due_date")
@@ -64,7 +64,7 @@ def report_unknown(args: argparse.Namespace, error: BaseException) -> int:
     form = find_given(args, "--format") or "text"
     path = find_given(args, "--output")
     with suppress(BaseException):  # what is left to do is to end with the right exit code
-        text = _FORMATS[form](DueReport(failed=[(None, describe_failure(error))]))
+        text = _FORMATS[form](DueReport(failed=[(None, error_message(error))]))
         try:
             _write_output(text, path)
         except OSError:
@@ -73,12 +73,6 @@ def report_unknown(args: argparse.Namespace, error: BaseException) -> int:
         if _tells_on_stderr(form, path):
             report_error(error, args.failed_operation, as_json=form == "json")
     return UNKNOWN
-
-
-def describe_failure(error: BaseException) -> str:
-    """Return an error in words, whatever it is."""
-    kind = "interrupted" if isinstance(error, KeyboardInterrupt) else type(error).__name__
-    return error_message(error) or kind
 
 
 def _tells_on_stderr(form: str, path: str | None) -> bool:
