@@ -122,7 +122,7 @@ def _write_utf8() -> Iterator[None]:
 class _LineFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         # The threads of many accounts have their names.
-        is_main = record.thread == threading.main_thread().ident
+        is_main = record.threadName == threading.main_thread().name
         account = "" if is_main else f"{record.threadName}: "
         return f"soapmail: {printable(account + record.getMessage())}"
 

@@ -51,7 +51,8 @@ def call_within(read: Callable[[], T], seconds: float, where: str) -> T:
             results.put((None, error))
 
     try:
-        threading.Thread(target=work, daemon=True).start()
+        name = threading.current_thread().name  # by which a message is that of an account
+        threading.Thread(target=work, name=name, daemon=True).start()
     except RuntimeError as error:  # the system has no more threads
         raise OSError(str(error)) from None
     try:
@@ -88,6 +89,10 @@ class Programs:
             return decode_first_line(output, where)
         except ValueError as error:
             problem = str(error)
+        except OSError:  # no thread reads it
+            assert process.stdout is not None
+            process.stdout.close()
+            raise
         finally:
             output = b""  # which a traceback would show
             _end_group(process)
