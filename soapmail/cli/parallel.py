@@ -35,10 +35,10 @@ class AccountResult(NamedTuple, Generic[T]):
 def iter_account_results(
     accounts: Sequence[Account], do: Callable[[Account], AccountResult[T]], jobs: int
 ) -> Iterator[AccountResult[T]]:
-    """Work on so many accounts at a time, and yield what came of each in their order."""
-    if len(accounts) == 1:  # here, where signals arrive
-        yield do(accounts[0])
-        return
+    """Work on so many accounts at a time, and yield what came of each in their order.
+
+    Signals arrive in this thread, which waits for those of the accounts, one account's included.
+    """
     progress = _Progress(len(accounts))
     free_jobs = threading.Semaphore(jobs)
     waiting: deque[Future[AccountResult[T]]] = deque()
@@ -56,9 +56,8 @@ def iter_account_results(
             pass
         waiting.append(Future())
         # Daemons: after an interrupt the command ends, and does not wait for what they wait for.
-        job = threading.Thread(
-            target=work, args=(account, waiting[-1]), name=account.name, daemon=True
-        )
+        name = account.name or threading.current_thread().name
+        job = threading.Thread(target=work, args=(account, waiting[-1]), name=name, daemon=True)
         try:
             job.start()
         except RuntimeError:  # the system has no more threads
@@ -74,7 +73,7 @@ class _Progress:
     def __init__(self, total: int) -> None:
         self._total = total
         self._taken = 0
-        self._is_visible = sys.stderr.isatty()
+        self._is_visible = total > 1 and sys.stderr.isatty()
 
     def show(self, waiting: Sequence[Future[Any]]) -> None:
         if self._is_visible:

@@ -12,6 +12,8 @@ from .exit_codes import INTERRUPTED, Interrupted
 from .terminal import print_error
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from ..call import Call
 
 STOPPING_SIGNALS = [
@@ -19,6 +21,17 @@ STOPPING_SIGNALS = [
 ]
 # For the response to a change, once somebody wants the command to stop.
 _GRACE_SECONDS = 5.0
+
+
+def _take_over(numbers: Iterable[int], handler: Callable[..., None]) -> dict[int, Any]:
+    """Set a handler where nobody else ignores or handles a signal; return what was there before."""
+    if threading.current_thread() is not threading.main_thread():
+        return {}
+    return {
+        number: signal.signal(number, handler)
+        for number in numbers
+        if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler)
+    }
 
 
 class StoppingSignals:
@@ -41,11 +54,7 @@ class StoppingSignals:
 
     def watch(self) -> None:
         """Take the signals over, where nobody else ignores or handles them."""
-        if self._previous or threading.current_thread() is not threading.main_thread():
-            return
-        for number in STOPPING_SIGNALS:
-            if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
-                self._previous[number] = signal.signal(number, self._handle)
+        self._previous = self._previous or _take_over(STOPPING_SIGNALS, self._handle)
 
     @property
     def held(self) -> Interrupted | None:
@@ -136,12 +145,8 @@ class FirstSignal:
 
     def watch(self) -> None:
         """Take over all such signals, where nobody else ignores or handles them."""
-        if threading.current_thread() is not threading.main_thread():
-            return
         others = {getattr(signal, name, None) for name in _NOT_ENDING.split()}
-        for number in signal.valid_signals() - others:
-            if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
-                self._previous[number] = signal.signal(number, self._handle)
+        self._previous = _take_over(signal.valid_signals() - others, self._handle)
 
     def _handle(self, number: int, frame: object) -> None:
         if not self.is_over:

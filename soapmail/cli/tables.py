@@ -71,8 +71,7 @@ def make_table(
 
 
 def _pad(text: str, kind: Kind, width: int) -> str:
-    if kind in _CUT:
-        text = cut_to_width(text, width)
+    text = cut_to_width(text, width)
     gap = " " * (width - measure_width(text))
     return gap + text if kind.is_right else text + gap
 

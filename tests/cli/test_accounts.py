@@ -180,7 +180,7 @@ def test_what_is_repaired_names_its_account(run: Callable[..., Result], accounts
     for sandbox in accounts.sandboxes:
         sandbox.services[0] = replace(sandbox.services[0], mail_comment="a\x01")
     result = run("services", "--account", "first")
-    assert "soapmail: api_mail_get_services: repaired: " in result.err
+    assert "soapmail: first: api_mail_get_services: repaired: " in result.err
     result = run("services", "--all-accounts")
     for name in THREE:
         assert f"soapmail: {name}: api_mail_get_services: repaired: " in result.err

@@ -19,10 +19,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from soapmail import Invoice
+from soapmail import Client, Invoice, TransportError
 from soapmail.cli import signals
+from soapmail.cli.accounts import TrackingClient
 from soapmail.cli.commands import check, check_formats
 from soapmail.cli.exit_codes import UsageError
+from soapmail.deadline import Deadline
 from soapmail.sandbox.sandbox import _OPERATIONS
 
 from ..commands import (
@@ -755,3 +757,42 @@ def test_a_signal_behind_an_error_is_told_once(
     monkeypatch.setattr(sys.modules["soapmail.cli.main"], "_load", lambda path: report)
     assert run("check", "--bogus") == (3, "MAIL INVOICES UNKNOWN: stopped by SIGTERM\n", "")
     assert [type(error) for error in shown] == [UsageError, KeyboardInterrupt]
+
+
+def test_a_call_ends_by_the_limit_of_the_check(sandbox: Sandbox) -> None:
+    """Each call of a client may take as long as its own limit, and here no longer than the rest."""
+    silent = threading.Event()
+
+    def handler(request: Request) -> None:
+        if request.operation == "api_login":
+            request.respond(LOGIN)
+        else:
+            silent.wait(30)
+
+    with Faulty(handler) as server:
+        client = TrackingClient("u", "p", endpoint=server.endpoint, timeout=8, retries=0)
+        client.limit = Deadline(0.3)
+        started = time.monotonic()
+        with client, pytest.raises(TransportError):
+            client.get_client_invoices()
+        assert time.monotonic() - started < 6
+        silent.set()
+
+
+def test_a_defect_of_one_account_hides_no_other(
+    run: Callable[..., Result], accounts: Accounts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two, _ = accounts.sandboxes
+    open_charge(two, "2021-03-10", invoices_id=99)
+    get = Client.get_client_invoices
+
+    def fail(self: Client) -> list[Invoice]:
+        if self._endpoint == one.endpoint:
+            raise MemoryError
+        return get(self)
+
+    monkeypatch.setattr(Client, "get_client_invoices", fail)
+    code, words, _, details = plugin(run("check", "--all-accounts"))
+    assert code == 2
+    assert "no response from 1 of 3 accounts (first); 1 overdue, 1.00 USD (second: 99" in words
+    assert details[-1] == "failed: first: MemoryError"

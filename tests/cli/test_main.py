@@ -1176,6 +1176,7 @@ def test_a_password_among_the_arguments_is_neither_taken_nor_shown(
         code, out, err = run(*line.split())
         assert code == (3 if "check" in line else 2)
         assert "hunter2" not in out + err
+        assert ("--password" in out + err) == ("--password" in line)
 
 
 def test_a_password_and_a_body_are_not_both_read_from_stdin(run: Callable[..., Result]) -> None:
