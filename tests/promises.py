@@ -648,7 +648,7 @@ PROMISES = [
     promise(
         "A password is the first line in UTF-8, with or without a mark, wherever it comes from.",
         ("secret.py", "data.removeprefix(_BOM)", "data", "test_all_sources_are_read_alike"),
-        ("cli/passwords.py", "        output += piece\n            elif is_over:", "        output += piece\n            elif False:", "test_a_program_is_done_when_it_ends_whatever_its_children_keep"),
+        ("cli/passwords.py", "            elif is_over:", "            elif False:", "test_a_program_is_done_when_it_ends_whatever_its_children_keep"),
         ("cli/passwords.py", "            os.killpg(process.pid, signal.SIGKILL)\n", "            process.kill()\n", "test_what_a_program_started_ends_with_it_when_it_takes_too_long"),
     ),
     promise(

@@ -11,8 +11,9 @@ import sys
 import threading
 from contextlib import suppress
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
+from ..deadline import Deadline
 from ..secret import MAX_SECRET_BYTES, decode_first_line, read_descriptor, read_password
 from .exit_codes import UsageError
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 T = TypeVar("T")
+# How soon it is seen that a program has ended whose pipe somebody else keeps open.
+_LOOK_MILLISECONDS = 20
 
 
 def read_environment(seconds: float) -> str:
@@ -83,16 +86,12 @@ class Programs:
             problem = getattr(error, "strerror", None) or str(error)
             raise UsageError(f"{where}: {command[0]}: {problem}") from None
         try:
-            output = call_within(lambda: _read_until_end(process, where), seconds, where)
+            output = _read_until_end(process, where, seconds)
             if process.returncode:
                 raise ValueError(f"{where}: {_describe_status(process.returncode)}")
             return decode_first_line(output, where)
         except ValueError as error:
             problem = str(error)
-        except OSError:  # no thread reads it
-            assert process.stdout is not None
-            process.stdout.close()
-            raise
         finally:
             output = b""  # which a traceback would show
             _end_group(process)
@@ -125,33 +124,29 @@ def _describe_status(status: int) -> str:
     return f"failed with status {status}" if status > 0 else f"was ended by signal {-status}"
 
 
-def _read_until_end(process: subprocess.Popen[bytes], where: str) -> bytes:
-    """Return what a program printed until it ended; ValueError: too much."""
-    pipe: Any = process.stdout
-    over, ending = os.pipe()
-
-    def wait() -> None:
-        process.wait()
-        os.close(ending)
-
-    threading.Thread(target=wait, daemon=True).start()
-    os.set_blocking(pipe.fileno(), False)
-    output, is_over = b"", False
-    try:
-        while True:
-            is_over = is_over or over in select.select([pipe, over], [], [])[0]
-            piece = pipe.read(MAX_SECRET_BYTES)
-            if piece:
+def _read_until_end(process: subprocess.Popen[bytes], where: str, seconds: float) -> bytes:
+    """Return what a program printed until it ended; ValueError: too much, or too late."""
+    deadline = Deadline(seconds)
+    assert process.stdout is not None
+    descriptor = process.stdout.fileno()
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    output = b""
+    with process.stdout:
+        while len(output) <= MAX_SECRET_BYTES:
+            is_over = process.poll() is not None  # before the last look
+            if poll.poll(0 if is_over else _LOOK_MILLISECONDS):
+                piece = os.read(descriptor, MAX_SECRET_BYTES)
                 output += piece
-            elif is_over:  # the end of the pipe, or a child that keeps it open
+                if not piece:
+                    with suppress(subprocess.TimeoutExpired):  # as the loop ends then
+                        process.wait(max(0, deadline.remaining()))
+                        return output
+            elif is_over:  # and a child of it keeps the pipe open
                 return output
-            elif piece is not None:
-                process.wait()
-            if len(output) > MAX_SECRET_BYTES:
-                raise ValueError(f"{where}: printed more than {MAX_SECRET_BYTES} bytes")
-    finally:
-        os.close(over)
-        pipe.close()
+            if deadline.remaining() <= 0:
+                raise ValueError(f"{where}: did not end within {seconds:g} seconds")
+    raise ValueError(f"{where}: printed more than {MAX_SECRET_BYTES} bytes")
 
 
 def _end_group(process: subprocess.Popen[bytes]) -> None:

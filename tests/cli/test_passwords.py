@@ -250,8 +250,10 @@ def test_where_the_system_has_no_threads_it_is_a_clear_error(
     with monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", refuse)
         code, out, err = run("services", "--all-accounts")
-        assert (code, out) == (1, "")
+        assert (code, out) == (4, "")  # of what the connection wants a thread for
         assert err.count("can't start new thread") == 3
+        code, _, err = run("services", "--password-stdin", stdin=f"{PASSWORD}\n")
+        assert (code, "can't start new thread" in err) == (4, True)
         assert run("check", "--all-accounts").code == 3
 
 
