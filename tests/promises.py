@@ -610,7 +610,7 @@ PROMISES = [
     promise(
         "`check` says UNKNOWN and 3 for whatever it could not find out.",
         ("cli/commands/check.py", "    return UNKNOWN\n", "    return 1\n", "test_output_that_fails_is_never_ok test_as_a_process_it_ends_with_its_codes"),
-        ("cli/commands/check.py", "selection.iter_results(fetch, (Exception,))", "selection.iter_results(fetch)", "test_where_the_system_has_no_threads_it_is_a_clear_error test_a_defect_of_one_account_hides_no_other"),
+        ("cli/commands/check.py", "selection.iter_results(fetch, (Exception,))", "selection.iter_results(fetch)", "test_a_defect_of_one_account_hides_no_other"),
         ("cli/commands/check_formats.py", "        if self.failed:\n            return UNKNOWN\n", "", "test_accounts_are_named_and_a_failure_is_unknown"),
     ),
     promise(
