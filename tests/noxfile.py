@@ -29,6 +29,8 @@ DIFFERENT = [
     "tests/transport",
     "tests/soap/test_properties.py",
     "tests/cli/test_main.py",
+    "tests/cli/test_parser.py",
+    "tests/cli/test_passwords.py",
     "tests/billing",
 ]
 LOWEST = ["lxml==4.9.2", "requests==2.32.2"]

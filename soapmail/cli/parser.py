@@ -146,7 +146,8 @@ class _Parser(argparse.ArgumentParser):
         if words[0] == "unrecognized":  # what belongs to an option may be a secret
             names = [word.partition("=")[0] for word in words if word.startswith("-")]
             message = f"unrecognized arguments{': ' if names else ''}{' '.join(names)}"
-        raise _add_hint(self.args, message)
+        # Nor is what stands behind a flag: --password-stdin=SECRET.
+        raise _add_hint(self.args, message.partition(" '")[0])
 
 
 class _EnterCommand(argparse._SubParsersAction):  # type: ignore[type-arg]

@@ -36,7 +36,13 @@ from ..commands import (
     note_operations,
     start_process,
 )
-from ..faulty import Faulty, Request, find_closed_port
+from ..faulty import (
+    Faulty,
+    Request,
+    find_closed_port,
+    respond_after_login,
+    stay_silent,
+)
 from ..support import LIST, LOGIN
 
 if TYPE_CHECKING:
@@ -618,15 +624,7 @@ def test_a_negative_balance_is_a_sample(run: Callable[..., Result], sandbox: San
 
 def test_the_limit_is_one_for_the_whole_check(accounts: Accounts) -> None:
     """Twenty accounts that say nothing, one after the other, and one in time before them."""
-    silent = threading.Event()
-
-    def handler(request: Request) -> None:
-        if request.operation == "api_login":
-            request.respond(LOGIN)
-        else:
-            silent.wait(30)
-
-    with Faulty(handler) as server:
+    with Faulty(respond_after_login(stay_silent)) as server:
         sections = [format_section(f"a{n}", server.endpoint) for n in range(20)]
         accounts.write("".join(sections))
         started = time.monotonic()
@@ -635,7 +633,6 @@ def test_the_limit_is_one_for_the_whole_check(accounts: Accounts) -> None:
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         out, _ = command.communicate(timeout=30)
-        silent.set()
     assert command.returncode == 3
     failed = json.loads(out)["failed"]
     assert len(failed) == 20
@@ -661,16 +658,13 @@ def test_a_signal_tells_its_line(
     accounts: Accounts, number: int, accounts_option: list[str]
 ) -> None:
     """signal(7): each whose default is to end the process; whatever the exit code is, it is 3."""
-    arrived, over = threading.Event(), threading.Event()
+    arrived = threading.Event()
 
     def handler(request: Request) -> None:
-        if request.operation == "api_login":
-            request.respond(LOGIN)
-        else:
-            arrived.set()
-            over.wait(30)
+        arrived.set()
+        stay_silent(request)
 
-    with Faulty(handler) as server:
+    with Faulty(respond_after_login(handler)) as server:
         accounts.write(format_section("a", server.endpoint) + format_section("b", server.endpoint))
         command = start_process(
             "check", *accounts_option, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -680,18 +674,17 @@ def test_a_signal_tells_its_line(
         command.send_signal(number)
         command.send_signal(number)
         out, err = command.communicate(timeout=20)
-        over.set()
     name = signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
     assert (command.returncode, err) == (3, b"")
     assert out.decode() == f"MAIL INVOICES UNKNOWN: stopped by {name}\n"
 
 
 def test_a_signal_is_told_in_the_file_too(tmp_path: Path) -> None:
-    arrived, over = threading.Event(), threading.Event()
+    arrived = threading.Event()
 
     def handler(request: Request) -> None:
         arrived.set()
-        over.wait(30)
+        stay_silent(request)
 
     target = tmp_path / "mail.prom"
     with Faulty(handler) as server:
@@ -702,7 +695,6 @@ def test_a_signal_is_told_in_the_file_too(tmp_path: Path) -> None:
         assert arrived.wait(20)
         command.send_signal(signal.SIGTERM)
         _, err = command.communicate(timeout=20)
-        over.set()
     assert (command.returncode, err) == (3, b"soapmail: stopped by SIGTERM\n")
     assert samples(target.read_text())["soapmail_check_success",] == 0
 
@@ -761,22 +753,13 @@ def test_a_signal_behind_an_error_is_told_once(
 
 def test_a_call_ends_by_the_limit_of_the_check(sandbox: Sandbox) -> None:
     """Each call of a client may take as long as its own limit, and here no longer than the rest."""
-    silent = threading.Event()
-
-    def handler(request: Request) -> None:
-        if request.operation == "api_login":
-            request.respond(LOGIN)
-        else:
-            silent.wait(30)
-
-    with Faulty(handler) as server:
+    with Faulty(respond_after_login(stay_silent)) as server:
         client = TrackingClient("u", "p", endpoint=server.endpoint, timeout=8, retries=0)
         client.limit = Deadline(0.3)
         started = time.monotonic()
         with client, pytest.raises(TransportError):
             client.get_client_invoices()
         assert time.monotonic() - started < 6
-        silent.set()
 
 
 def test_a_defect_of_one_account_hides_no_other(

@@ -1171,7 +1171,7 @@ def test_a_password_among_the_arguments_is_neither_taken_nor_shown(
     for line in (
         "--password hunter2 services", "--password hunter2 check", "--password=hunter2 check", "--username me hunter2 check",
         "--username me hunter2", "pay --password hunter2 5", "invoice --password hunter2 5", "prepay --password hunter2 list",
-        "check --password hunter2", "--password hunter2 prepay list",
+        "check --password hunter2", "--password hunter2 prepay list", "services --password-stdin=hunter2",
     ):  # fmt: skip
         code, out, err = run(*line.split())
         assert code == (3 if "check" in line else 2)
