@@ -14,15 +14,18 @@ import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from soapmail import cli
+from soapmail.cli.command_table import COMMANDS
 from soapmail.sandbox import PASSWORD, USERNAME, Sandbox
 from soapmail.sandbox.nusoap import read_operation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from contextlib import ExitStack
     from pathlib import Path
 
     import pytest
+
+    from soapmail.cli.command_table import Command
 
 ACCOUNT = {"SOAPMAIL_USERNAME": USERNAME, "SOAPMAIL_PASSWORD": PASSWORD}
 
@@ -33,6 +36,18 @@ class Result(NamedTuple):
     code: int
     out: str
     err: str
+
+
+def list_commands() -> Iterator[tuple[str, Command]]:
+    """Yield each command that does something, with its names."""
+    for command in COMMANDS:
+        if command.function:
+            yield command.name, command
+        for inner in command.commands:
+            yield f"{command.name} {inner.name}", inner
+
+
+BY_PATH = dict(list_commands())
 
 
 def make_runner(

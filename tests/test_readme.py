@@ -20,17 +20,17 @@ import pytest
 import soapmail
 from soapmail import Client, models
 from soapmail.cli import help_texts
-from soapmail.cli.command_table import COMMANDS, Accounts
+from soapmail.cli.command_table import Accounts
 from soapmail.sandbox import Sandbox
 from soapmail.sandbox.sandbox import _OPERATIONS
 
+from .commands import BY_PATH
 from .faulty import Faulty, Hangup, Request, find_closed_port, respond_after_login
 from .support import CHANGING, FIELDS, METHODS, ROOT, checkout, read_recording
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable
 
-    from soapmail.cli.command_table import Command
 
 README = (ROOT / "README.md").read_text()
 PAGES = [
@@ -406,19 +406,12 @@ def test_the_commands_that_ci_runs_are_these() -> None:
 OUTPUT_OPTIONS = {"--format", "--columns", "--sort", "--no-header"}
 
 
-def list_functions(commands: Sequence[Command], path: str = "") -> Iterator[tuple[str, Command]]:
-    for command in commands:
-        if command.function:
-            yield f"{path}{command.name}", command
-        yield from list_functions(command.commands, f"{path}{command.name} ")
-
-
 def test_the_table_of_commands_is_what_the_command_knows() -> None:
     """Each command with all its options, but for those of lists and of all commands."""
     section = COMMAND.partition("\n## Commands\n")[2].partition("\n## ")[0]
     cells = re.findall(r"^\| (`.*`) \|", section, re.MULTILINE)
     documented: dict[str, set[str]] = {}
-    commands = dict(list_functions(COMMANDS))
+    commands = BY_PATH
     for text in [text for cell in cells for text in re.findall(r"`([^`]+)`", cell)]:
         first, second = [*text.split(), ""][:2]
         name = f"{first} {second}" if f"{first} {second}" in commands else first

@@ -22,11 +22,11 @@ from lxml import etree
 
 from soapmail import Client, OutcomeUnknown, ResponseError, TransportError
 from soapmail.billing.identity import identify_account
-from soapmail.cli.command_table import COMMANDS, Accounts
+from soapmail.cli.command_table import Accounts
 from soapmail.cli.dump import Dump
 from soapmail.sandbox import PASSWORD, SESSION_ID, USERNAME
 
-from ..commands import ACCOUNT, Result, start_process
+from ..commands import ACCOUNT, BY_PATH, Result, start_process
 from ..faulty import Faulty, Hangup, Request, respond_after_login, respond_to_login
 from ..support import (
     DATA,
@@ -359,8 +359,8 @@ def test_a_dump_is_served_again(
 
 EXAMPLES = [
     command.example
-    for command in [*COMMANDS, *(inner for command in COMMANDS for inner in command.commands)]
-    if command.function and command.accounts not in (Accounts.NONE, Accounts.LOCAL)
+    for command in BY_PATH.values()
+    if command.accounts not in (Accounts.NONE, Accounts.LOCAL)
 ]
 
 

@@ -13,33 +13,22 @@ import pytest
 from soapmail.billing import Journal
 from soapmail.billing.history import make_intent
 from soapmail.billing.identity import identify_account
-from soapmail.cli.command_table import COMMANDS, COMMON
+from soapmail.cli.command_table import COMMON
 from soapmail.cli.parser import new_namespace, parse_into
 from soapmail.sandbox import PASSWORD, Replay, Sandbox
 
-from ..commands import ACCOUNT, Result
+from ..commands import ACCOUNT, BY_PATH, Result
 from ..commands import Accounts as File
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from soapmail.billing.identity import Identity
-    from soapmail.cli.command_table import Command, Option
+    from soapmail.cli.command_table import Option
 
 
 main_module: Any = sys.modules["soapmail.cli.main"]
-
-
-def list_commands() -> Iterator[tuple[str, Command]]:
-    for command in COMMANDS:
-        if command.function:
-            yield command.name, command
-        for inner in command.commands:
-            yield f"{command.name} {inner.name}", inner
-
-
-BY_PATH = dict(list_commands())
 
 
 class Watched(argparse.Namespace):

@@ -13,33 +13,21 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from soapmail.cli.command_table import COMMANDS, Accounts
+from soapmail.cli.command_table import Accounts
 from soapmail.cli.parser import find_given, make_parser, new_namespace, parse_into
 
+from ..commands import BY_PATH, Result, format_section, note_operations, start_process
 from ..commands import Accounts as File
-from ..commands import Result, format_section, note_operations, start_process
 from ..faulty import find_closed_port
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
-    from soapmail.cli.command_table import Command
     from soapmail.sandbox import Sandbox
 
 
 main_module: Any = sys.modules["soapmail.cli.main"]
-
-
-def list_commands() -> Iterator[tuple[str, Command]]:
-    for command in COMMANDS:
-        if command.function:
-            yield command.name, command
-        for inner in command.commands:
-            yield f"{command.name} {inner.name}", inner
-
-
-BY_PATH = dict(list_commands())
 
 
 # --- one rule for all --------------------------------------------------------------------------------
