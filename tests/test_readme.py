@@ -409,7 +409,7 @@ OUTPUT_OPTIONS = {"--format", "--columns", "--sort", "--no-header"}
 def test_the_table_of_commands_is_what_the_command_knows() -> None:
     """Each command with all its options, but for those of lists and of all commands."""
     section = COMMAND.partition("\n## Commands\n")[2].partition("\n## ")[0]
-    cells = re.findall(r"^\| (`.*`) \|", section, re.MULTILINE)
+    cells = re.findall(r"^\| (`.*?`) \| ", section, re.MULTILINE)
     documented: dict[str, set[str]] = {}
     commands = BY_PATH
     for text in [text for cell in cells for text in re.findall(r"`([^`]+)`", cell)]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import configparser
 import os
+import re
 import shlex
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -97,6 +98,8 @@ class AccountSelection:
 
             self.dump = Dump(args.dump)
         default = _find_default_account(args)
+        if self.is_named or default:
+            signals.watch()  # so that no program of an account is left behind
         if self.is_named:
             self._accounts = _read_accounts(args, args.account, programs)
         elif default:
@@ -215,7 +218,7 @@ def _is_local(args: argparse.Namespace) -> bool:
 
 def _find_default_account(args: argparse.Namespace) -> str | None:
     """Return the account of the file that is meant where no option says otherwise."""
-    name = os.environ.get(_DEFAULT_ACCOUNT)
+    name = os.environ.get(_DEFAULT_ACCOUNT, "").strip()
     if not name or args.sandbox or args.username or (_is_local(args) and args.journal):
         return None
     for option in ("--endpoint", "--password-stdin"):
@@ -323,7 +326,8 @@ def _make_account(
                 " prints it, as in password_command = pass show mail"
             )
         if key not in _SECTION_KEYS:
-            raise UsageError(f"{where} {key}: not known; there are: {', '.join(_SECTION_KEYS)}")
+            name = key if re.fullmatch("[a-z_-]+", key) else "a key"  # which may be a secret
+            raise UsageError(f"{where} {name}: not known; there are: {', '.join(_SECTION_KEYS)}")
     for key in ("username", "password_command"):
         if not section.get(key, "").strip():
             raise UsageError(f"{where} {key}: missing")

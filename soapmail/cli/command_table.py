@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -10,7 +11,7 @@ from . import help_texts, values
 from .exit_codes import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 
 class Option(NamedTuple):
@@ -48,10 +49,13 @@ class Option(NamedTuple):
         """Return the value of what was given; UsageError."""
         if self.is_flag:
             return True
-        what = f"argument {self.name}: " if self.name.startswith("-") else f"{self.name}: "
+        is_option = self.name.startswith("-")
+        what = f"argument {self.name}: " if is_option else f"{self.name}: "
         for text in texts:
+            if not is_option and re.match("-[^0-9]", text):  # an unknown one, with a secret in it
+                raise UsageError(f"{what}what begins with - is no value of it")
             if self.choices and text not in self.choices:
-                raise UsageError(f"{what}{text!r} is not {' or '.join(self.choices)}")
+                raise UsageError(f"{what}{text!r} is none of: {', '.join(self.choices)}")
         try:
             converted = [self.convert(text) for text in texts]
         except ValueError as error:
@@ -91,7 +95,7 @@ class Command(NamedTuple):
 
 _OUTPUT = (
     Option("--format", choices=("table", "json", "jsonl", "csv", "tsv"), default="table"),
-    Option("--columns A,B", "these columns, or: all"),
+    Option("--columns A,B", "these columns, by their names in JSON, or: all"),
     Option("--sort [-]COLUMN", "by this column; with - backwards"),
     Option("--no-header", "without names and totals"),
 )
@@ -108,7 +112,7 @@ _JOURNAL_ALONE = _JOURNAL._replace(excludes=Accounts.LOCAL.value)
 _TODAY = Option("--today DATE", "default: this machine's date", values.parse_date)
 _ALL_SERVICES = Option("--all-services", "count those of ended services too")
 _TEXT_OR_JSON = Option("--format", choices=("text", "json"), default="text")
-_MAX_TOTAL_HELP = "never more in one run; --yes without a terminal requires it"
+_MAX_TOTAL_HELP = "never more in one run; --open --yes without a terminal requires it"
 _PARAMETERS = Option(
     "parameters name[:type]=value",
     "in the documented order; int, float, bool, or text if no type is given",
@@ -131,7 +135,7 @@ COMMON = (
     Option("--password-stdin", "read the password from the first line of stdin"),
     Option("--endpoint ENDPOINT", f"default: SOAPMAIL_ENDPOINT or {ENDPOINT}"),
     Option(
-        "--account NAME", "an account of the accounts file; lists take it more than once",
+        "--account NAME", "an account of the accounts file; for some commands more than one",
         default=(), is_repeatable=True, excludes=("--all-accounts", *_OF_ANOTHER_ACCOUNT),
     ),
     Option("--all-accounts", "all accounts of that file", excludes=_OF_ANOTHER_ACCOUNT),
@@ -322,3 +326,17 @@ COMMANDS = (
     ),
 )
 # fmt: on
+
+
+def _collect_options(commands: Sequence[Command]) -> Iterator[Option]:
+    for command in commands:
+        yield from command.options
+        yield from _collect_options(command.commands)
+
+
+# Of all commands, by what is typed.
+OPTIONS = {
+    option.name: option
+    for option in [*_collect_options(COMMANDS), *COMMON]
+    if option.name.startswith("-")
+}

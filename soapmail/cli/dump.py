@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import tempfile
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -24,10 +25,12 @@ class Dump:
 
     def __init__(self, folder: str) -> None:
         self._folder = folder
-        # Before anything is sent.
-        probe = os.path.join(folder, f".{os.getpid()}")
-        os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-        os.unlink(probe)
+        try:  # before anything is sent
+            with tempfile.TemporaryFile(dir=folder):
+                pass
+        except OSError as error:
+            error.filename = folder
+            raise
         numbers = [int(match[0]) for match in map(_NUMBER.match, os.listdir(folder)) if match]
         self._last = max(numbers, default=0)
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 EXIT_CODES = """\
 exit codes:
   0    done
-  1    refused by the server, a wrong response, no such id, or a file error
+  1    refused, a wrong response, no such thing, nothing to do, or a file error
   2    wrong usage, missing credentials or packages included
   3    the server does not accept username and password
   4    no usable response from the network
   5    it may or may not have happened: check before repeating
   6    it happened, and only the output failed
-  130  interrupted
+  130  interrupted; SIGTERM and SIGHUP end it as signals do
 check has exit codes of its own: see soapmail check --help
 
 Username and password come from SOAPMAIL_USERNAME and SOAPMAIL_PASSWORD (or the
@@ -23,7 +23,7 @@ SOAPMAIL_ACCOUNT names the one that is meant where no option says otherwise."""
 DUE = """\
 Due dates have no time zone: whole days are compared with the date of this
 machine, or with --today. What is due today is not overdue before tomorrow. An
-open invoice without a due date that can be read may be due, and is listed."""
+open invoice without a due date that can be read may be due, and is told of."""
 CHECK = f"""\
 exit codes, those of a monitoring plugin:
   0    OK        nothing is due

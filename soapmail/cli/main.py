@@ -30,18 +30,22 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 
+# UNKNOWN of a monitoring plugin.
+_PLUGIN_UNKNOWN = 3
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code, which does not depend on stderr.
 
     Without arguments it is the process's own command, which ends with it.
     """
-    args, signals, first_signal = new_namespace(), StoppingSignals(), FirstSignal()
+    args, signals, first_signal = new_namespace(), StoppingSignals(), FirstSignal(_PLUGIN_UNKNOWN)
     try:
         try:
             with _write_utf8(), _print_messages():
                 parse_into(args, sys.argv[1:] if arguments is None else arguments)
                 if args.command.failure:
-                    first_signal.watch()
+                    first_signal.watch(args.timeout)
                 return _run(args, signals)
         except SystemExit as ending:  # after --help and --version
             return int(ending.code or OK)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import re
 from dataclasses import fields
 from decimal import Decimal
@@ -271,5 +272,6 @@ def format_json(value: object, indent: int | None = 2) -> str:
 
 
 def _to_float(value: object) -> float:
+    """Return the float that an amount came from; of sums that are too large, the whole number."""
     assert isinstance(value, Decimal)
-    return float(value)  # it came from one
+    return float(value) if math.isfinite(float(value)) else int(value)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import re
+import textwrap
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from . import help_texts
-from .command_table import COMMANDS, COMMON, Accounts
+from .command_table import COMMANDS, COMMON, OPTIONS, Accounts
 from .exit_codes import USAGE, UsageError
 from .terminal import write_line
 
@@ -23,7 +25,14 @@ def new_namespace() -> argparse.Namespace:
     words are read; they are true also where the rest cannot be understood.
     """
     return argparse.Namespace(
-        command=None, path="", given={}, parser=None, words=[], known=set(), failed_operation=None
+        command=None,
+        path="",
+        given={},
+        parser=None,
+        words=[],
+        known=set(),
+        failed_operation=None,
+        is_told=False,
     )
 
 
@@ -31,7 +40,11 @@ def parse_into(args: argparse.Namespace, words: Sequence[str]) -> None:
     """Read the words of a command line once; UsageError. SystemExit: it was only help."""
     args.words = _join_values(words)
     args.parser = make_parser(args)
-    args.parser.parse_args(args.words)
+    try:
+        args.parser.parse_args(args.words)
+    except UsageError:
+        _note_form(args)
+        raise
     command = args.command
     if command is None or not command.function:
         args.parser.print_help()
@@ -54,6 +67,14 @@ def find_given(args: argparse.Namespace, name: str) -> Any:
         return option and texts and option.read(texts)
     except UsageError:
         return None
+
+
+def _note_form(args: argparse.Namespace) -> None:
+    """Note the form and the file that were asked for behind a mistake, which is told there."""
+    for n, word in enumerate(args.words):
+        name, has_value, value = word.partition("=")
+        if name in ("--format", "--output") and name not in args.given:
+            args.given[name] = [value] if has_value else args.words[n + 1 : n + 2]
 
 
 def _list_used_options(command: Command) -> dict[str, Option]:
@@ -134,7 +155,8 @@ class _Parser(argparse.ArgumentParser):
             settings["nargs"] = option.nargs or 0
         if option.is_required:
             settings["required"] = True
-        help = argparse.SUPPRESS if is_hidden else option.help
+        needs = f" (with {' or '.join(option.needs)})" if option.needs else ""
+        help = argparse.SUPPRESS if is_hidden else option.help + needs
         self.add_argument(option.name, action=_Note, help=help, **settings)
         self.names.add(option.name)
 
@@ -144,8 +166,9 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         words = message.split()
         if words[0] == "unrecognized":  # what belongs to an option may be a secret
-            names = [word.partition("=")[0] for word in words if word.startswith("-")]
-            message = f"unrecognized arguments{': ' if names else ''}{' '.join(names)}"
+            names = [word for word in words if word.startswith("-")]
+            name = re.match("--[a-z-]+|-.", names[0]) if names else None
+            message = f"unrecognized arguments{f': {name[0]}' if name else ''}"
         # Nor is what stands behind a flag: --password-stdin=SECRET.
         raise _add_hint(self.args, message.partition(" '")[0])
 
@@ -160,21 +183,62 @@ class _EnterCommand(argparse._SubParsersAction):  # type: ignore[type-arg]
         before = args.words[: len(args.words) - len(values)]
         args.known |= parser.names
         has_options = any(word[:1] == "-" for word in before)
-        unknown = [word for word in before if word[:1] == "-" and _name_of(word) not in args.known]
-        name = next((word for word in values[:2] if word in self.commands), None)
+        unknown = [
+            word for word in before if word[:1] == "-" and word.partition("=")[0] not in args.known
+        ]
+        is_wrong = bool(unknown) or values[0] not in self.commands
+        start = len(args.words) - len(values) - (len(before) if not args.path else 0)
+        name = _find_command(args.words[start:], self.commands) if is_wrong else values[0]
+        path, args.path = args.path, f"{args.path} {name or ''}".strip()
         if name is not None:
             args.command, args.parser = self.commands[name], self._name_parser_map[name]
-            args.path = f"{args.path} {name}".strip()
         if unknown:
-            parser.error(f"unrecognized {' '.join(unknown)}")
-        if name != values[0]:
-            args.path = args.path if name is None else args.path.rpartition(" ")[0]
+            parser.error(f"unrecognized {unknown[0]}")
+        if is_wrong:
+            args.path = path
             raise _add_hint(args, _suggest_command(values[0], self.commands, has_options))
+        if not args.command.commands:
+            values = [values[0], *_put_options_first(values[1:], args.command)]
         super().__call__(parser, namespace, values, option)
 
 
-def _name_of(word: str) -> str:
-    return word.partition("=")[0]
+def _find_command(words: Sequence[str], commands: Collection[str]) -> str | None:
+    """Return the command that a mistake was most likely made with, which is told in its form.
+
+    Behind an unknown option may stand its value, if a command comes next.
+    """
+    n = 0
+    while n < len(words):
+        name, has_value, _ = words[n].partition("=")
+        following = words[n + 1 : n + 3]
+        if not name.startswith("-"):
+            return next((word for word in words[n : n + 2] if word in commands), None)
+        is_unknown = name not in OPTIONS
+        takes_value = not is_unknown and not OPTIONS[name].is_flag and not has_value
+        is_followed = is_unknown and len(following) > 1 and following[1] in commands
+        n += 2 if takes_value or is_followed else 1
+    return None
+
+
+def _put_options_first(words: Sequence[str], command: Command) -> list[str]:
+    """Return the words of a command with its arguments last: argparse wants them in one place."""
+    options: list[str] = []
+    arguments: list[str] = []
+    known = {option.name: option for option in [*COMMON, *command.options]}
+    rest = iter(words)
+    for word in rest:
+        if word == "--":
+            return [*options, *arguments, word, *rest]
+        name, has_value, _ = word.partition("=")
+        if name in known and name.startswith("-"):
+            options.append(word)
+            if not (known[name].is_flag or has_value):
+                options += [following for following in [next(rest, None)] if following is not None]
+        elif name.startswith("--"):
+            options.append(word)
+        else:
+            arguments.append(word)
+    return [*options, *arguments]
 
 
 def _suggest_command(name: str, commands: Collection[str], is_behind_option: bool) -> str:
@@ -182,7 +246,8 @@ def _suggest_command(name: str, commands: Collection[str], is_behind_option: boo
 
     near = get_close_matches(name, commands, 1)
     hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(commands)}"
-    return f"{'no such command' if is_behind_option else f'no command {name!r}'}; {hint}"
+    is_hidden = is_behind_option or name.startswith("-")
+    return f"{'no such command' if is_hidden else f'no command {name!r}'}; {hint}"
 
 
 def make_parser(args: argparse.Namespace) -> _Parser:
@@ -229,4 +294,6 @@ def _list_help_texts(command: Command) -> Iterator[str]:
     if command.more:
         yield command.more
     if command.accounts is not Accounts.NONE:
-        yield "options of every command: see soapmail --help"
+        own = [option.name for option in command.options]
+        others = [name for name in command.accounts.value if name not in own]
+        yield textwrap.fill(f"also takes, as in soapmail --help: {' '.join(others)}", 78)

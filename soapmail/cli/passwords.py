@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 # How soon it is seen that a program has ended whose pipe somebody else keeps open.
 _LOOK_MILLISECONDS = 20
+_SPARE_SECONDS = 5.0
 
 
 def read_environment(seconds: float) -> str:
@@ -80,11 +81,21 @@ class Programs:
 
     def read_first_line(self, where: str, command: Sequence[str], seconds: float) -> str:
         """Return the first line that one prints; UsageError names ``where`` it is configured."""
+        if threading.current_thread() is threading.main_thread():
+            # A signal may come into the start of a program, of which nobody would know then.
+            limit = seconds + _SPARE_SECONDS
+            with suppress(OSError):  # the system has no more threads
+                return call_within(
+                    lambda: self._read_first_line(where, command, seconds), limit, where
+                )
+        return self._read_first_line(where, command, seconds)
+
+    def _read_first_line(self, where: str, command: Sequence[str], seconds: float) -> str:
         try:
             process = self._start(command)
         except (OSError, ValueError) as error:
             problem = getattr(error, "strerror", None) or str(error)
-            raise UsageError(f"{where}: {command[0]}: {problem}") from None
+            raise UsageError(f"{where}: the program: {problem}") from None
         try:
             output = _read_until_end(process, where, seconds)
             if process.returncode:
@@ -133,7 +144,7 @@ def _read_until_end(process: subprocess.Popen[bytes], where: str, seconds: float
     poll.register(descriptor, select.POLLIN)
     output = b""
     with process.stdout:
-        while len(output) <= MAX_SECRET_BYTES:
+        while len(output) <= MAX_SECRET_BYTES + len(b"\xef\xbb\xbf\r\n"):
             is_over = process.poll() is not None  # before the last look
             if poll.poll(0 if is_over else _LOOK_MILLISECONDS):
                 piece = os.read(descriptor, MAX_SECRET_BYTES)

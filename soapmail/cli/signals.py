@@ -8,6 +8,7 @@ import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from ..deadline import Deadline
 from .exit_codes import INTERRUPTED, Interrupted
 from .terminal import print_error
 
@@ -21,6 +22,10 @@ STOPPING_SIGNALS = [
 ]
 # For the response to a change, once somebody wants the command to stop.
 _GRACE_SECONDS = 5.0
+# Behind the limit of a check: for its calls, which end by themselves; and to tell of it.
+_SPARE_SECONDS = 0.5
+_TELLING_SECONDS = 2.0
+_MAX_ALARM_SECONDS = 1e8  # setitimer(2) takes no more than the system's clock
 
 
 def _take_over(numbers: Iterable[int], handler: Callable[..., None]) -> dict[int, Any]:
@@ -134,28 +139,46 @@ _NOT_ENDING = (
 
 
 class FirstSignal:
-    """Makes a KeyboardInterrupt of the first signal that would end the process, and ignores others.
+    """Makes a KeyboardInterrupt of the first signal that would end the process.
 
-    For a command whose exit codes are its own, whatever happens to the process.
+    For a command whose exit codes are its own, whatever happens to the process. Others are ignored;
+    to tell of the first one takes some seconds at most, as a pipe may be full for ever.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, exit_code: int) -> None:
+        self._exit_code = exit_code
+        self._has_come = False
+        self._limit = Deadline()
         self.is_over = False
         self._previous: dict[int, Any] = {}
 
-    def watch(self) -> None:
-        """Take over all such signals, where nobody else ignores or handles them."""
+    def watch(self, seconds: float) -> None:
+        """Take over all such signals, and let one come when the seconds are over."""
         others = {getattr(signal, name, None) for name in _NOT_ENDING.split()}
         self._previous = _take_over(signal.valid_signals() - others, self._handle)
+        self._limit = Deadline(seconds)
+        self._set_alarm(min(seconds, _MAX_ALARM_SECONDS) + _SPARE_SECONDS)
+
+    def _set_alarm(self, seconds: float) -> None:
+        if getattr(signal, "SIGALRM", None) in self._previous:
+            signal.setitimer(signal.ITIMER_REAL, seconds)
 
     def _handle(self, number: int, frame: object) -> None:
-        if not self.is_over:
-            self.is_over = True
-            raise KeyboardInterrupt(f"stopped by {_name_signal(number)}")
+        if self.is_over:
+            return
+        if not self._has_come:
+            self._has_come = True
+            self._set_alarm(_TELLING_SECONDS)
+            is_late = self._limit.remaining() <= 0
+            late = "it did not end within the --timeout of the check"
+            raise KeyboardInterrupt(late if is_late else f"stopped by {_name_signal(number)}")
+        if number == signal.SIGALRM:
+            os._exit(self._exit_code)
 
     def finish(self, *, ends_process: bool) -> None:
         """Give the signals back, or ignore them until the process has ended."""
         self.is_over = True
+        self._set_alarm(0)
         for number, handler in self._previous.items():
             signal.signal(number, signal.SIG_IGN if ends_process else handler)
         self._previous.clear()

@@ -63,7 +63,7 @@ def parse_pair(text: str) -> tuple[str, str | int | float | bool]:
     """Return the name and the value of ``name=value`` or ``name:type=value``."""
     match = _PARAMETER.fullmatch(text)
     if not match:
-        raise ValueError(f"{text!r} is not name=value, or name:int=value with int, float or bool")
+        raise ValueError("one is not name=value, or name:int=value with int, float or bool")
     name, kind, value = match.groups()
     try:
         if kind == "int":
@@ -73,5 +73,5 @@ def parse_pair(text: str) -> tuple[str, str | int | float | bool]:
         if kind == "bool":
             return name, {"true": True, "1": True, "false": False, "0": False}[value.lower()]
     except (ValueError, KeyError):
-        raise ValueError(f"{value!r} is not of the type {kind}") from None
+        raise ValueError(f"{name} is not of the type {kind}") from None
     return name, value

@@ -31,6 +31,7 @@ from ..commands import (
     ACCOUNT,
     Accounts,
     Result,
+    Terminal,
     environment_without_coverage,
     format_section,
     note_operations,
@@ -471,7 +472,7 @@ def test_a_device_is_written_to_and_a_link_is_followed(
 
 
 @pytest.mark.parametrize(
-    "words", ["--due-within 7 check", "--format json check", "--sandbox varied check", "--nope check", "check --nope"]
+    "words", ["--due-within 7 check", "--sandbox varied check", "--nope check", "check --nope"]
 )  # fmt: skip
 def test_wrong_usage_is_unknown_wherever_it_stands(run: Callable[..., Result], words: str) -> None:
     code, out, err = run(*words.split())
@@ -609,6 +610,24 @@ def test_unknown_amounts_are_told_beside_each_sum(
     assert metrics["soapmail_open_unknown_amounts", "USD", "apart"] == 0
 
 
+def test_sums_that_no_float_holds_are_json_all_the_same(
+    run: Callable[..., Result], sandbox: Sandbox
+) -> None:
+    for _ in range(2):
+        open_charge(sandbox, "2021-03-10", invoices_amount=1.5e308)
+    for words in (("check",), ("summary",)):
+        assert "Infinity" not in run(*words, "--format", "json").out
+
+
+def test_no_label_of_the_performance_data_stands_twice(
+    run: Callable[..., Result], sandbox: Sandbox
+) -> None:
+    for currency in ("USD", "U.S.D", "", "$"):
+        open_charge(sandbox, "2021-03-10", invoices_currency=currency)
+    data = plugin(run("check"))[2]  # which holds that against the rules
+    assert {"overdue_USD", "overdue_USD_", "overdue_none", "overdue_none_"} <= set(data)
+
+
 def test_a_negative_balance_is_a_sample(run: Callable[..., Result], sandbox: Sandbox) -> None:
     open_charge(sandbox, "2021-03-10")
     sandbox.prepays[0] = replace(sandbox.prepays[0], prepay_module="mail", prepay_remaining=-7.5)
@@ -700,10 +719,10 @@ def test_a_signal_is_told_in_the_file_too(tmp_path: Path) -> None:
 
 
 def test_a_signal_that_is_ignored_or_handled_stays_so(run: Callable[..., Result]) -> None:
-    first = signals.FirstSignal()
+    first = signals.FirstSignal(3)
     previous = signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     try:
-        first.watch()
+        first.watch(20)
         assert signal.getsignal(signal.SIGUSR1) is signal.SIG_IGN
         assert signal.getsignal(signal.SIGTERM) == first._handle
         first.finish(ends_process=False)
@@ -714,21 +733,86 @@ def test_a_signal_that_is_ignored_or_handled_stays_so(run: Callable[..., Result]
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
-def test_of_two_signals_one_is_an_error() -> None:
-    first = signals.FirstSignal()
+def test_of_two_signals_one_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = signals.FirstSignal(3)
     with pytest.raises(KeyboardInterrupt, match="stopped by SIGTERM"):
         first._handle(signal.SIGTERM, None)
     first._handle(signal.SIGTERM, None)
-    first = signals.FirstSignal()
+    first = signals.FirstSignal(3)
     first.is_over = True
     first._handle(signal.SIGTERM, None)
     with pytest.raises(KeyboardInterrupt, match="stopped by signal 62$"):
-        signals.FirstSignal()._handle(62, None)
+        signals.FirstSignal(3)._handle(62, None)
+    ended: list[int] = []
+    monkeypatch.setattr(os, "_exit", ended.append)
+    first = signals.FirstSignal(3)
+    first._limit = Deadline(-1)
+    with pytest.raises(KeyboardInterrupt, match="it did not end within the --timeout of the check"):
+        first._handle(signal.SIGALRM, None)
+    first._handle(signal.SIGALRM, None)
+    assert ended == [3]
+
+
+@pytest.mark.parametrize("where", ["a pipe that nobody reads", "a FIFO that nobody reads"])
+@pytest.mark.parametrize("number", [0, signal.SIGTERM])
+def test_output_that_nobody_takes_ends_a_check_too(
+    sandbox: Sandbox, tmp_path: Path, where: str, number: int
+) -> None:
+    """By its limit or by a signal, and with one report: what was begun is not told again."""
+    charge = sandbox.invoices[0]
+    sandbox.invoices = [replace(charge, invoices_id=n) for n in range(1, 1500)]
+    environment = {
+        **environment_without_coverage(),
+        **ACCOUNT,
+        "SOAPMAIL_ENDPOINT": sandbox.endpoint,
+    }
+    words = ["check", "--all-services", "--timeout", "20" if number else "2"]
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    if "FIFO" in where:
+        words += ["--output", str(fifo)]
+    asked = note_operations(sandbox)
+    command = start_process(*words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)
+    assert command.stdout is not None
+    assert command.stderr is not None
+    if number:
+        while asked[-1:] != ["api_get_prepay_remaining"]:
+            assert command.poll() is None
+        if "FIFO" not in where:
+            command.stdout.read(1)  # the report has begun
+        command.send_signal(number)
+    assert command.wait(20) == 3
+    assert command.stdout.read().count(b"MAIL INVOICES ") <= 1
+    command.stdout.close()
+    command.stderr.close()
+
+
+def test_a_prompt_ends_by_the_limit_of_the_check() -> None:
+    terminal = Terminal("check", "--timeout", "0.5", inherited={"PATH": os.environ["PATH"]})
+    terminal.until("Username: ")
+    code, out = terminal.end()
+    assert code == 3
+    assert "MAIL INVOICES UNKNOWN: it did not end within the --timeout of the check\n" in out
+
+
+def test_stdout_by_its_name_is_written_to_and_nothing_of_it_is_lost(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    log = tmp_path / "log"
+    log.write_text("before\n")
+    line = f"{shlex.quote(sys.executable)} -m soapmail check --output /dev/stdout"
+    environment = {**os.environ, **ACCOUNT, "SOAPMAIL_ENDPOINT": sandbox.endpoint}
+    for words in (f"{line} >>{log}", f"{line} | cat >>{log}", f"{line} >&2 2>>{log}"):
+        subprocess.run(["bash", "-o", "pipefail", "-c", words], env=environment, check=True)
+    first, *reports = log.read_text().splitlines()
+    assert first == "before"
+    assert [report[:17] for report in reports] == ["MAIL INVOICES OK:"] * 2
+    assert [path.name for path in tmp_path.iterdir()] == ["log"]
 
 
 def test_in_another_thread_no_signal_is_taken_over() -> None:
-    first = signals.FirstSignal()
-    thread = threading.Thread(target=first.watch)
+    first = signals.FirstSignal(3)
+    thread = threading.Thread(target=first.watch, args=(20,))
     thread.start()
     thread.join()
     assert first._previous == {}

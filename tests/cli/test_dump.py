@@ -299,7 +299,9 @@ def test_a_folder_that_cannot_be_written_is_told_before_anything_is_sent(
     (tmp_path / "file").write_text("")
     code, out, err = run("--dump", str(tmp_path / folder), "pay", "7514880", "--yes")
     assert (code, out) == (1, "")
-    assert err.startswith(f"soapmail: {tmp_path / folder}/.")
+    problem = {"none": "No such file or directory", "file": "Not a directory"}[folder]
+    assert err == f"soapmail: {tmp_path / folder}: {problem}\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
     assert not sandbox.invoices[0].is_paid
 
 

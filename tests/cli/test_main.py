@@ -595,8 +595,11 @@ def test_version_and_help(run: Callable[..., Result]) -> None:
 
 
 def test_the_help_of_a_command_says_what_it_needs(run: Callable[..., Result]) -> None:
-    common = "options of every command: see soapmail --help"
+    common = "also takes, as in soapmail --help:"
     out = run("services", "--help").out
+    assert "--all-accounts" in out.partition(common)[2]
+    assert "--all-accounts" not in run("pay", "--help").out
+    assert "(with --open)" in run("pay", "--help").out
     assert "soapmail --sandbox services " in out
     assert common in out
     for command in ("sandbox", "completion"):
@@ -1172,11 +1175,13 @@ def test_a_password_among_the_arguments_is_neither_taken_nor_shown(
         "--password hunter2 services", "--password hunter2 check", "--password=hunter2 check", "--username me hunter2 check",
         "--username me hunter2", "pay --password hunter2 5", "invoice --password hunter2 5", "prepay --password hunter2 list",
         "check --password hunter2", "--password hunter2 prepay list", "services --password-stdin=hunter2",
+        "services --password -hunter2", "--password -hunter2 services", "services -phunter2",
+        "services '--password=x -hunter2'", "invoice '--password=hunter2 two'", "'--password hunter2' services",
+        "call api_login username=a password:str=hunter2", "call api_login hunter2", "call api_login password:int=hunter2",
     ):  # fmt: skip
-        code, out, err = run(*line.split())
-        assert code == (3 if "check" in line else 2)
-        assert "hunter2" not in out + err
-        assert ("--password" in out + err) == ("--password" in line)
+        code, out, err = run(*shlex.split(line))
+        assert code == (3 if "check" in line else 2), line
+        assert "hunter2" not in out + err, line
 
 
 def test_a_password_and_a_body_are_not_both_read_from_stdin(run: Callable[..., Result]) -> None:

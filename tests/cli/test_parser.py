@@ -110,10 +110,63 @@ def test_what_was_given_is_known_behind_a_mistake() -> None:
     assert (find_given(args, "--format"), find_given(args, "--output")) == ("json", "x")
     assert find_given(args, "--today") is None
     args = new_namespace()
-    with pytest.raises(Exception, match="'xml' is not"):
+    with pytest.raises(Exception, match="'xml' is none of: text, json, prom"):
         parse_into(args, ["check", "--format", "xml"])
     assert find_given(args, "--format") is None
     assert find_given(new_namespace(), "--format") is None
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        ("--since services check", 3), ("--password invoices check", 3), ("--password check invoices", 2),
+        ("--columns check invoices", 2), ("--due-within 7 --format json check", 3), ("--bogus check", 3),
+        ("--username me --port 5 check", 3), ("--password x check", 3), ("--sandbox varied check", 3),
+        ("--open check", 3), ("--bogus", 2), ("--bogus=check invoices", 2), ("--open invoices check", 2),
+    ],
+)  # fmt: skip
+def test_a_mistake_before_the_command_is_told_in_its_form(
+    run: Callable[..., Result], line: str, code: int
+) -> None:
+    result = run(*line.split())
+    assert result.code == code
+    if code == 3 and "json" not in line:
+        assert result.out.startswith("MAIL INVOICES UNKNOWN: ")
+    elif code == 3:
+        assert json.loads(result.out)["status"] == "UNKNOWN"
+    else:
+        assert (result.out, result.err.count("\n")) == ("", 1)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "--bogus check --format json", "check --bogus --format json", "check --timeout --format json",
+        "check --format=json --due-within", "--format json check", "check x --format json", "check --format json --format json",
+    ],
+)  # fmt: skip
+def test_the_form_is_known_wherever_the_mistake_stands(
+    run: Callable[..., Result], line: str
+) -> None:
+    result = run(*line.split())
+    assert (result.code, json.loads(result.out)["status"]) == (3, "UNKNOWN")
+    other = run(*line.replace("check", "invoices").split())
+    assert (other.code, other.out, json.loads(other.err)["code"]) == (2, "", 2)
+
+
+@pytest.mark.arrives(9)
+@pytest.mark.parametrize(
+    "line",
+    [
+        "prepay add 10.50 --yes vps", "prepay add --yes 10.50 vps", "prepay --sandbox add 10.50 vps --yes",
+        "buy --yes COUPON", "call api_send_mail --yes a=x b=y", "call --yes api_mail_get_service id:int=8556",
+        "summary --no-header service", "summary --sort -count service", "prepay remaining --timeout 20 vps",
+    ],
+)  # fmt: skip
+def test_options_and_arguments_stand_in_any_order(run: Callable[..., Result], line: str) -> None:
+    result = run(*line.split())
+    assert (result.code, result.err) == (0, "")
+    assert run("prepay", "add", "--yes", "--", "-5").code == 2
 
 
 # --- errors as JSON ----------------------------------------------------------------------------------

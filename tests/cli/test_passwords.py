@@ -19,7 +19,14 @@ from soapmail.cli.exit_codes import UsageError
 from soapmail.cli.passwords import Programs
 from soapmail.sandbox import PASSWORD, USERNAME
 
-from ..commands import ACCOUNT, Accounts, Result, format_section, start_process
+from ..commands import (
+    ACCOUNT,
+    Accounts,
+    Result,
+    environment_without_coverage,
+    format_section,
+    start_process,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -235,10 +242,36 @@ def test_programs_end_with_the_command(accounts: Accounts, tmp_path: Path) -> No
             os.open(held, os.O_WRONLY | os.O_NONBLOCK)
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("words", ["services --all-accounts", "pay 5 --yes --account a", "check --account a"])  # fmt: skip
+def test_no_program_outlives_a_signal(
+    accounts: Accounts, tmp_path: Path, words: str, number: signal.Signals
+) -> None:
+    """Twice in a row, and wherever in the start of the program it comes."""
+    held = tmp_path / "held"
+    os.mkfifo(held)
+    program = f"sh -c {shlex.quote(f'exec 3<>{held}; echo x >&2; exec cat <&3')}"
+    endpoint = accounts.sandboxes[0].endpoint
+    accounts.write("".join(format_section(name, endpoint, program) for name in "abc"))
+    environment = {**environment_without_coverage(), "XDG_STATE_HOME": str(tmp_path)}
+    command = start_process(
+        *words.split(), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, env=environment
+    )
+    assert command.stderr is not None
+    assert command.stderr.read(1) == b"x"
+    command.send_signal(number)
+    command.send_signal(number)
+    code = command.wait(20)
+    command.stderr.close()
+    assert code == (3 if "check" in words else 130 if number == signal.SIGINT else -number)
+    with pytest.raises(OSError, match="No such device"):
+        os.open(held, os.O_WRONLY | os.O_NONBLOCK)
+
+
 def test_behind_the_end_no_program_is_started() -> None:
     programs = Programs()
     programs.end()
-    with pytest.raises(UsageError, match="here: true: not started, as the command ends"):
+    with pytest.raises(UsageError, match="here: the program: not started, as the command ends"):
         programs.read_first_line("here", ["true"], 20)
 
 

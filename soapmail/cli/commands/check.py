@@ -53,7 +53,9 @@ def check_invoices(args: argparse.Namespace, selection: AccountSelection) -> int
         for opened in [*report.undated, *report.apart]:
             unreadable.check(opened.account, [opened.invoice])
         unreadable.warn()
-    _write_output(_FORMATS[args.format](report), args.output)
+    text = _FORMATS[args.format](report)
+    args.is_told = args.output is None  # and so not a second time, whatever comes meanwhile
+    _write_output(text, args.output)
     if _tells_on_stderr(args.format, args.output):
         selection.report_failures()
     return report.code
@@ -66,7 +68,8 @@ def report_unknown(args: argparse.Namespace, error: BaseException) -> int:
     with suppress(BaseException):  # what is left to do is to end with the right exit code
         text = _FORMATS[form](DueReport(failed=[(None, error_message(error))]))
         try:
-            _write_output(text, path)
+            if not args.is_told:
+                _write_output(text, path)
         except OSError:
             path = None
             _write_output(text, path)
@@ -142,11 +145,12 @@ def _write_output(text: str, path: str | None) -> None:
     if path is None:
         print_or_raise(text)
         return
-    path = os.path.realpath(path)
-    if os.path.exists(path) and not os.path.isfile(path):
-        with open(path, "w", encoding="utf-8") as device:
+    is_device = os.path.exists(path) and not os.path.isfile(path)
+    if is_device or path.startswith(("/dev/", "/proc/")):  # /dev/stdout may be a file
+        with open(path, "a", encoding="utf-8") as device:
             device.write(text)
         return
+    path = os.path.realpath(path)
     beside = f"{path}.{os.getpid()}.tmp"  # the node exporter reads *.prom alone
     try:
         with open(beside, "w", encoding="utf-8") as file:

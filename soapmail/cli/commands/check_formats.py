@@ -163,9 +163,12 @@ def _make_performance_data(report: DueReport) -> list[str]:
         f"open={sum(len(getattr(report, state)) for state in DUE_STATES)};;;0",
         f"ended_services={len(report.apart)};;;0",
     ]
+    labels: dict[str, str] = {}
     for state in ("overdue", "due_soon"):
         for currency, total in report.sums(state).items():
             label = "".join(letter for letter in currency if letter.isalnum()) or "none"
+            while labels.setdefault(label, currency) != currency:
+                label += "_"
             data.append(f"{state}_{label}={format_money(total.amount)};;;0")
             if total.unknown:
                 data.append(f"{state}_{label}_unknown={total.unknown};;;0")
