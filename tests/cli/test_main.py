@@ -1182,6 +1182,8 @@ def test_a_password_among_the_arguments_is_neither_taken_nor_shown(
         code, out, err = run(*shlex.split(line))
         assert code == (3 if "check" in line else 2), line
         assert "hunter2" not in out + err, line
+    said = "soapmail: unrecognized arguments: --password (see soapmail services --help)\n"
+    assert run("--password", "hunter2", "services").err == said
 
 
 def test_a_password_and_a_body_are_not_both_read_from_stdin(run: Callable[..., Result]) -> None:
