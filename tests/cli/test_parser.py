@@ -122,7 +122,7 @@ def test_what_was_given_is_known_behind_a_mistake() -> None:
         ("--since services check", 3), ("--password invoices check", 3), ("--password check invoices", 2),
         ("--columns check invoices", 2), ("--due-within 7 --format json check", 3), ("--bogus check", 3),
         ("--username me --port 5 check", 3), ("--password x check", 3), ("--sandbox varied check", 3),
-        ("--open check", 3), ("--bogus", 2), ("--bogus=check invoices", 2), ("--open invoices check", 2),
+        ("--open check", 3), ("--bogus", 2), ("--since check", 2), ("--bogus=check invoices", 2), ("--open invoices check", 2),
     ],
 )  # fmt: skip
 def test_a_mistake_before_the_command_is_told_in_its_form(
