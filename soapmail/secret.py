@@ -65,9 +65,9 @@ def read_descriptor(descriptor: int) -> bytes:
 def _read_file(path: str, environ: Mapping[str, str]) -> bytes:
     with open(path, "rb", buffering=0) as file:
         mode = os.fstat(file.fileno()).st_mode
-        folder = os.path.dirname(os.path.abspath(path))
-        # systemd.exec(5), and Docker: of their folders nobody else is let in.
-        is_kept = folder in (environ.get("CREDENTIALS_DIRECTORY"), "/run/secrets")
+        # systemd.exec(5), and Docker: into their folders nobody else is let.
+        folders = (f"{environ.get('CREDENTIALS_DIRECTORY') or '/run/secrets'}/", "/run/secrets/")
+        is_kept = os.path.abspath(path).startswith(folders)
         if os.name == "posix" and stat.S_ISREG(mode) and mode & 0o006 and not is_kept:
             from logging import getLogger
 

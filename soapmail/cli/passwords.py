@@ -60,7 +60,7 @@ def call_within(read: Callable[[], T], seconds: float, where: str) -> T:
     except RuntimeError as error:  # the system has no more threads
         raise OSError(str(error)) from None
     try:
-        value, problem = results.get(timeout=max(0, seconds))
+        value, problem = results.get(timeout=min(max(0, seconds), threading.TIMEOUT_MAX))
     except Empty:
         raise ValueError(f"{where}: did not end within {seconds:g} seconds") from None
     if problem is not None:

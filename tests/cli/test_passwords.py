@@ -214,10 +214,14 @@ def test_a_program_may_close_its_output_before_it_ends() -> None:
     assert Programs().read_first_line("here", python(code), 20) == "secret"
 
 
+@pytest.mark.parametrize("seconds", ["3000000", str(int(threading.TIMEOUT_MAX))])
 def test_a_time_that_is_longer_than_any_is_no_obstacle(
-    run: Callable[..., Result], accounts: Accounts
+    run: Callable[..., Result], accounts: Accounts, seconds: str
 ) -> None:
-    assert run("services", "--account", "first", "--timeout", "3000000").code == 0
+    for words in ("services", "login-url 8556", "check"):
+        assert run(*words.split(), "--account", "first", "--timeout", seconds).code == 0
+    stdin = f"{PASSWORD}\n"
+    assert run("services", "--password-stdin", "--timeout", seconds, stdin=stdin).code == 0
 
 
 def test_programs_end_with_the_command(accounts: Accounts, tmp_path: Path) -> None:
