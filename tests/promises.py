@@ -467,7 +467,7 @@ PROMISES = [
     ),
     # --- the plan ------------------------------------------------------------------------------
     promise(
-        "A dry run pays nothing, with --yes too, and leaves out what a run would leave out.",
+        "A dry run pays nothing, on a terminal too, and leaves out what a run would leave out.",
         ("cli/commands/pay.py", "        if args.dry_run or not (args.yes or has_terminal()):", "        if not (args.yes or has_terminal()):", "test_without_yes_the_plan_is_all_that_is_shown"),
         ("cli/commands/pay.py", "            history=history,\n", "", "test_what_the_journal_knows_as_paid_is_no_obstacle_for_the_others"),
         ("cli/commands/pay.py", "            ended=find_ended_services(services),\n", "", "test_invoices_of_ended_services_are_left_out"),

@@ -499,7 +499,7 @@ def test_pay_open(run: Callable[..., Result], sandbox: Sandbox, path: str) -> No
 
 
 def test_without_yes_the_plan_is_all_that_is_shown(
-    run: Callable[..., Result], sandbox: Sandbox
+    run: Callable[..., Result], sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for options in ([], ["--dry-run"]):
         code, out, err = run("pay", "--open", *options)
@@ -512,6 +512,9 @@ def test_without_yes_the_plan_is_all_that_is_shown(
     code, out, _ = run("pay", str(ID), "--dry-run")
     assert (code, out.splitlines()[-1]) == (0, "1 invoice, 1.00 USD")
     assert run("pay", str(ID), "--dry-run", "--yes").code == 2
+    monkeypatch.setattr("soapmail.cli.commands.pay.has_terminal", lambda: True)
+    code, out, err = run("pay", "--open", "--dry-run")  # asks nobody, who could be asked
+    assert (code, out.splitlines()[-1], err) == (0, "12 invoices, 12.00 USD", "")
     assert not any(invoice.is_paid for invoice in sandbox.invoices)
 
 
