@@ -24,6 +24,8 @@ T = TypeVar("T")
 # How soon it is seen that a program has ended whose pipe somebody else keeps open.
 _LOOK_MILLISECONDS = 20
 _SPARE_SECONDS = 5.0
+# A signal that comes just before a wait is seen behind it, as in parallel.py.
+_LOOK_SECONDS = 0.5
 
 
 def read_environment(seconds: float) -> str:
@@ -59,10 +61,13 @@ def call_within(read: Callable[[], T], seconds: float, where: str) -> T:
         threading.Thread(target=work, name=name, daemon=True).start()
     except RuntimeError as error:  # the system has no more threads
         raise OSError(str(error)) from None
-    try:
-        value, problem = results.get(timeout=min(max(0, seconds), threading.TIMEOUT_MAX))
-    except Empty:
-        raise ValueError(f"{where}: did not end within {seconds:g} seconds") from None
+    deadline = Deadline(seconds)
+    while True:
+        with suppress(Empty):
+            value, problem = results.get(timeout=min(_LOOK_SECONDS, max(0, deadline.remaining())))
+            break
+        if deadline.remaining() <= 0:
+            raise ValueError(f"{where}: did not end within {seconds:g} seconds")
     if problem is not None:
         raise problem
     return value  # type: ignore[return-value]
