@@ -433,6 +433,7 @@ class CountingReader(io.BufferedReader):
             self.raw.may_not_wait = self.has_surplus = True
             self.has_surplus = bool(self.peek()) or self.raw.has_pending()
         super().close()
+        self.raw.close()  # which a broken off close of Python 3.15 leaves open
 
 
 def has_lost_headers(source: Any) -> bool:
