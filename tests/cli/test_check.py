@@ -685,10 +685,13 @@ def test_a_signal_tells_its_line(
 
     with Faulty(respond_after_login(handler)) as server:
         accounts.write(format_section("a", server.endpoint) + format_section("b", server.endpoint))
+        # A shell that starts the tests in the background has SIGINT and SIGQUIT ignored.
+        previous = signal.signal(number, signal.SIG_DFL)
         command = start_process(
             "check", *accounts_option, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             env={**environment_without_coverage(), **ACCOUNT, "SOAPMAIL_ENDPOINT": server.endpoint},
         )  # fmt: skip
+        signal.signal(number, previous)
         assert arrived.wait(20)
         command.send_signal(number)
         command.send_signal(number)
