@@ -85,8 +85,8 @@ class RecordWriter:
         self._record_format = record_format
         self._is_single = is_single
         self._has_header = not args.no_header
-        is_list = is_single and self._format == "table"
-        if args.no_header and (is_list or self._format not in _WITH_HEADER):
+        is_record = is_single and self._format == "table"
+        if args.no_header and (is_record or self._format not in _WITH_HEADER):
             raise UsageError("--no-header: there is no header in this form")
         self._columns = _choose_columns(args, record_format, is_named=is_named, is_single=is_single)
         self._sort = _choose_sorting(args.sort, record_format, is_named=is_named)
@@ -137,13 +137,12 @@ class RecordWriter:
             cells = [*names, *(map(_format_tsv, self._get_values(row)) for row in rows)]
             write("".join("\t".join(line) + "\n" for line in cells))
         else:
-            # By the mark a spreadsheet knows UTF-8.
-            text = io.StringIO("\ufeff" * is_first, newline="")
-            text.seek(0, io.SEEK_END)
+            text = io.StringIO(newline="")
             writer = csv.writer(text)
             writer.writerows(names)
             writer.writerows(map(_format_csv, self._get_values(row)) for row in rows)
-            write(text.getvalue())
+            # By the mark a spreadsheet knows UTF-8.
+            write("\ufeff" * is_first + text.getvalue())
 
     # --- for a person --------------------------------------------------------------------------
 
@@ -163,12 +162,14 @@ class RecordWriter:
             limit=width and width - len(space),
             has_header=self._has_header,
         )
-        marks = [False] * self._has_header + marked
-        for line, is_red in zip(table.lines, marks, strict=True):
-            write(f"{_MARK if is_red else space}{line}", is_red=is_red)
-            write("\n")
         if has_marks:
+            marks = [False] * self._has_header + marked
+            for line, is_red in zip(table.lines, marks, strict=True):
+                write(f"{_MARK if is_red else space}{line}", is_red=is_red)
+                write("\n")
             write_line(_MARK + self._record_format.mark)
+        else:  # at once: each write asks what stdout is
+            write("".join(f"{line}\n" for line in table.lines))
         report_left_out(table.left_out)
 
     def _print_records(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 import textwrap
+from itertools import islice
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from . import help_texts
@@ -187,7 +188,7 @@ class _EnterCommand(argparse._SubParsersAction):  # type: ignore[type-arg]
             word for word in before if word[:1] == "-" and word.partition("=")[0] not in args.known
         ]
         is_wrong = bool(unknown) or values[0] not in self.commands
-        start = len(args.words) - len(values) - (len(before) if not args.path else 0)
+        start = len(before) if args.path else 0  # behind the group that was entered
         name = _find_command(args.words[start:], self.commands) if is_wrong else values[0]
         path, args.path = args.path, f"{args.path} {name or ''}".strip()
         if name is not None:
@@ -233,7 +234,7 @@ def _put_options_first(words: Sequence[str], command: Command) -> list[str]:
         if name in known and name.startswith("-"):
             options.append(word)
             if not (known[name].is_flag or has_value):
-                options += [following for following in [next(rest, None)] if following is not None]
+                options += islice(rest, 1)
         elif name.startswith("--"):
             options.append(word)
         else:
