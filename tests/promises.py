@@ -573,12 +573,12 @@ PROMISES = [
     ),
     promise(
         "Sums keep currencies apart, and say what has no amount.",
-        ("billing/due.py", "currency = fold_currency(invoice.invoices_currency)", 'currency = ""', "test_totals_never_add_different_currencies"),
-        ("billing/due.py", "self.unknown + is_unknown", "self.unknown", "test_an_unknown_amount_is_told_in_the_summary"),
+        ("billing/money.py", "currency = fold_currency(invoice.invoices_currency)", 'currency = ""', "test_totals_never_add_different_currencies"),
+        ("billing/money.py", "self.unknown + is_unknown", "self.unknown", "test_an_unknown_amount_is_told_in_the_summary"),
     ),
     promise(
         "No decimal context of the caller's changes a sum.",
-        ("billing/due.py", "return _EXACT.add(first, second)", "return first + second", "test_no_context_of_the_callers_changes_a_total"),
+        ("billing/money.py", "return _EXACT.add(first, second)", "return first + second", "test_no_context_of_the_callers_changes_a_total"),
     ),
     promise(
         "An invoice is overdue from the day after its due date.",

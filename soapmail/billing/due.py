@@ -1,8 +1,7 @@
-"""What is due: whole days between a due date and today, and sums that keep currencies apart."""
+"""What is due: whole days between a due date and today."""
 
 from __future__ import annotations
 
-from decimal import Context, Decimal
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import ResponseError
@@ -14,39 +13,6 @@ if TYPE_CHECKING:
     from ..models import Invoice, MailService
 
 _ENDED = ("expired", "canceled", "cancelled")
-# What floats add up to exactly, whatever the context of the caller rounds or traps (IEEE 754: of
-# any two, the last digits are no more than 10**632 apart).
-_EXACT = Context(prec=1_000, Emin=-999_999, Emax=999_999, traps=[])
-
-
-def add_exactly(first: Decimal, second: Decimal) -> Decimal:
-    """Return a sum that no context of the caller's changes."""
-    return _EXACT.add(first, second)
-
-
-class Sum(NamedTuple):
-    """What invoices cost in one currency, how many have no amount, and how many there are."""
-
-    amount: Decimal = Decimal(0)
-    unknown: int = 0
-    invoices: int = 0
-
-    def add(self, invoice: Invoice) -> Sum:
-        """Return the sum with one more invoice."""
-        is_unknown = invoice.amount is None
-        return Sum(
-            add_exactly(self.amount, invoice.amount or Decimal(0)),
-            self.unknown + is_unknown,
-            self.invoices + 1,
-        )
-
-    def merge(self, other: Sum) -> Sum:
-        """Return the sum of both."""
-        return Sum(
-            add_exactly(self.amount, other.amount),
-            self.unknown + other.unknown,
-            self.invoices + other.invoices,
-        )
 
 
 class Day(NamedTuple):
@@ -123,17 +89,3 @@ def is_due(invoice: Invoice, today: date, within: int | None) -> bool:
     """
     state = due_state(invoice, today, within or 0)
     return state in ("overdue", "undated") or (state == "due_soon" and within is not None)
-
-
-def fold_currency(currency: str | None) -> str:
-    """Return a currency in one form; empty: there is none."""
-    return (currency or "").strip().upper()
-
-
-def sum_by_currency(invoices: Iterable[Invoice]) -> dict[str, Sum]:
-    """Return what invoices cost, by their currencies in the order of the alphabet."""
-    sums: dict[str, Sum] = {}
-    for invoice in invoices:
-        currency = fold_currency(invoice.invoices_currency)
-        sums[currency] = sums.get(currency, Sum()).add(invoice)
-    return dict(sorted(sums.items()))

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 from ..arguments import positive_int
 from ..errors import OperationFailed, SoapFault, SoapMailError
-from .due import fold_currency
 from .history import Entry, History, JournalError, make_intent
+from .money import fold_currency
 from .plan import Plan, Reason, find_reason
 
 if TYPE_CHECKING:

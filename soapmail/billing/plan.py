@@ -9,8 +9,9 @@ from decimal import Decimal
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from .due import add_exactly, due_state, find_due_day, fold_currency, sum_by_currency
+from .due import due_state, find_due_day
 from .history import History
+from .money import add_exactly, fold_currency, sum_by_currency
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence

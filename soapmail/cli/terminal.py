@@ -12,11 +12,6 @@ from .exit_codes import Cancelled, OutputFailed, UsageError
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Mapping
-    from decimal import Decimal
-
-    from ..billing.due import Sum
-    from ..models import Invoice
 
 
 def printable(value: object) -> str:
@@ -31,28 +26,6 @@ def printable(value: object) -> str:
     if text.isprintable():
         return text
     return "".join(letter if letter.isprintable() else " " for letter in text)
-
-
-def format_money(amount: Decimal | None) -> str:
-    """Return an amount with two places, or with more where it has more: nothing is rounded."""
-    if amount is None:
-        return "-"
-    exponent = amount.as_tuple().exponent
-    return f"{amount:.2f}" if isinstance(exponent, int) and exponent > -2 else f"{amount:f}"
-
-
-def format_cost(invoice: Invoice) -> str:
-    """Return what an invoice costs, with its currency."""
-    return f"{format_money(invoice.amount)} {invoice.invoices_currency or ''}".strip()
-
-
-def format_sums(sums: Mapping[str, Sum]) -> str:
-    """Return sums with their currencies, and how many amounts are not known."""
-    words = " and ".join(
-        f"{format_money(total.amount)} {currency}".strip() for currency, total in sums.items()
-    )
-    unknown = sum(total.unknown for total in sums.values())
-    return words + (f" and {unknown} of unknown amount" if unknown else "")
 
 
 def parenthesize(*texts: str | None) -> str:

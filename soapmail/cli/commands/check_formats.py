@@ -5,16 +5,16 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ...billing.due import sum_by_currency
+from ...billing.money import format_cost, format_money, format_sums, sum_by_currency
 from ..dates import format_day
 from ..output import format_json
-from ..terminal import format_cost, format_money, format_sums, printable
+from ..terminal import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from decimal import Decimal
 
-    from ...billing.due import Sum
+    from ...billing.money import Sum
     from ...models import Invoice
 
 _OK, _WARNING, _CRITICAL, UNKNOWN = range(4)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ...billing import Journal, JournalWriteFailed, Plan, Reason, make_plan
 from ...billing.due import find_ended_services
+from ...billing.money import format_cost
 from ...billing.pay import (
     check_customer,
     find_open,
@@ -22,15 +23,7 @@ from ...billing.plan import SeveralCurrencies, find_reason
 from ...models import Invoice
 from ..dates import format_day, resolve_today
 from ..exit_codes import OK, REFUSED, UsageError
-from ..terminal import (
-    confirm,
-    format_cost,
-    has_terminal,
-    parenthesize,
-    print_error,
-    printable,
-    prompt,
-)
+from ..terminal import confirm, has_terminal, parenthesize, print_error, printable, prompt
 from .journal import (
     find_journal,
     look_at_journal,

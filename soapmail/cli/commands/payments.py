@@ -6,21 +6,13 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from ...billing import Reason
-from ...billing.due import sum_by_currency
+from ...billing.money import format_cost, format_sums, sum_by_currency
 from ...models import Invoice
 from ..dates import UnreadableDates, format_day
 from ..exit_codes import NotFound, OutcomeUncertain, OutputFailed, error_message
 from ..output import format_json, report_left_out
 from ..tables import Kind, make_table
-from ..terminal import (
-    format_cost,
-    format_sums,
-    measure_terminal,
-    pluralize,
-    print_error,
-    print_or_raise,
-    printable,
-)
+from ..terminal import measure_terminal, pluralize, print_error, print_or_raise, printable
 from .change import tell_change
 from .journal import list_advice
 

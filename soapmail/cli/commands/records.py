@@ -6,20 +6,14 @@ from datetime import date
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from ...billing.due import (
-    Sum,
-    count_days_left,
-    is_due,
-    is_overdue,
-    read_day,
-    sum_by_currency,
-)
+from ...billing.due import count_days_left, is_due, is_overdue, read_day
+from ...billing.money import Sum, format_cost, format_money, sum_by_currency
 from ...models import Invoice, MailService, Prepay
 from ..dates import UnreadableDates, format_day, resolve_today
 from ..exit_codes import NotFound, UsageError
 from ..output import Column, RecordFormat, RecordWriter, list_documented_columns
 from ..tables import Kind
-from ..terminal import format_cost, format_money, pluralize, print_error, printable, write_line
+from ..terminal import pluralize, print_error, printable, write_line
 
 if TYPE_CHECKING:
     import argparse

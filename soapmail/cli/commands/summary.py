@@ -5,11 +5,12 @@ from __future__ import annotations
 from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
-from ...billing.due import Sum, fold_currency, read_day
+from ...billing.due import read_day
+from ...billing.money import Sum, fold_currency, format_money
 from ..dates import UnreadableDates
 from ..output import Column, RecordFormat
 from ..tables import Kind
-from ..terminal import format_money, pluralize, printable, write_line
+from ..terminal import pluralize, printable, write_line
 from .records import print_records
 
 if TYPE_CHECKING:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
+from ...billing.money import format_money
 from ..exit_codes import OK, NotFound
-from ..terminal import format_money, write_line
+from ..terminal import write_line
 
 if TYPE_CHECKING:
     import argparse
