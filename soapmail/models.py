@@ -9,26 +9,28 @@ from .patterns import BLANK, DATE, FLOAT, FLOAT_DIGITS, NO_DATE, URL, is_count, 
 
 TYPE_CHECKING = False  # typing itself costs a tenth of the import
 if TYPE_CHECKING:
-    from datetime import datetime
+    import datetime as dt
     from decimal import Decimal
     from typing import Any
 
 __all__ = ["Invoice", "MailService", "Order", "Prepay", "Status"]
 
 
-def _parse_moment(place: str, text: str | None) -> datetime | None:
+def _parse_moment(kind: str, id: int | None, field: str, text: str | None) -> dt.datetime | None:
+    import datetime
     import re
-    from datetime import datetime
 
-    if text is None or not text.strip(BLANK) or re.fullmatch(NO_DATE, text):
+    if not text:
         return None
     try:
         if re.fullmatch(DATE, text):
-            return datetime.fromisoformat(text)
+            return datetime.datetime.fromisoformat(text)
     except ValueError:  # no such day or time
         pass
+    if not text.strip(BLANK) or re.fullmatch(NO_DATE, text):
+        return None
     problem = "not a date of the form YYYY-MM-DD HH:MM:SS"
-    raise ResponseError(problem, place=place, value=truncate(text))
+    raise ResponseError(problem, place=_name_field(kind, id, field), value=truncate(text))
 
 
 def _parse_json(place: str, text: str) -> Any:
@@ -103,27 +105,28 @@ class Invoice:
 
         Of 16 or 17 digits, as PHP writes a float, it is the shortest that mean the same.
         """
-        from decimal import Decimal
+        import decimal
 
-        return None if self.invoices_amount is None else Decimal(repr(self.invoices_amount))
+        written = self.invoices_amount
+        return None if written is None else decimal.Decimal(repr(written))
 
     @property
-    def date(self) -> datetime | None:
+    def date(self) -> dt.datetime | None:
         """When the invoice was made; ``None`` also for ``0000-00-00 00:00:00``.
 
         ResponseError: the text is not a date; it names the invoice.
         """
-        place = _name_field("invoice", self.invoices_id, "invoices_date")
-        return _parse_moment(place, self.invoices_date)
+        return _parse_moment("invoice", self.invoices_id, "invoices_date", self.invoices_date)
 
     @property
-    def due_date(self) -> datetime | None:
+    def due_date(self) -> dt.datetime | None:
         """When the invoice is due; ``None`` also for ``0000-00-00 00:00:00``.
 
         ResponseError: the text is not a date; it names the invoice.
         """
-        place = _name_field("invoice", self.invoices_id, "invoices_due_date")
-        return _parse_moment(place, self.invoices_due_date)
+        return _parse_moment(
+            "invoice", self.invoices_id, "invoices_due_date", self.invoices_due_date
+        )
 
     @property
     def is_paid(self) -> bool:
@@ -139,6 +142,32 @@ class Invoice:
     def is_open(self) -> bool:
         """Whether it is a charge that is neither paid nor deleted."""
         return self.is_charge and not self.is_paid and not self.invoices_deleted
+
+    def days_left(self, today: dt.date | None = None) -> int | None:
+        """Whole days from a day to that of the due date; below zero where that has passed.
+
+        ``today``: the machine's date, if none is given. ``None``: it is not open, or has no due
+        date. ResponseError: the due date of an open invoice is not a date; it names the invoice.
+
+        >>> from datetime import date
+        >>> charge = Invoice(invoices_type=1, invoices_due_date="2026-03-10 01:38:45")
+        >>> charge.days_left(date(2026, 3, 12)), charge.is_overdue(date(2026, 3, 10))
+        (-2, False)
+        """
+        import datetime
+
+        due = self.due_date if self.is_open else None
+        if due is None:
+            return None
+        return due.toordinal() - (today or datetime.date.today()).toordinal()
+
+    def is_overdue(self, today: dt.date | None = None) -> bool:
+        """Whether it is open, and its due date is before a day: on the day itself it is not.
+
+        ``today`` and errors as in ``days_left``.
+        """
+        days = self.days_left(today)
+        return days is not None and days < 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,13 +201,12 @@ class MailService:
     mail_comment: str | None = None
 
     @property
-    def order_date(self) -> datetime | None:
+    def order_date(self) -> dt.datetime | None:
         """When the service was ordered; ``None`` also for ``0000-00-00 00:00:00``.
 
         ResponseError: the text is not a date; it names the service.
         """
-        place = _name_field("mail service", self.mail_id, "mail_order_date")
-        return _parse_moment(place, self.mail_order_date)
+        return _parse_moment("mail service", self.mail_id, "mail_order_date", self.mail_order_date)
 
     @property
     def extra(self) -> Any:

@@ -1,5 +1,6 @@
-"""What is due, and paying it once: pure functions of records, and one journal on the disk."""
+"""What is due, what is wrong, and paying it once: pure functions, and one journal on the disk."""
 
+from .audit import Finding, audit
 from .due import due_state, find_ended_services
 from .history import Entry, History, JournalError
 from .journal import Journal, read_history
@@ -15,6 +16,7 @@ from .plan import Plan, Reason, make_plan
 
 __all__ = [
     "Entry",
+    "Finding",
     "History",
     "Journal",
     "JournalError",
@@ -23,6 +25,7 @@ __all__ = [
     "Plan",
     "PlanOutdated",
     "Reason",
+    "audit",
     "due_state",
     "find_ended_services",
     "iter_settled",

@@ -15,25 +15,38 @@ if TYPE_CHECKING:
 _ENDED = ("expired", "canceled", "cancelled")
 
 
-class Day(NamedTuple):
-    """The day of a record; ``None``: it has none, or a text that is no date, the ``problem``."""
+class Moment(NamedTuple):
+    """When something was; ``None``: a record does not say, or in a text that is no date."""
 
-    day: date | None
+    moment: datetime | None
     problem: ResponseError | None = None
 
+    @property
+    def day(self) -> date | None:
+        """Its day."""
+        return None if self.moment is None else self.moment.date()
 
-def read_day(record: Invoice | MailService, reading: str) -> Day:
-    """Return the day of ``date``, ``due_date`` or ``order_date``, if a record has such a one."""
+
+def read_moment(record: Invoice | MailService, reading: str) -> Moment:
+    """Return the moment of ``date``, ``due_date`` or ``order_date``, if a record has such a one."""
     try:
-        moment: datetime | None = getattr(record, reading, None)
+        return Moment(getattr(record, reading, None))
     except ResponseError as error:
-        return Day(None, error)
-    return Day(None if moment is None else moment.date())
+        return Moment(None, error)
+
+
+def find_moment(record: Invoice | MailService, reading: str) -> datetime | None:
+    """Return the moment alone; ``None`` also where it cannot be read."""
+    try:
+        moment: datetime | None = getattr(record, reading)
+    except ResponseError:
+        return None
+    return moment
 
 
 def find_due_day(invoice: Invoice) -> date | None:
     """Return the day on which an invoice is due; ``None``: it has none that can be read."""
-    return read_day(invoice, "due_date").day
+    return read_moment(invoice, "due_date").day
 
 
 def count_days_left(invoice: Invoice, today: date) -> int | None:
@@ -41,8 +54,10 @@ def count_days_left(invoice: Invoice, today: date) -> int | None:
 
     ``None``: it is not open, or has no due date that can be read.
     """
-    due = find_due_day(invoice) if invoice.is_open else None
-    return None if due is None else (due - today).days
+    try:
+        return invoice.days_left(today)
+    except ResponseError:
+        return None
 
 
 def find_ended_services(services: Iterable[MailService]) -> set[int]:
@@ -50,8 +65,17 @@ def find_ended_services(services: Iterable[MailService]) -> set[int]:
     return {
         service.mail_id
         for service in services
-        if service.mail_id is not None and (service.mail_status or "").strip().lower() in _ENDED
+        if service.mail_id is not None and _fold_status(service) in _ENDED
     }
+
+
+def is_active(service: MailService) -> bool:
+    """Return whether a service is in use."""
+    return _fold_status(service) == "active"
+
+
+def _fold_status(service: MailService) -> str:
+    return (service.mail_status or "").strip().lower()
 
 
 def due_state(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import TYPE_CHECKING
 
-from ..billing.due import read_day
+from ..billing.due import read_moment
 from .exit_codes import UsageError
 from .terminal import pluralize, print_error
 
@@ -35,10 +35,10 @@ def format_day(record: Invoice | MailService, reading: str, word: str = "") -> s
 
     A text that is no date is shown as it is, behind a question mark.
     """
-    day, problem = read_day(record, reading)
-    if problem is not None:
-        return f"{word} ? {problem.value}".strip()
-    return None if day is None else f"{word} {day}".strip()
+    read = read_moment(record, reading)
+    if read.problem is not None:
+        return f"{word} ? {read.problem.value}".strip()
+    return None if read.day is None else f"{word} {read.day}".strip()
 
 
 class UnreadableDates:
@@ -52,7 +52,7 @@ class UnreadableDates:
         """Look at these readings of an account's records."""
         for record in records:
             for reading in self._readings:
-                problem = read_day(record, reading).problem
+                problem = read_moment(record, reading).problem
                 if problem is not None:
                     self._problems.append(f"{account}: {problem}" if account else str(problem))
 

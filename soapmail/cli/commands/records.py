@@ -6,7 +6,7 @@ from datetime import date
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from ...billing.due import count_days_left, is_due, is_overdue, read_day
+from ...billing.due import count_days_left, is_due, is_overdue, read_moment
 from ...billing.money import Sum, format_cost, format_money, sum_by_currency
 from ...models import Invoice, MailService, Prepay
 from ..dates import UnreadableDates, format_day, resolve_today
@@ -140,7 +140,7 @@ class _InvoiceFilter:
         first, last = self._args.since, self._args.until
         if first is None and last is None:
             return True
-        day = read_day(invoice, "date").day
+        day = read_moment(invoice, "date").day
         if day is not None:
             return (first or date.min) <= day <= (last or date.max)
         self._undated += not invoice.is_open

@@ -5,7 +5,7 @@ from __future__ import annotations
 from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
-from ...billing.due import read_day
+from ...billing.due import read_moment
 from ...billing.money import Sum, fold_currency, format_money
 from ..dates import UnreadableDates
 from ..output import Column, RecordFormat
@@ -50,7 +50,7 @@ def classify_invoice(invoice: Invoice) -> str:
 
 
 def _format_month(invoice: Invoice) -> str | None:
-    day = read_day(invoice, "date").day
+    day = read_moment(invoice, "date").day
     return None if day is None else f"{day:%Y-%m}"
 
 

@@ -1,0 +1,246 @@
+"""What is wrong in the bills: checks of an account's records, each with a name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from datetime import timedelta
+from decimal import Decimal
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from .due import find_ended_services, is_active, read_moment
+from .ledger import Ledger, Row, get_target, order_by_date
+from .money import add_exactly, format_money
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from datetime import date, datetime
+
+    from ..models import Invoice, MailService
+
+_UNPAYABLE = ("charged-twice", "open-though-paid", "listed-twice")
+_WRONG = (*_UNPAYABLE, "paid-twice")
+KINDS = (
+    *_WRONG, "paid-without-payment", "payment-without-charge", "amount-changed",
+    "currency-changed", "open-of-ended-service", "unknown-service", "unreadable-date",
+    "due-before-date", "no-amount", "negative-amount", "not-billed", "incomplete",
+)  # fmt: skip
+# Renewals are a month apart: what comes sooner is the same month again.
+_MIN_RENEWAL = timedelta(days=20)
+_UNBILLED_DAYS = 45
+_NAMED_AT_MOST = 10
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What is wrong in an account's bills, or should be looked at.
+
+    - ``kind``: one of ``KINDS``; ``level``: ``wrong`` (money or truth is at stake) or ``look``
+    - ``invoices``: the ids of what it is about, the oldest first; ``service``: a ``mail_id``
+    - ``amount``: in ``currency``, what the charge costs, the newest one of several; what was paid
+      too much, where that is wrong; ``None``: unknown
+    - ``text``: one sentence that a person can send to the provider's support
+    """
+
+    kind: str
+    level: str
+    invoices: tuple[int, ...]
+    service: int | None
+    amount: Decimal | None
+    currency: str | None
+    text: str
+
+
+def audit(
+    invoices: Iterable[Invoice], services: Iterable[MailService] | None = None, *, today: date
+) -> list[Finding]:
+    """Return what is wrong in an account's bills, then what to look at, each by its date.
+
+    ``services``: ``None``: they are not known, and no check asks for them. The order of records
+    changes nothing, and one that is given twice counts once. Nothing is raised for what stands in
+    a record: what cannot be checked is a finding, too.
+    """
+    ledger = Ledger(invoices)
+    found = list(_find_wrong(ledger))
+    found += [finding for row in ledger.rows for finding in _check_row(row)]
+    if services is not None:
+        found += _check_services(ledger, list(services), today)
+    return [finding for _, finding in sorted(found, key=_sort_key)]
+
+
+def find_unpayable(invoices: Iterable[Invoice]) -> dict[int, Finding]:
+    """Return by its id what must not be paid as the list stands, and the finding that says why."""
+    found = sorted(_find_wrong(Ledger(invoices)), key=_sort_key, reverse=True)
+    wrong = [finding for _, finding in found if finding.kind in _UNPAYABLE]
+    return {id: finding for finding in wrong for id in finding.invoices}
+
+
+_Found = tuple["datetime", Finding]
+
+
+def _find(kind: str, rows: Sequence[Row], text: str, amount: Decimal | None = None) -> _Found:
+    """Return a finding about rows, the oldest first, of which the last charge gives the cost."""
+    main = next((row for row in reversed(rows) if row.invoice.is_charge), rows[-1])
+    finding = Finding(
+        kind,
+        "wrong" if kind in _WRONG else "look",
+        tuple(row.id for row in rows if row.id is not None),
+        main.invoice.invoices_service,
+        main.amount if amount is None else amount,
+        main.invoice.invoices_currency,
+        f"{text[0].upper()}{text[1:]}.",
+    )
+    return order_by_date(rows[0])[0], finding
+
+
+def _sort_key(found: _Found) -> tuple[bool, datetime, tuple[int, ...], int, str]:
+    moment, finding = found
+    kind = KINDS.index(finding.kind)
+    return finding.level != "wrong", moment, finding.invoices, kind, finding.text
+
+
+def _find_wrong(ledger: Ledger) -> Iterator[_Found]:
+    """Look at rows beside each other."""
+    yield from _check_listing(ledger)
+    yield from _check_renewals(ledger)
+    yield from _check_payments(ledger)
+
+
+def _check_listing(ledger: Ledger) -> Iterator[_Found]:
+    for same in ledger.conflicts:
+        names = [
+            field.name
+            for field in fields(same[0].invoice)
+            if len({getattr(row.invoice, field.name) for row in same}) > 1
+        ]
+        text = f"invoice {same[0].id} is listed {len(same)} times, with another"
+        yield _find("listed-twice", same[:1], f"{text} {' and '.join(names)}")
+
+
+def _check_renewals(ledger: Ledger) -> Iterator[_Found]:
+    """Compare the charges of each repeat invoice with the one before."""
+    last: dict[tuple[str, int | None, int | None], Row] = {}
+    for row in ledger.charges:
+        repeat, service = row.invoice.invoices_extra, row.invoice.invoices_service
+        if not repeat or row.moment is None:
+            continue
+        twin = last.get(("service", repeat, service))
+        if twin and twin.moment and row.moment - twin.moment < _MIN_RENEWAL:
+            days = (row.moment - twin.moment).days
+            text = f"service {service} was charged twice, {days} days apart: {twin} and {row}"
+            yield _find("charged-twice", [twin, row], text)
+        last["service", repeat, service] = row
+        if row.currency:
+            before = last.get(("currency", repeat, None), row)
+            if before.currency != row.currency:
+                text = f"{row} is in another currency than {before} of the same repeat invoice"
+                yield _find("currency-changed", [before, row], text)
+            last["currency", repeat, None] = row
+        if row.amount is not None:
+            before = last.get(("amount", repeat, None), row)
+            if before.amount != row.amount and before.currency == row.currency:
+                text = f"{row} costs something else than {before} of the same repeat invoice"
+                yield _find("amount-changed", [before, row], text)
+            last["amount", repeat, None] = row
+
+
+def _check_payments(ledger: Ledger) -> Iterator[_Found]:
+    with_payment = set(map(get_target, ledger.payments))
+    for id, payments in groupby(ledger.payments, get_target):
+        yield from _compare(ledger.all_charges[id], list(payments), ledger.refunds.get(id, []))
+    for charge in ledger.charges if ledger.all_payments else ():
+        is_paid = charge.invoice.is_paid and charge.amount is not None and charge.amount > 0
+        if is_paid and charge.id is not None and charge.id not in with_payment:
+            text = f"{charge} is marked paid, and no payment of it is listed"
+            yield _find("paid-without-payment", [charge], text)
+    for row in ledger.strays:
+        target = row.invoice.invoices_extra
+        which = (
+            f"of invoice {target}, which is not listed as a charge" if target else "of no charge"
+        )
+        yield _find("payment-without-charge", [row], f"{row} is a payment {which}")
+
+
+def _compare(charge: Row, payments: list[Row], refunds: list[Row]) -> Iterator[_Found]:
+    """Compare what a charge costs with what was paid in its currency."""
+    paid, rows = Decimal(0), [charge]
+    for row in [*payments, *refunds]:
+        if row.amount is not None and row.currency == charge.currency:
+            is_refund = get_target(row) != charge.id
+            amount = row.amount.copy_abs().copy_negate() if is_refund else row.amount
+            paid = add_exactly(paid, amount)
+            rows.append(row)
+    if charge.amount is None or paid <= 0 or (paid == charge.amount and not charge.invoice.is_open):
+        return
+    rows.sort(key=order_by_date)
+    names = [str(row.id) for row in rows if row is not charge]
+    more = len(names) - _NAMED_AT_MOST
+    by = ", ".join(names[:_NAMED_AT_MOST]) + (f" and {more} more" if more > 0 else "")
+    total = f"{format_money(paid)} {charge.currency}".strip()
+    over = add_exactly(paid, charge.amount.copy_negate())
+    if over > 0:
+        text = f"{charge} was paid with {total}, which is more than it costs, by {by}"
+        yield _find("paid-twice", rows, text, over)
+    if over >= 0 and charge.invoice.is_open:
+        text = f"{charge} is open, though {total} was paid for it, by {by}"
+        yield _find("open-though-paid", rows, text)
+
+
+def _check_row(row: Row) -> Iterator[_Found]:
+    is_charge = row.invoice.is_charge
+    if row.moment is None or (is_charge and row.due is None):
+        yield from _check_dates(row)
+    if row.due and row.moment and row.due.date() < row.moment.date():
+        text = f"{row} was due on {row.due.date()}, before it was made"
+        yield _find("due-before-date", [row], text)
+    missing = []
+    if row.id is None:
+        missing.append("invoices_id")
+    if not (is_charge or row.is_payment):
+        missing.append("invoices_type")
+    if not row.currency:
+        missing.append("invoices_currency")
+    if row.amount is None and row.is_payment:
+        missing.append("invoices_amount")
+    if missing:
+        text = f"{row} has no {' and no '.join(missing)} that can be used to check it"
+        yield _find("incomplete", [row], text)
+    if is_charge and row.amount is None:
+        yield _find("no-amount", [row], f"{row} has no amount")
+    if is_charge and row.amount is not None and row.amount < 0:
+        yield _find("negative-amount", [row], f"{row} has a negative amount")
+
+
+def _check_dates(row: Row) -> Iterator[_Found]:
+    texts = []
+    for reading, is_needed in (("date", row.invoice.is_charge), ("due_date", row.invoice.is_open)):
+        read = read_moment(row.invoice, reading)
+        if read.problem is not None and row.invoice.is_charge >= (reading == "due_date"):
+            texts.append(f"the invoices_{reading} {read.problem.value!r}")
+        elif read.moment is None and is_needed:
+            texts.append(f"no invoices_{reading}")
+    if texts:
+        yield _find("unreadable-date", [row], f"{row} has {' and '.join(texts)}")
+
+
+def _check_services(
+    ledger: Ledger, services: Sequence[MailService], today: date
+) -> Iterator[_Found]:
+    listed, ended = {service.mail_id for service in services}, find_ended_services(services)
+    last: dict[int | None, Row] = {}
+    for row in ledger.charges:
+        service = row.invoice.invoices_service
+        if row.moment is not None:
+            last[service] = row
+        if service and service not in listed:
+            text = f"{row} is of service {service}, which is not listed"
+            yield _find("unknown-service", [row], text)
+        if row.invoice.is_open and service in ended:
+            text = f"{row} is open, though its service {service} has ended"
+            yield _find("open-of-ended-service", [row], text)
+    for id in {service.mail_id for service in services if is_active(service)}:
+        charge = last.get(id) if id is not None else None
+        days = today.toordinal() - charge.moment.toordinal() if charge and charge.moment else 0
+        if charge and days >= _UNBILLED_DAYS:
+            text = f"service {id} is active, and was last charged {days} days ago: {charge}"
+            yield _find("not-billed", [charge], text)
