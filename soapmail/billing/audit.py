@@ -203,8 +203,7 @@ def _check_row(row: Row) -> Iterator[_Found]:
     if row.amount is None and row.is_payment:
         missing.append("invoices_amount")
     if missing:
-        text = f"{row} has no {' and no '.join(missing)} that can be used to check it"
-        yield _find("incomplete", [row], text)
+        yield _find("incomplete", [row], f"{row} has no usable {' and no '.join(missing)}")
     if is_charge and row.amount is None:
         yield _find("no-amount", [row], f"{row} has no amount")
     if is_charge and row.amount is not None and row.amount < 0:
@@ -216,7 +215,7 @@ def _check_dates(row: Row) -> Iterator[_Found]:
     for reading, is_needed in (("date", row.invoice.is_charge), ("due_date", row.invoice.is_open)):
         read = read_moment(row.invoice, reading)
         if read.problem is not None and row.invoice.is_charge >= (reading == "due_date"):
-            texts.append(f"the invoices_{reading} {read.problem.value!r}")
+            texts.append(f"an invoices_{reading} that is no date, {read.problem.value!r}")
         elif read.moment is None and is_needed:
             texts.append(f"no invoices_{reading}")
     if texts:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from ..arguments import positive_int
 from ..errors import OperationFailed, SoapFault, SoapMailError
+from .audit import find_unpayable
 from .history import Entry, History, JournalError, make_intent
 from .money import fold_currency
 from .plan import Plan, Reason, find_reason
@@ -68,7 +69,8 @@ def pay_open(client: Client, plan: Plan, journal: Journal) -> Iterator[Entry]:
     """Pay what is planned, one after the other, and yield what became of each.
 
     The server's list is read before each payment. What the journal holds as paid, or as an open
-    question that the list does not answer, is left out. It stops at the first payment whose outcome
+    question that the list does not answer, is left out, and so is what the list shows as wrong
+    since the plan was made. It stops at the first payment whose outcome
     is unknown (a result of ``unknown``). OutcomeUndetermined: at the end, for what is still an open
     question; at once, where that may be any invoice. PlanOutdated: this invoice and all behind it
     were not paid. JournalError: the same, and nothing was sent of it; also where the journal is
@@ -90,8 +92,12 @@ def pay_planned(client: Client, plan: Plan, journal: Journal) -> Iterator[Entry]
             for planned in plan.invoices[1:]:
                 _require_as_planned(planned, listed)
         reason = find_reason(now, 1, journal)
-        if reason is not None:
-            _log.warning("invoice %s left out: %s", now.invoices_id, reason.value)
+        words = None if reason is None else reason.value
+        if words is None and now.invoices_id not in plan.findings:
+            finding = find_unpayable(listed).get(now.invoices_id or 0)
+            words = None if finding is None else f"{finding.kind}: {finding.text}"
+        if words is not None:
+            _log.warning("invoice %s left out: %s", now.invoices_id, words)
             continue
         yield from (entries := _pay_one(client, now, journal))
         if entries[-1].result == "unknown":
@@ -117,7 +123,9 @@ def pay_invoice(client: Client, invoice: Invoice, journal: Journal) -> Iterator[
         if any(entry.invoice == id for entry in settled):
             _finish(journal)
             return
-        yield from pay_planned(client, Plan([require_payable(id, listed, journal)]), journal)
+        payable = require_payable(id, listed, journal)
+        plan = Plan([payable], findings={**find_unpayable(listed)})
+        yield from pay_planned(client, plan, journal)
 
 
 def has_to_look(id: int, history: History) -> bool:

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from .audit import find_unpayable
 from .due import due_state, find_due_day
 from .history import History
 from .money import add_exactly, fold_currency, sum_by_currency
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from ..models import Invoice
+    from .audit import Finding
 
 
 class Reason(str, Enum):
@@ -24,6 +26,8 @@ class Reason(str, Enum):
 
     NO_ID = "no id"
     LISTED_TWICE = "listed twice"
+    CHARGED_TWICE = "charged twice"
+    OPEN_THOUGH_PAID = "open though paid"
     UNSETTLED = "it is not known whether it was paid before"
     PAID_BEFORE = "paid before, and still listed as open"
     OF_ENDED_SERVICE = "of a service that has ended"
@@ -46,16 +50,27 @@ class SeveralCurrencies(ValueError):
 
 @dataclass(frozen=True)
 class Plan:
-    """What to pay, in this order; ``left_out`` says of others why not."""
+    """What to pay, in this order; ``left_out`` says of others why not.
+
+    ``findings``: what ``audit`` found wrong when it was made, by the ids that must not be paid.
+    """
 
     invoices: Sequence[Invoice]
     left_out: Sequence[tuple[Invoice, Reason]] = ()
+    findings: Mapping[int | None, Finding] = field(default_factory=dict)
 
     @property
     def totals(self) -> dict[str, Decimal]:
         """What it costs in each currency."""
         sums = sum_by_currency(self.invoices)
         return {currency: total.amount for currency, total in sums.items()}
+
+    def explain(self, invoice: Invoice, reason: Reason) -> str:
+        """Return in words why an invoice is left out: the finding, or the reason itself."""
+        finding = self.findings.get(invoice.invoices_id)
+        if finding is not None and _find_reason_of_finding(finding) is reason:
+            return f"{reason.value}: {finding.text}"
+        return reason.value
 
 
 def make_plan(
@@ -72,18 +87,22 @@ def make_plan(
     """Return a plan to pay what is open, in the order of the due dates, what is overdue first.
 
     ``history`` is what a journal holds: what it knows as paid, or does not know, is left out.
-    ``ended`` are the services whose invoices are not paid. ``currency`` is one in any case. With
+    So is what ``audit`` finds charged twice, listed twice, or open though it was paid. ``ended``
+    are the services whose invoices are not paid. ``currency`` is one in any case. With
     ``due_until`` what has no due date that can be read is left out. So is what has no amount above
     zero, and all that follows an invoice which would exceed ``max_total``. SeveralCurrencies: one
     has to be chosen. ValueError: the first invoice alone costs more than ``max_total``.
     """
     history = history or History()
+    findings: dict[int | None, Finding] = {**find_unpayable(invoices)}
     day = due_until or date.max
     times = Counter(invoice.invoices_id for invoice in invoices)
     planned: list[Invoice] = []
     left_out: list[tuple[Invoice, Reason]] = []
     for invoice in sorted(_select_open(invoices, currency, service, day), key=_make_sort_key):
         reason = find_reason(invoice, times[invoice.invoices_id], history)
+        if reason is None and invoice.invoices_id in findings:
+            reason = _find_reason_of_finding(findings[invoice.invoices_id])
         reason = reason or _find_reason_of_plan(invoice, due_until, ended, max_each)
         if reason is None:
             planned.append(invoice)
@@ -92,7 +111,7 @@ def make_plan(
     _require_one_currency(planned)
     affordable = planned if max_total is None else _limit_total(planned, max_total)
     left_out += [(invoice, Reason.OVER_TOTAL) for invoice in planned[len(affordable) :]]
-    return Plan(affordable, left_out)
+    return Plan(affordable, left_out, findings)
 
 
 def find_reason(invoice: Invoice, times: int, history: History) -> Reason | None:
@@ -113,6 +132,10 @@ def find_reason(invoice: Invoice, times: int, history: History) -> Reason | None
     if invoice.amount <= 0:
         return Reason.NEGATIVE if invoice.amount < 0 else Reason.ZERO
     return None
+
+
+def _find_reason_of_finding(finding: Finding) -> Reason:
+    return Reason(finding.kind.replace("-", " "))
 
 
 def _find_reason_of_plan(

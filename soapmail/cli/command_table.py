@@ -6,6 +6,7 @@ import re
 from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ..billing.audit import KINDS
 from ..operations import ENDPOINT
 from . import help_texts, values
 from .exit_codes import UsageError
@@ -178,6 +179,17 @@ COMMANDS = (
             Option("--output FILE", "write it there, beside and then renamed"),
         ],
         help_texts.CHECK, Accounts.MANY, failure="check.report_unknown",
+    ),
+    Command(
+        "audit", "audit.audit_invoices", "list what is wrong in the bills", "audit",
+        [
+            Option(
+                "--ignore KIND", "leave out this kind of finding; repeatable", choices=KINDS,
+                default=(), is_repeatable=True,
+            ),
+            _TODAY, *_OUTPUT,
+        ],
+        help_texts.AUDIT, Accounts.MANY,
     ),
     Command(
         "summary", "summary.print_summary", "count and add up the charges that are not deleted",

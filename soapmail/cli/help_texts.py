@@ -51,6 +51,11 @@ server's list; where that does not help, look at the account, and settle it. A
 line that was cut off and names no invoice stops all payments: settle the invoice
 that it was about or, if it was about none, any unpaid one as unpaid. reopen makes
 a recorded outcome an open question again."""
+AUDIT = """\
+Levels: wrong (money or truth is at stake) and look. The exit code is 1 where
+something is wrong, else 0. pay --open leaves out what is charged-twice, open-
+though-paid or listed-twice. --columns kind,text shows each as a sentence, as the
+formats for programs do."""
 SUMMARY = """\
 Currencies are never added. By status, deleted charges and payments count too. A
 table ends with the totals of all accounts."""

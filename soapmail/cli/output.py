@@ -248,6 +248,8 @@ _ACCOUNT = Column("account", itemgetter(0))
 def _format_plain(value: Any) -> str:
     if value is None:
         return ""
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

@@ -22,7 +22,7 @@ def printable(value: object) -> str:
         return "yes" if value else "no"
     if isinstance(value, float):
         return f"{value:.15g}"
-    text = str(value)
+    text = ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
     if text.isprintable():
         return text
     return "".join(letter if letter.isprintable() else " " for letter in text)

@@ -50,12 +50,17 @@ def _choose_documented(n: int) -> tuple[int, int, str, int]:
     return id + more, repeat + more, str(moved), service + more
 
 
+def describe_renewal(repeat: int | None) -> str:
+    """Return what a charge of a repeat invoice says that it is for."""
+    return f"(Repeat Invoice: {repeat}) MailBaby Mail"
+
+
 def make_invoice(n: int) -> models.Invoice:
     """Return the n-th documented invoice."""
     id, repeat, date, service = _choose_documented(n)
     return models.Invoice(
         invoices_id=id,
-        invoices_description=f"(Repeat Invoice: {repeat}) MailBaby Mail",
+        invoices_description=describe_renewal(repeat),
         invoices_amount=1.0,
         invoices_custid=160884,
         invoices_type=1,

@@ -7,7 +7,7 @@ import math
 import secrets
 import threading
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeVar
 
 from .. import models
@@ -20,6 +20,7 @@ from .data import (
     PREPAYS,
     SESSION_ID,
     USERNAME,
+    describe_renewal,
     make_invoice,
     make_prepay,
     make_service,
@@ -42,6 +43,7 @@ from .nusoap import (
     write_struct,
 )
 from .server import LoopbackServer, Reply
+from .varied import add_varied
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -101,8 +103,9 @@ class Sandbox:
     """The mail services on loopback, with the documented invoices and services.
 
     ``rows`` is how many invoices there are; each has a service of its own. ``example="varied"``
-    adds what the documented ones lack: a paid and a deleted charge, a payment, another currency,
-    an active service, and a charge that is due in three days. Use it as a context manager:
+    adds what the documented ones lack: paid and deleted charges, payments, another currency, active
+    services, a charge that is due in three days, and one of each kind that ``billing.audit`` finds.
+    Use it as a context manager:
     ``endpoint``, ``username`` and ``password`` are for a Client, ``invoices``, ``services`` and
     ``prepays`` are lists that a test may change, ``sent`` holds the mails as dicts of subject,
     body, to and from. As in the real server, text outside ISO-8859-1 becomes question marks.
@@ -130,7 +133,7 @@ class Sandbox:
         self._lock = threading.Lock()
         self._break: _Break | None = None
         if example == "varied":
-            self._vary()
+            add_varied(self, datetime.now().date())
         self._sessions: set[str] = set()
         self._next_session = SESSION_ID
         self._server = LoopbackServer(self._reply, port)
@@ -150,14 +153,40 @@ class Sandbox:
         self._server.serve()
 
     def add_invoice(self, **fields: Any) -> models.Invoice:
-        """Add an invoice and return it; what is not given is as in the documented ones.
+        """Add an invoice and return it; its id and its repeat invoice are new ones.
 
-        TypeError: an invoice has no such field.
+        What else is not given is as in the first documented one. TypeError: an invoice has no such
+        field.
         """
+        repeats = [row.invoices_extra or 0 for row in self.invoices if row.is_charge]
+        last = max(repeats, default=DOCUMENTED_INVOICES[-1][1])
+        repeat = fields.get("invoices_extra", last + 1)
+        text = describe_renewal(repeat)
+        new = replace(make_invoice(0), invoices_extra=repeat, invoices_description=text)
+        return self._add(new, fields)
+
+    def add_payment(self, charge: models.Invoice, **fields: Any) -> models.Invoice:
+        """Add a payment of a charge, or a refund of a payment, and return it.
+
+        What is not given is as in the charge, which is not changed: where it should be marked as
+        paid, add it with ``invoices_paid=1``. TypeError: an invoice has no such field.
+        """
+        payment = replace(
+            charge,
+            invoices_description="Credit Card Payment",
+            invoices_type=10,
+            invoices_extra=charge.invoices_id,
+            invoices_due_date="0000-00-00 00:00:00",
+            invoices_paid=1,
+            invoices_deleted=0,
+        )
+        return self._add(payment, fields)
+
+    def _add(self, invoice: models.Invoice, fields: dict[str, Any]) -> models.Invoice:
         with self._lock:
             ids = [invoice.invoices_id or 0 for invoice in self.invoices]
             last = max(ids, default=DOCUMENTED_INVOICES[-1][0])
-            invoice = replace(replace(make_invoice(0), invoices_id=last + 1), **fields)
+            invoice = replace(invoice, **{"invoices_id": last + 1, **fields})
             self.invoices.append(invoice)
         return invoice
 
@@ -222,31 +251,6 @@ class Sandbox:
             return None
         answer = self.answer(request)
         return None if breaks else answer
-
-    def _vary(self) -> None:
-        service = 60000
-        self.services.append(
-            replace(make_service(0), mail_id=service, mail_status="active", mail_username="mb60000")
-        )
-        day = datetime.now().replace(hour=0, minute=0, second=0, microsecond=0)
-        due = {
-            "invoices_date": str(day - timedelta(11)),
-            "invoices_due_date": str(day + timedelta(3)),
-        }
-        old = {"invoices_date": "2024-01-05 10:00:00", "invoices_due_date": "2024-01-19 10:00:00"}
-        paid = self.add_invoice(**old, invoices_service=service, invoices_paid=1)
-        self.add_invoice(**old, invoices_service=service, invoices_deleted=1)
-        self.add_invoice(
-            invoices_description="Credit Card Payment",
-            invoices_type=10,
-            invoices_date="2024-01-06 09:30:00",
-            invoices_due_date="0000-00-00 00:00:00",
-            invoices_extra=paid.invoices_id,
-            invoices_service=service,
-            invoices_paid=1,
-        )
-        self.add_invoice(invoices_amount=9.5, invoices_currency="EUR")
-        self.add_invoice(**due, invoices_amount=12.0, invoices_service=service)
 
     def _result(self, operation: str, values: list[Any]) -> TypedXml:
         entry = _OPERATIONS.get(operation)

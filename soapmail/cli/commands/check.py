@@ -7,6 +7,7 @@ import stat
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from ...billing.audit import find_unpayable
 from ...billing.due import count_days_left, due_state, find_ended_services
 from ...errors import SoapMailError
 from ..dates import UnreadableDates, resolve_today
@@ -27,9 +28,10 @@ from .check_formats import (
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import date
 
+    from ...billing import Finding
     from ...client import Client
     from ...models import Invoice
     from ..accounts import AccountSelection
@@ -50,7 +52,7 @@ def check_invoices(args: argparse.Namespace, selection: AccountSelection) -> int
     )
     if args.format != "text":  # which shows what stands there, and a plugin prints nothing else
         unreadable = UnreadableDates("due_date")
-        for opened in [*report.undated, *report.apart]:
+        for opened in [*report.undated, *report.wrong, *report.apart]:
             unreadable.check(opened.account, [opened.invoice])
         unreadable.warn()
     text = _FORMATS[args.format](report)
@@ -112,23 +114,34 @@ def _order_by_day(opened: OpenInvoice) -> tuple[bool, int]:
 
 
 def _check_account(client: Client, args: argparse.Namespace, today: date) -> DueReport:
-    opened = [invoice for invoice in client.get_client_invoices() if invoice.is_open]
+    listed = client.get_client_invoices()
+    opened = [invoice for invoice in listed if invoice.is_open]
     services = client.get_services() if opened and not args.all_services else []
-    report = make_report(opened, today, args.due_within, find_ended_services(services))
+    ended = find_ended_services(services)
+    report = make_report(opened, today, args.due_within, ended, find_unpayable(listed))
     if not (report.overdue or report.due_soon or report.undated):
         return report
     return report._replace(prepaid=[_read_prepaid(client)])
 
 
 def make_report(
-    invoices: Iterable[Invoice], today: date, within: int, ended: set[int]
+    invoices: Iterable[Invoice],
+    today: date,
+    within: int,
+    ended: set[int],
+    wrong: Mapping[int, Finding],
 ) -> DueReport:
-    """Return open invoices by what they mean; ``ended``: the services that have ended."""
+    """Return open invoices by what they mean.
+
+    ``ended``: the services that have ended; ``wrong``: by its id what must not be paid.
+    """
     lists: dict[str, Any] = {state: [] for state in DUE_STATES}
     for invoice in invoices:
         state = due_state(invoice, today, within, ended)
-        opened = OpenInvoice(None, invoice, count_days_left(invoice, today))
-        lists["apart" if state == "of_ended_service" else state].append(opened)
+        finding = wrong.get(invoice.invoices_id or 0)
+        opened = OpenInvoice(None, invoice, count_days_left(invoice, today), finding)
+        state = "apart" if state == "of_ended_service" else state
+        lists[state if finding is None else "wrong"].append(opened)
     return DueReport(**lists)
 
 

@@ -14,21 +14,23 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from decimal import Decimal
 
+    from ...billing import Finding
     from ...billing.money import Sum
     from ...models import Invoice
 
 _OK, _WARNING, _CRITICAL, UNKNOWN = range(4)
 _WORDS = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
 _NAMED_AT_MOST = 3  # in the first line
-DUE_STATES = ("overdue", "due_soon", "undated", "apart", "later")
+DUE_STATES = ("overdue", "due_soon", "undated", "wrong", "apart", "later")
 
 
 class OpenInvoice(NamedTuple):
-    """One open invoice of one account, and the days until it is due."""
+    """One open invoice of one account, the days until it is due, and what is wrong with it."""
 
     account: str | None
     invoice: Invoice
     days: int | None
+    finding: Finding | None = None
 
 
 class Prepaid(NamedTuple):
@@ -46,6 +48,8 @@ class DueReport(NamedTuple):
     due_soon: Sequence[OpenInvoice] = ()
     # Open without a due date, so it may be due.
     undated: Sequence[OpenInvoice] = ()
+    # What must not be paid before somebody has looked at it, whenever it is due.
+    wrong: Sequence[OpenInvoice] = ()
     # Of services that have ended.
     apart: Sequence[OpenInvoice] = ()
     later: Sequence[OpenInvoice] = ()
@@ -64,7 +68,7 @@ class DueReport(NamedTuple):
             return _CRITICAL
         if self.failed:
             return UNKNOWN
-        return _WARNING if self.due_soon or self.undated else _OK
+        return _WARNING if self.due_soon or self.undated or self.wrong else _OK
 
     def sums(self, state: str) -> dict[str, Sum]:
         """Return what the invoices of a state cost, by currency."""
@@ -85,6 +89,7 @@ def format_as_text(report: DueReport) -> str:
     lines = [f"{_replace_bar(line)}{data}"]
     for state in ("overdue", "due_soon", "undated"):
         lines += [_format_detail(state, opened) for opened in getattr(report, state)]
+    lines += dict.fromkeys(map(_format_finding, report.wrong))  # one may name several invoices
     lines += [_format_prepaid(prepaid) for prepaid in report.prepaid]
     lines += [f"failed: {name}: {_replace_bar(words)}" for name, words in report.failed if name]
     return "\n".join(lines) + "\n"
@@ -102,6 +107,7 @@ def _make_summary_parts(report: DueReport) -> list[str]:
         ("overdue", "since", report.overdue),
         ("due soon", "on", report.due_soon),
         ("open without a due date", "", report.undated),
+        ("wrong", "", report.wrong),
     ):
         if invoices:
             named = _join_first_few([_format_name(opened, word) for opened in invoices])
@@ -149,6 +155,12 @@ def _format_detail(state: str, opened: OpenInvoice) -> str:
     return f"{_format_prefix(opened.account)}{state.replace('_', ' ')}: {detail}"
 
 
+def _format_finding(opened: OpenInvoice) -> str:
+    assert opened.finding is not None
+    detail = _replace_bar(f"{opened.finding.kind}: {opened.finding.text}")
+    return f"{_format_prefix(opened.account)}wrong: {detail}"
+
+
 def _replace_bar(words: str) -> str:
     """Return a text without what would begin performance data, or another line."""
     return printable(words).replace("|", "/")
@@ -160,6 +172,7 @@ def _make_performance_data(report: DueReport) -> list[str]:
         f"overdue={len(report.overdue)};;0;0",
         f"due_soon={len(report.due_soon)};0;;0",
         f"undated={len(report.undated)};0;;0",
+        f"wrong={len(report.wrong)};0;;0",
         f"open={sum(len(getattr(report, state)) for state in DUE_STATES)};;;0",
         f"ended_services={len(report.apart)};;;0",
     ]
@@ -196,7 +209,8 @@ def format_as_json(report: DueReport) -> str:
 
 
 def _make_invoice_fields(opened: OpenInvoice) -> dict[str, Any]:
-    invoice = opened.invoice
+    invoice, finding = opened.invoice, opened.finding
+    problem = {} if finding is None else {"kind": finding.kind, "text": finding.text}
     return {
         "account": opened.account,
         "invoices_id": invoice.invoices_id,
@@ -206,6 +220,7 @@ def _make_invoice_fields(opened: OpenInvoice) -> dict[str, Any]:
         "invoices_currency": invoice.invoices_currency,
         "invoices_service": invoice.invoices_service,
         "invoices_description": invoice.invoices_description,
+        **problem,
     }
 
 

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from ...billing import Journal, JournalWriteFailed, Plan, Reason, make_plan
+from ...billing.audit import find_unpayable
 from ...billing.due import find_ended_services
 from ...billing.money import format_cost
 from ...billing.pay import (
@@ -123,7 +124,8 @@ def _plan_payment(
     if not args.open:
         invoice = find_open(args.invoice, listed)
         reason = find_reason(invoice, 1, history)
-        return Plan([invoice]) if reason is None else Plan([], [(invoice, reason)])
+        left_out = [] if reason is None else [(invoice, reason)]
+        return Plan([] if left_out else [invoice], left_out, {**find_unpayable(listed)})
     until = None
     if args.due_within is not None:
         until = resolve_today(None) + timedelta(args.due_within)

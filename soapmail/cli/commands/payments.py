@@ -80,10 +80,16 @@ class PaymentReport:
         raise NotFound(problem)
 
     def _show_plan(self, plan: Plan, *, is_final: bool) -> None:
+        for invoice in plan.invoices:  # one that was named is paid, whatever is wrong
+            finding = plan.findings.get(invoice.invoices_id)
+            if finding is not None:
+                print_error(f"{finding.kind}: {finding.text}")
         if self._is_json:
             self._planned.clear()
             for invoice, reason in plan.left_out:
-                self._print_json(_describe_invoice(invoice, "left out", reason.value))
+                self._print_json(
+                    _describe_invoice(invoice, "left out", plan.explain(invoice, reason))
+                )
             for invoice in plan.invoices:
                 if is_final:
                     self._print_json(_describe_invoice(invoice, "planned", None))
@@ -103,7 +109,9 @@ class PaymentReport:
             if reason is Reason.NO_ID:
                 print_error(f"an invoice without an id left out ({format_cost(invoice)})")
             elif reason is not Reason.OF_ENDED_SERVICE:
-                print_error(f"invoice {invoice.invoices_id} left out: {reason.value}")
+                print_error(
+                    f"invoice {invoice.invoices_id} left out: {plan.explain(invoice, reason)}"
+                )
 
     def show_answer(self, invoice: int) -> None:
         """Tell that a run would settle an invoice, as the server lists it as paid."""
