@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import astuple, fields
 from typing import TYPE_CHECKING, Any, NamedTuple
 from xml.etree import ElementTree
-from xml.sax.saxutils import escape
+from xml.sax import saxutils
 
 from .. import models
 
@@ -13,18 +13,15 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
+ENCODING = "http://schemas.xmlsoap.org/soap/encoding/"
 ENVELOPE_HEAD = '<?xml version="1.0" encoding="ISO-8859-1"?><SOAP-ENV:Envelope {}><SOAP-ENV:Body>'
 ENVELOPE_TAIL = "</SOAP-ENV:Body></SOAP-ENV:Envelope>"
 ENVELOPE_ATTRIBUTES = (
-    'SOAP-ENV:encodingStyle="http://schemas.xmlsoap.org/soap/encoding/"',
+    f'SOAP-ENV:encodingStyle="{ENCODING}"',
     'xmlns:SOAP-ENV="http://schemas.xmlsoap.org/soap/envelope/"',
     'xmlns:xsd="http://www.w3.org/2001/XMLSchema"',
     'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"',
-    'xmlns:SOAP-ENC="http://schemas.xmlsoap.org/soap/encoding/"',
-)
-WSDL_ATTRIBUTES = (
-    'xmlns="http://schemas.xmlsoap.org/wsdl/" xmlns:tns="urn:myapi"'
-    ' xmlns:xsd="http://www.w3.org/2001/XMLSchema"'
+    f'xmlns:SOAP-ENC="{ENCODING}"',
 )
 STRUCTS = {
     models.Invoice: "tns:sql_row_invoices",
@@ -102,13 +99,14 @@ def _read_value(element: ElementTree.Element) -> Any:
     return text not in ("false", "0", "") if kind == "boolean" else text
 
 
-def _escape(text: str) -> str:
-    return escape(text, {'"': "&quot;", "'": "&apos;"})
+def escape(text: str) -> str:
+    """Return a text that may stand in XML."""
+    return saxutils.escape(text, {'"': "&quot;", "'": "&apos;"})
 
 
 def write_string(text: str) -> TypedXml:
     """Return a string as XML."""
-    return TypedXml('xsi:type="xsd:string"', _escape(text), False)
+    return TypedXml('xsi:type="xsd:string"', escape(text), False)
 
 
 def write_array(rows: Sequence[Any], model: type[Any]) -> TypedXml:
@@ -122,7 +120,7 @@ def write_array(rows: Sequence[Any], model: type[Any]) -> TypedXml:
 def write_struct(record: Any, kind: str | None = None) -> TypedXml:
     """Return a record as a struct, of its own type or of another."""
     content = "".join(
-        _write_field(field.name, _choose_xsd_type(str(field.type)), value)
+        _write_field(field.name, choose_xsd_type(str(field.type)), value)
         for field, value in zip(fields(record), astuple(record), strict=True)
     )
     return TypedXml(f'xsi:type="{kind or STRUCTS[type(record)]}"', content, True)
@@ -134,14 +132,15 @@ def _write_field(name: str, kind: str, value: Any) -> str:
     return f'<{name} xsi:type="xsd:{kind}">{_format_as_php(value)}</{name}>'
 
 
-def _choose_xsd_type(annotation: str) -> str:
+def choose_xsd_type(annotation: str) -> str:
+    """Return the type of XML Schema for that of a record's field."""
     kind = annotation.partition(" ")[0]
     return "string" if kind == "str" else kind
 
 
 def _format_as_php(value: Any) -> str:
     """Return a value as PHP writes it: a float with 14 digits (precision), without zeros behind."""
-    return f"{value:.14g}" if isinstance(value, float) else _escape(str(value))
+    return f"{value:.14g}" if isinstance(value, float) else escape(str(value))
 
 
 def write_fault(code: str, text: str) -> bytes:

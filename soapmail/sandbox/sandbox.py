@@ -11,7 +11,6 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeVar
 
 from .. import models
-from ..soap.envelope import read_parameters
 from .data import (
     DOCUMENTED_INVOICES,
     MODULES,
@@ -31,7 +30,6 @@ from .nusoap import (
     ENVELOPE_TAIL,
     PAYMENT_STRUCT,
     STRUCTS,
-    WSDL_ATTRIBUTES,
     Fault,
     TypedXml,
     UnreadableEncoding,
@@ -44,6 +42,7 @@ from .nusoap import (
 )
 from .server import LoopbackServer, Reply
 from .varied import add_varied
+from .wsdl import write_wsdl
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,8 +59,10 @@ class _Break(enum.Enum):
 class _OperationEntry(NamedTuple):
     method: Callable[..., TypedXml]
     parameters: int
-    # What a refused session is told; None: it takes no session.
-    refuse: Callable[[], TypedXml] | None
+    # Its type in the WSDL.
+    returns: str
+    # What a refused session is told, in this type; None: it takes no session.
+    refuse: Callable[[str], TypedXml] | None
 
 
 _OPERATIONS: dict[str, _OperationEntry] = {}
@@ -70,13 +71,13 @@ _Method = TypeVar("_Method", bound="Callable[..., TypedXml]")
 
 
 def _operation(
-    operation: str, refuse: Callable[[], TypedXml] | None = None
+    operation: str, returns: str, refuse: Callable[[str], TypedXml] | None = None
 ) -> Callable[[_Method], _Method]:
     """Let a method answer an operation; its parameters are those after the session id."""
 
     def register(method: _Method) -> _Method:
         count = method.__code__.co_argcount - 1
-        _OPERATIONS[operation] = _OperationEntry(method, count, refuse)
+        _OPERATIONS[operation] = _OperationEntry(method, count, returns, refuse)
         return method
 
     return register
@@ -87,16 +88,16 @@ def list_operations() -> list[str]:
     return list(_OPERATIONS)
 
 
-def _refuse_with_fault() -> NoReturn:
+def _refuse_with_fault(kind: str) -> NoReturn:
     raise Fault("Client", "Invalid Session ID")
 
 
-def _refuse_with_nothing(kind: str) -> Callable[[], TypedXml]:
-    return lambda: TypedXml(f'xsi:type="{kind}"', "", True)
+def _refuse_with_nothing(kind: str) -> TypedXml:
+    return TypedXml(f'xsi:type="{kind}"', "", True)
 
 
-def _refuse_with_status(kind: str) -> Callable[[], TypedXml]:
-    return lambda: write_struct(models.Status("error", "Invalid Session ID"), kind)
+def _refuse_with_status(kind: str) -> TypedXml:
+    return write_struct(models.Status("error", "Invalid Session ID"), kind)
 
 
 class Sandbox:
@@ -222,19 +223,9 @@ class Sandbox:
         return 200, text.encode()
 
     def wsdl(self) -> bytes:
-        """Return a description of the operations as their templates send them."""
-        messages, types = [], []
-        for operation in _OPERATIONS:
-            parts = "".join(
-                f'<part name="{name}" type="xsd:{kind}"/>'
-                for name, kind in read_parameters(operation)
-            )
-            messages.append(f'<message name="{operation}">{parts}</message>')
-            types.append(
-                f'<operation name="{operation}"><input message="tns:{operation}"/></operation>'
-            )
-        body = f'{"".join(messages)}<portType name="MyAdminPortType">{"".join(types)}</portType>'
-        return f"<definitions {WSDL_ATTRIBUTES}>{body}</definitions>".encode()
+        """Return the description of its operations, for clients that read one."""
+        returns = {operation: entry.returns for operation, entry in _OPERATIONS.items()}
+        return write_wsdl(returns, self.endpoint)
 
     def _reply(self, operation: str, request: bytes) -> Reply | None:
         if operation == "wsdl":
@@ -262,11 +253,11 @@ class Sandbox:
         if entry.refuse is None:
             return entry.method(self, *_pad(values, entry.parameters))
         sid, *rest = _pad(values, entry.parameters + 1)
-        return entry.method(self, *rest) if sid in self._sessions else entry.refuse()
+        return entry.method(self, *rest) if sid in self._sessions else entry.refuse(entry.returns)
 
     # --- operations: the parameters after the session id, by position --------------------------
 
-    @_operation("api_login")
+    @_operation("api_login", "xsd:string")
     def _login(self, username: str, password: str) -> TypedXml:
         if (username, password) != (self.username, self.password):
             return write_string("")
@@ -274,28 +265,30 @@ class Sandbox:
         self._sessions.add(sid)
         return write_string(sid)._replace(own=True)
 
-    @_operation("api_mail_get_client_invoices", refuse=_refuse_with_fault)
+    @_operation("api_mail_get_client_invoices", "tns:array_sql_row_invoices", _refuse_with_fault)
     def _get_client_invoices(self) -> TypedXml:
         return write_array(self.invoices, models.Invoice)
 
-    @_operation("api_mail_get_client_unpaid_invoices", refuse=_refuse_with_fault)
+    @_operation(
+        "api_mail_get_client_unpaid_invoices", "tns:array_sql_row_invoices", _refuse_with_fault
+    )
     def _get_client_unpaid_invoices(self) -> TypedXml:
         return write_array(
             [invoice for invoice in self.invoices if invoice.is_open], models.Invoice
         )
 
-    @_operation("api_mail_get_services", refuse=_refuse_with_fault)
+    @_operation("api_mail_get_services", "tns:array_sql_row_mail", _refuse_with_fault)
     def _get_services(self) -> TypedXml:
         return write_array(self.services, models.MailService)
 
-    @_operation("api_mail_get_service", refuse=_refuse_with_nothing(STRUCTS[models.MailService]))
+    @_operation("api_mail_get_service", "tns:sql_row_mail", _refuse_with_nothing)
     def _get_service(self, id: int) -> TypedXml:
         for service in self.services:
             if service.mail_id == id:
                 return write_struct(service)
         return TypedXml(f'xsi:nil="true" xsi:type="{STRUCTS[models.MailService]}"', "", True)
 
-    @_operation("api_mail_cancel_service", refuse=_refuse_with_fault)
+    @_operation("api_mail_cancel_service", "xsd:boolean", _refuse_with_fault)
     def _cancel_service(self, id: int) -> TypedXml:
         for n, service in enumerate(self.services):
             if service.mail_id == id and service.mail_status != "canceled":
@@ -303,12 +296,12 @@ class Sandbox:
                 return TypedXml('xsi:type="xsd:boolean"', "true", False)
         return TypedXml('xsi:type="xsd:boolean"', "false", False)
 
-    @_operation("api_send_mail", refuse=_refuse_with_status(STRUCTS[models.Status]))
+    @_operation("api_send_mail", "tns:result_status", _refuse_with_status)
     def _send_mail(self, subject: str, body: str, to: str, from_: str) -> TypedXml:
         self.sent.append({"subject": subject, "body": body, "to": to, "from": from_})
         return write_struct(models.Status("ok", "Mail queued"))
 
-    @_operation("api_api_buy_mail", refuse=_refuse_with_status(STRUCTS[models.Order]))
+    @_operation("api_api_buy_mail", "tns:buy_vps_result_status", _refuse_with_status)
     def _buy_mail(self, coupon: str) -> TypedXml:
         n = len(self.invoices)
         self.invoices.append(make_invoice(n))
@@ -317,19 +310,20 @@ class Sandbox:
             models.Order("ok", "Order placed", str(self.invoices[n].invoices_id), 1.0)
         )
 
-    @_operation("api_api_auto_zonemta_login", refuse=_refuse_with_status(STRUCTS[models.Status]))
+    @_operation("api_api_auto_zonemta_login", "tns:result_status", _refuse_with_status)
     def _auto_zonemta_login(self, id: int) -> TypedXml:
         if any(service.mail_id == id for service in self.services):
             return write_struct(models.Status("ok", "https://mail.example.com/login?a=1&b=2"))
         return write_struct(models.Status("error", "Invalid Service Passed"))
 
-    @_operation("get_modules")
+    # The provider's WSDL says so of a list, and there is no such type.
+    @_operation("get_modules", "xsd:Array")
     def _get_modules(self) -> TypedXml:
         items = "".join(write_string(module).element("item") for module in MODULES)
         attributes = f'SOAP-ENC:arrayType="xsd:string[{len(MODULES)}]"'
         return TypedXml(f'xsi:type="SOAP-ENC:Array" {attributes}', items, False)
 
-    @_operation("api_make_payment", refuse=_refuse_with_status(PAYMENT_STRUCT))
+    @_operation("api_make_payment", PAYMENT_STRUCT, _refuse_with_status)
     def _make_payment(self, module: str, invoice: int) -> TypedXml:
         for n, row in enumerate(self.invoices):
             if (row.invoices_id, row.invoices_module) == (invoice, module) and row.is_open:
@@ -338,27 +332,27 @@ class Sandbox:
         text = "Invalid Invoice Number Passed or missing Module information."
         return write_struct(models.Status("error", text), PAYMENT_STRUCT)
 
-    @_operation("api_get_paypal_url")
+    @_operation("api_get_paypal_url", "xsd:string")
     def _get_paypal_url(self, module: str, invoice: int) -> TypedXml:
         return write_string(PAYPAL_ANCHOR)
 
-    @_operation("api_get_prepay_list", refuse=_refuse_with_fault)
+    @_operation("api_get_prepay_list", "tns:array_prepays_list", _refuse_with_fault)
     def _get_prepay_list(self) -> TypedXml:
         return write_array(self.prepays, models.Prepay)
 
-    @_operation("api_get_prepay_remaining", refuse=_refuse_with_status(STRUCTS[models.Status]))
+    @_operation("api_get_prepay_remaining", "tns:result_status", _refuse_with_status)
     def _get_prepay_remaining(self, module: str) -> TypedXml:
         prepays = [prepay for prepay in self.prepays if prepay.prepay_module == module]
         remaining = sum(prepay.prepay_remaining or 0 for prepay in prepays)
         return write_struct(models.Status("ok", f"{remaining:.2f}"))
 
-    @_operation("api_get_prepay_paypal_fill_url", refuse=_refuse_with_fault)
+    @_operation("api_get_prepay_paypal_fill_url", "xsd:string", _refuse_with_fault)
     def _get_prepay_paypal_fill_url(self, module: str, id: int, amount: float) -> TypedXml:
         return write_string(
             f"https://www.paypal.com/cgi-bin/webscr?custom=PREPAY{id}&amount={amount}"
         )
 
-    @_operation("api_add_prepay", refuse=_refuse_with_fault)
+    @_operation("api_add_prepay", "xsd:int", _refuse_with_fault)
     def _add_prepay(self, module: str, value: object, automatic_use: bool) -> TypedXml:
         amount = _read_amount(value)
         id = max(prepay.prepay_id or 0 for prepay in self.prepays) + 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import shutil
 import socket
 import subprocess
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parent
 PHP = shutil.which("php") or "php"
 PERL = shutil.which("perl") or "perl"
+NODE = shutil.which("node") or "node"
 
 
 def _runs(*command: str) -> bool:
@@ -37,6 +39,17 @@ needs_perl = pytest.mark.skipif(
     not _runs(PERL, "-MSOAP::Lite", "-MHTTP::Daemon", "-e", "1"),
     reason="SOAP::Lite is not installed (Debian: libsoap-lite-perl)",
 )
+
+
+needs_node = pytest.mark.skipif(
+    not _runs(NODE, "-e", "require('soap')"),
+    reason="node-soap is not found (npm install soap; NODE_PATH=.../node_modules)",
+)
+
+
+def needs(package: str) -> pytest.MarkDecorator:
+    missing = importlib.util.find_spec(package) is None
+    return pytest.mark.skipif(missing, reason=f"{package} is not installed (pip install {package})")
 
 
 @contextmanager

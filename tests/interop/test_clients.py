@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import subprocess
 import sys
@@ -21,13 +20,7 @@ from ..support import (
     make_many_rows,
     make_sample_invoices,
 )
-from .peers import HERE, PERL, PHP, needs_perl, needs_php
-
-
-def needs(package: str) -> pytest.MarkDecorator:
-    missing = importlib.util.find_spec(package) is None
-    return pytest.mark.skipif(missing, reason=f"{package} is not installed (pip install {package})")
-
+from .peers import HERE, PERL, PHP, needs, needs_perl, needs_php
 
 CLIENTS = [
     pytest.param([PHP, "sample.php"], marks=needs_php, id="PHP SoapClient"),
