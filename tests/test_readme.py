@@ -532,7 +532,10 @@ def test_an_operation_is_added_in_five_places(tmp_path: Path, steps: list[str]) 
         models.write(f"\n\n{record}")
     place = "    def call(self"
     change_file(package / "client.py", (place, f"{method}\n{place}"))
-    place = '    @_operation("get_modules")'
+    structs = "STRUCTS = {\n"
+    added = f'{structs}    models.DnsDomain: "tns:sql_row_dns_domains",\n'
+    change_file(package / "sandbox" / "nusoap.py", (structs, added))
+    place = "    # The provider's WSDL says so of a list"
     change_file(package / "sandbox" / "sandbox.py", (place, f"{response}\n{place}"))
     last = "| `call(operation, /, **parameters)` |"
     change_file(copy / "README.md", (last, row + last))

@@ -68,7 +68,7 @@ def audit(
     return [finding for _, finding in sorted(found, key=_sort_key)]
 
 
-def find_unpayable(invoices: Iterable[Invoice]) -> dict[int, Finding]:
+def find_unpayable(invoices: Iterable[Invoice]) -> dict[int | None, Finding]:
     """Return by its id what must not be paid as the list stands, and the finding that says why."""
     found = sorted(_find_wrong(Ledger(invoices)), key=_sort_key, reverse=True)
     wrong = [finding for _, finding in found if finding.kind in _UNPAYABLE]

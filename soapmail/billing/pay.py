@@ -94,7 +94,7 @@ def pay_planned(client: Client, plan: Plan, journal: Journal) -> Iterator[Entry]
         reason = find_reason(now, 1, journal)
         words = None if reason is None else reason.value
         if words is None and now.invoices_id not in plan.findings:
-            finding = find_unpayable(listed).get(now.invoices_id or 0)
+            finding = find_unpayable(listed).get(now.invoices_id)
             words = None if finding is None else f"{finding.kind}: {finding.text}"
         if words is not None:
             _log.warning("invoice %s left out: %s", now.invoices_id, words)
@@ -124,7 +124,7 @@ def pay_invoice(client: Client, invoice: Invoice, journal: Journal) -> Iterator[
             _finish(journal)
             return
         payable = require_payable(id, listed, journal)
-        plan = Plan([payable], findings={**find_unpayable(listed)})
+        plan = Plan([payable], findings=find_unpayable(listed))
         yield from pay_planned(client, plan, journal)
 
 

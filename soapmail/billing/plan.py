@@ -94,7 +94,7 @@ def make_plan(
     has to be chosen. ValueError: the first invoice alone costs more than ``max_total``.
     """
     history = history or History()
-    findings: dict[int | None, Finding] = {**find_unpayable(invoices)}
+    findings = find_unpayable(invoices)
     day = due_until or date.max
     times = Counter(invoice.invoices_id for invoice in invoices)
     planned: list[Invoice] = []

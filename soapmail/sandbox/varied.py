@@ -68,7 +68,7 @@ def add_varied(sandbox: Sandbox, today: date) -> None:
     # unknown-service
     settle(-44, invoices_service=_UNLISTED_SERVICE)
     # unreadable-date
-    settle(-42, invoices_due_date="2026-02-30 10:00:00")
+    settle(-42, invoices_due_date="n/a")
     # due-before-date
     settle(-40, invoices_due_date=f"{today - timedelta(70)} 10:00:00")
     # no-amount and negative-amount

@@ -119,7 +119,8 @@ def test_the_example_of_a_critical_line(run: Callable[..., Result], sandbox: San
     assert result.code == 2
     assert result.out.splitlines()[0] == (
         "MAIL INVOICES CRITICAL: 2 overdue, 24.00 USD (7514880 since 2021-03-10, 7529153 since "
-        "2021-03-11) | overdue=2;;0;0 due_soon=0;0;;0 undated=0;0;;0 open=2;;;0 ended_services=0;;;0 "
+        "2021-03-11) | overdue=2;;0;0 due_soon=0;0;;0 undated=0;0;;0 wrong=0;0;;0 open=2;;;0 "
+        "ended_services=0;;;0 "
         "overdue_USD=24.00;;;0"
     )
 
@@ -181,7 +182,7 @@ def test_what_has_no_date_is_not_due_today_where_its_service_has_ended() -> None
     bill = Invoice(invoices_type=1, invoices_service=5)
     dues = ("2021-03-15 00:00:00", None, "2021-03-05 00:00:00", "2021-03-10 00:00:00")
     opened = [replace(bill, invoices_due_date=due) for due in dues]
-    report = check._merge([(None, check.make_report(opened, date(2021, 3, 10), 0, {5}))])
+    report = check._merge([(None, check.make_report(opened, date(2021, 3, 10), 0, {5}, {}))])
     assert [one.days for one in report.apart] == [None, -5, 0, 5]
 
 
@@ -763,7 +764,7 @@ def test_output_that_nobody_takes_ends_a_check_too(
 ) -> None:
     """By its limit or by a signal, and with one report: what was begun is not told again."""
     charge = sandbox.invoices[0]
-    sandbox.invoices = [replace(charge, invoices_id=n) for n in range(1, 1500)]
+    sandbox.invoices = [replace(charge, invoices_id=n, invoices_extra=n) for n in range(1, 1500)]
     environment = {
         **environment_without_coverage(),
         **ACCOUNT,

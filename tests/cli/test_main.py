@@ -655,7 +655,7 @@ COMMANDS = [
 
 def test_all_commands_are_known() -> None:
     assert set(NAMES) == {
-        "invoices", "invoice", "check", "summary", "services", "service", "cancel", "buy", "send",
+        "invoices", "invoice", "check", "audit", "summary", "services", "service", "cancel", "buy", "send",
         "pay", "journal", "pay-url", "login-url", "prepay", "modules", "call", "doctor", "sandbox", "completion",
     }  # fmt: skip
 

@@ -296,9 +296,17 @@ def one_unreadable(sandbox: Sandbox) -> Sandbox:
     invoice = replace(sandbox.invoices[0], invoices_due_date="2021-03-10 13:42:23")
     sandbox.invoices = [
         replace(invoice, invoices_id=7001),
-        replace(invoice, invoices_id=7022, invoices_due_date=UNREADABLE),
-        replace(invoice, invoices_id=7023, invoices_due_date="0000-00-00 00:00:00"),
-        replace(invoice, invoices_id=7024, invoices_due_date=UNREADABLE, invoices_paid=1),
+        replace(invoice, invoices_id=7022, invoices_extra=2, invoices_due_date=UNREADABLE),
+        replace(
+            invoice, invoices_id=7023, invoices_extra=3, invoices_due_date="0000-00-00 00:00:00"
+        ),
+        replace(
+            invoice,
+            invoices_id=7024,
+            invoices_extra=4,
+            invoices_due_date=UNREADABLE,
+            invoices_paid=1,
+        ),
     ]
     return sandbox
 
@@ -484,9 +492,11 @@ def terminal(*arguments: str, **environment: str) -> list[str]:
     return out.splitlines()
 
 
-@pytest.mark.parametrize("command", [["invoices"], ["invoices", "--overdue"], ["services"], ["prepay", "list"], ["summary"], ["summary", "service"]])  # fmt: skip
+@pytest.mark.parametrize("command", [["invoices"], ["invoices", "--overdue"], ["services"], ["prepay", "list"], ["summary"], ["summary", "service"], ["audit"]])  # fmt: skip
 def test_tables_fit_80_columns(command: list[str]) -> None:
-    lines = terminal("--sandbox=varied", *command, NO_COLOR="1")
+    code, out = Terminal("--sandbox=varied", *command, environment={"NO_COLOR": "1"}).end()
+    lines = [line for line in out.splitlines() if not line.startswith("soapmail: ")]
+    assert code == (command == ["audit"])
     assert max(map(len, lines)) <= 80
     assert len(lines) > 1
 
@@ -622,10 +632,10 @@ def test_the_totals_of_a_summary_are_those_of_all_accounts(
 def test_the_varied_example(run: Callable[..., Result]) -> None:
     rows = jsonl(run("--sandbox=varied", "invoices", "--columns", "all", "--format", "jsonl").out)
     more = rows[12:]
-    assert [summary.classify_invoice(Invoice(**{name: row[name] for name in FIELDS})) for row in more] == [
-        "paid", "deleted", "payment", "open", "open",
+    assert [summary.classify_invoice(Invoice(**{name: row[name] for name in FIELDS})) for row in more][:5] == [
+        "paid", "payment", "deleted", "open", "open",
     ]  # fmt: skip
-    assert more[3]["invoices_currency"] == "EUR"
-    assert (more[4]["mail_status"], more[4]["days_left"]) == ("active", 3)
-    assert more[2]["invoices_extra"] == more[0]["invoices_id"]
+    assert more[4]["invoices_currency"] == "EUR"
+    assert (more[3]["mail_status"], more[3]["days_left"]) == ("active", 3)
+    assert more[1]["invoices_extra"] == more[0]["invoices_id"]
     assert run("--sandbox=other", "invoices").code == 2

@@ -6,13 +6,19 @@ import re
 import socket
 import urllib.error
 import urllib.request
+from collections import Counter
+from datetime import date
+from decimal import Decimal
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
 from soapmail import Client, Invoice, LossyTextWarning, OperationFailed, OutcomeUnknown, SoapFault
+from soapmail.billing import audit
+from soapmail.billing.audit import KINDS
 from soapmail.sandbox import PASSWORD, SESSION_ID, USERNAME, Sandbox
+from soapmail.sandbox.data import DOCUMENTED_INVOICES
 from soapmail.sandbox.server import LoopbackServer
 from soapmail.soap.envelope import Request
 
@@ -283,15 +289,48 @@ def test_serving_ends_with_the_port_free(sandbox: Sandbox, monkeypatch: pytest.M
         socket.create_connection(("127.0.0.1", urlsplit(serving.endpoint).port or 0))
 
 
-def test_the_payment_of_the_varied_example_names_what_it_paid() -> None:
+def test_the_varied_example_holds_one_of_each_kind_of_finding() -> None:
     with Sandbox(example="varied") as sandbox:
-        varied = sandbox.invoices
-    (payment,) = [invoice for invoice in varied if not invoice.is_charge]
-    (paid,) = [invoice for invoice in varied if invoice.is_paid and invoice.is_charge]
-    assert payment.invoices_type == 10
-    assert payment.invoices_extra == paid.invoices_id
-    assert payment.date is not None
-    assert payment.due_date is None
+        found = audit(sandbox.invoices, sandbox.services, today=date.today())
+    counts = Counter(finding.kind for finding in found)
+    assert counts.pop("open-of-ended-service") == 13
+    assert counts == dict.fromkeys(set(KINDS) - {"open-of-ended-service"}, 1)
+
+
+def test_a_payment_is_as_its_charge_and_points_to_it() -> None:
+    with Sandbox() as sandbox:
+        charge = sandbox.add_invoice(
+            invoices_amount=9.5, invoices_currency="EUR", invoices_service=3
+        )
+        payment = sandbox.add_payment(charge)
+        refund = sandbox.add_payment(payment, invoices_amount=2.5, invoices_date="2026-01-01")
+        with Client(USERNAME, PASSWORD, endpoint=sandbox.endpoint) as client:
+            assert client.get_client_invoices()[-3:] == [charge, payment, refund]
+    assert charge == sandbox.invoices[-3]
+    id = DOCUMENTED_INVOICES[-1][0] + 1
+    assert (charge.invoices_id, payment.invoices_id, refund.invoices_id) == (id, id + 1, id + 2)
+    assert (payment.invoices_type, payment.invoices_extra, refund.invoices_extra) == (
+        10,
+        id,
+        id + 1,
+    )
+    assert (payment.amount, payment.invoices_currency, payment.invoices_service) == (
+        Decimal("9.5"),
+        "EUR",
+        3,
+    )
+    assert (refund.amount, str(refund.date)) == (Decimal("2.5"), "2026-01-01 00:00:00")
+    assert (payment.is_paid, payment.due_date) == (True, None)
+    with pytest.raises(TypeError):
+        sandbox.add_payment(charge, invoices_nope=1)
+
+
+def test_invoices_that_are_added_are_renewals_of_their_own() -> None:
+    with Sandbox() as sandbox:
+        added = [sandbox.add_invoice() for _ in range(3)]
+    repeat = DOCUMENTED_INVOICES[-1][1]
+    assert [invoice.invoices_extra for invoice in added] == [repeat + 1, repeat + 2, repeat + 3]
+    assert f"(Repeat Invoice: {repeat + 1}) MailBaby Mail" == added[0].invoices_description
 
 
 def test_unknown_operation_through_the_client(sandbox: Sandbox) -> None:

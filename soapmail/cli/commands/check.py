@@ -129,7 +129,7 @@ def make_report(
     today: date,
     within: int,
     ended: set[int],
-    wrong: Mapping[int, Finding],
+    wrong: Mapping[int | None, Finding],
 ) -> DueReport:
     """Return open invoices by what they mean.
 
@@ -138,7 +138,7 @@ def make_report(
     lists: dict[str, Any] = {state: [] for state in DUE_STATES}
     for invoice in invoices:
         state = due_state(invoice, today, within, ended)
-        finding = wrong.get(invoice.invoices_id or 0)
+        finding = wrong.get(invoice.invoices_id)
         opened = OpenInvoice(None, invoice, count_days_left(invoice, today), finding)
         state = "apart" if state == "of_ended_service" else state
         lists[state if finding is None else "wrong"].append(opened)

@@ -125,7 +125,7 @@ def _plan_payment(
         invoice = find_open(args.invoice, listed)
         reason = find_reason(invoice, 1, history)
         left_out = [] if reason is None else [(invoice, reason)]
-        return Plan([] if left_out else [invoice], left_out, {**find_unpayable(listed)})
+        return Plan([] if left_out else [invoice], left_out, find_unpayable(listed))
     until = None
     if args.due_within is not None:
         until = resolve_today(None) + timedelta(args.due_within)
