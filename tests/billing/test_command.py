@@ -65,6 +65,66 @@ def test_invoices_of_ended_services_are_left_out(
     assert len(count) == 12
 
 
+def test_what_is_wrong_is_left_out_with_the_finding(
+    run: Callable[..., Result], sandbox: Sandbox
+) -> None:
+    """An invoice that is charged twice, one that was paid already, and one with two rows."""
+    first, second, third = sandbox.invoices[:3]
+    sandbox.invoices = [first, second, replace(third, invoices_paid=1)]
+    twin = sandbox.add_invoice(invoices_extra=first.invoices_extra, invoices_date="2021-02-25")
+    payment = sandbox.add_payment(second)
+    sandbox.invoices.append(third)
+    fine = sandbox.add_invoice()
+    count = collect_payments(sandbox)
+    charged = (
+        f"charged twice: Service 8556 was charged twice, 0 days apart: invoice {ID} of 2021-02-24"
+        f" over 1.00 USD and invoice {twin.invoices_id} of 2021-02-25 over 1.00 USD."
+    )
+    paid = (
+        f"open though paid: Invoice {OTHER} of 2021-02-24 over 1.00 USD is open, though 1.00 USD"
+        f" was paid for it, by {payment.invoices_id}."
+    )
+    listed = "listed twice: Invoice 7530357 is listed 2 times, with another invoices_paid."
+    told = [
+        f"soapmail: invoice {id} left out: {text}"
+        for id, text in (
+            (ID, charged),
+            (twin.invoices_id, charged),
+            (OTHER, paid),
+            (7530357, listed),
+        )
+    ]
+    for words in (("--dry-run",), OPEN[2:]):
+        code, out, err = run("pay", "--open", *words)
+        assert code == 1
+        assert sorted(err.splitlines()) == sorted(told)
+        assert "1 invoice, 1.00 USD" in out
+        assert count == ([fine.invoices_id] if "--yes" in words else [])
+    rows = json.loads(run("pay", "--open", "--dry-run", "--format", "json").out)
+    texts = {row["invoice"]: row["text"] for row in rows}
+    assert texts == {ID: charged, twin.invoices_id: charged, OTHER: paid, 7530357: listed}
+
+
+def test_who_names_an_invoice_is_told_what_is_wrong_with_it(
+    run: Callable[..., Result], sandbox: Sandbox
+) -> None:
+    sandbox.add_payment(sandbox.invoices[0])
+    count = collect_payments(sandbox)
+    code, out, err = run("pay", str(ID), "--dry-run")
+    assert (code, out.count(str(ID))) == (0, 1)
+    assert err.startswith(
+        f"soapmail: open-though-paid: Invoice {ID} of 2021-02-24 over 1.00 USD is"
+    )
+    environment = {**ACCOUNT, "SOAPMAIL_ENDPOINT": sandbox.endpoint}
+    terminal = Terminal("pay", str(ID), environment=environment)
+    assert "soapmail: open-though-paid: Invoice" in terminal.until(
+        "from the account's funds? [y/N] "
+    )
+    terminal.type("y\n")
+    assert terminal.end()[0] == 0
+    assert count == [ID]
+
+
 def test_a_filter_that_matches_nothing_says_so(
     run: Callable[..., Result], sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:

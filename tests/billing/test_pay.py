@@ -317,6 +317,24 @@ def test_what_the_journal_knows_as_paid_is_left_out_though_it_is_listed(
     assert [one.result for one in pay_open(signed_in, plan, Journal(path))] == ["paid"]
 
 
+def test_what_became_wrong_since_the_plan_is_left_out(
+    sandbox: Sandbox, signed_in: Client, path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The list is read before each payment; who planned a wrong one by hand has meant it."""
+    plan = make_plan(sandbox.invoices[:3])
+    assert plan.findings == {}
+    sandbox.add_payment(sandbox.invoices[1])
+    entries = [(one.invoice, one.result) for one in pay_open(signed_in, plan, Journal(path))]
+    assert entries == [(ID, "paid"), (7530357, "paid")]
+    assert len(caplog.messages) == 1
+    assert caplog.messages[0].startswith(f"invoice {OTHER} left out: open-though-paid: Invoice ")
+    plan = make_plan(sandbox.invoices)
+    assert plan.findings[OTHER].kind == "open-though-paid"
+    assert [reason for _, reason in plan.left_out] == [Reason.OPEN_THOUGH_PAID]
+    paid = payments.pay_invoice(signed_in, sandbox.invoices[1], Journal(path))
+    assert [one.result for one in paid] == ["paid"]
+
+
 def test_one_invoice_is_paid_by_its_id_once(sandbox: Sandbox, signed_in: Client, path: str) -> None:
     """At first unseen, then with a look at the list, which may answer for it."""
 

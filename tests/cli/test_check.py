@@ -195,6 +195,50 @@ def test_where_nothing_is_open_nothing_more_is_asked(
     assert asked == ["api_login", LIST]
 
 
+def test_what_is_wrong_is_counted_apart_and_named(
+    run: Callable[..., Result], sandbox: Sandbox
+) -> None:
+    """Overdue or not, it is a WARNING: it must not be paid before somebody has looked at it."""
+    first = open_charge(sandbox, "2020-01-01", invoices_amount=2.0)
+    twin = open_charge(
+        sandbox, "2020-01-02", invoices_amount=2.0, invoices_extra=first.invoices_extra
+    )
+    paid = open_charge(sandbox, "2030-01-01", invoices_description="a|b")
+    sandbox.add_payment(paid)
+    ids = [one.invoices_id for one in (first, twin, paid)]
+    code, words, data, details = plugin(run("check", *TODAY))
+    assert code == 1
+    assert f": 3 wrong, 5.00 USD ({ids[0]}, {ids[1]}, {ids[2]}); 12 open of ended services" in words
+    assert (data["wrong"], data["overdue"], data["open"]) == ("3;0;;0", "0;;0;0", "15;;;0")
+    assert details == [
+        f"wrong: charged-twice: Service 70000 was charged twice, 0 days apart: invoice {ids[0]} of"
+        f" 2021-02-24 over 2.00 USD and invoice {ids[1]} of 2021-02-24 over 2.00 USD.",
+        f"wrong: open-though-paid: Invoice {ids[2]} of 2021-02-24 over 1.00 USD is open, though"
+        f" 1.00 USD was paid for it, by {ids[2] + 1}.",  # type: ignore[operator]
+    ]
+    report = json.loads(run("check", *TODAY, "--format", "json").out)
+    assert [(one["invoices_id"], one["kind"]) for one in report["wrong"]] == [
+        (ids[0], "charged-twice"), (ids[1], "charged-twice"), (ids[2], "open-though-paid"),
+    ]  # fmt: skip
+    assert report["wrong"][2]["text"] == details[1].partition("paid: ")[2]
+    assert report["amounts"]["wrong"] == {"USD": 5.0}
+    assert (report["overdue"], report["later"]) == ([], [])
+    metrics = run("check", *TODAY, "--format", "prometheus").out
+    assert 'soapmail_open_invoices{state="wrong"} 3' in metrics
+    open_charge(sandbox, "2020-01-01")
+    assert run("check", *TODAY).code == 2
+
+
+def test_what_is_wrong_is_so_of_an_ended_service_too(
+    run: Callable[..., Result], sandbox: Sandbox
+) -> None:
+    sandbox.invoices = sandbox.invoices[:1]
+    sandbox.add_payment(sandbox.invoices[0])
+    code, words, data, _ = plugin(run("check"))
+    assert (code, data["wrong"], data["ended_services"]) == (1, "1;0;;0", "0;;;0")
+    assert words.endswith(": 1 wrong, 1.00 USD (7514880)")
+
+
 def test_what_has_no_currency_has_a_label_too(run: Callable[..., Result], sandbox: Sandbox) -> None:
     open_charge(sandbox, "2021-03-10", invoices_currency="-")
     assert plugin(run("check"))[2]["overdue_none"] == "1.00;;;0"
