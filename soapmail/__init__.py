@@ -18,12 +18,15 @@
 server on loopback with the documented data.
 """
 
+# SPDX-FileCopyrightText: 2026 the soapmail authors
+# SPDX-License-Identifier: MIT
+
 from . import errors, models
 from .client import Client
 from .errors import *
 from .models import *
 
-__version__ = "1.0.0"
+__version__ = "2.0.0"
 
 __all__ = ["Client"]
 __all__ += errors.__all__

@@ -34,16 +34,16 @@ def check_endpoint(endpoint: str) -> bool:
         raise TypeError(f"endpoint: str expected, not {type(endpoint).__name__}")
     try:
         parts = urlsplit(endpoint)
-        host = parts.hostname or ""
+        scheme, host = parts.scheme, parts.hostname or ""
         wrong = not host or parts.port == 0 or "@" in parts.netloc
     except ValueError:
-        host, wrong = "", True
+        scheme, host, wrong = "", "", True
     if wrong or any(not "!" <= letter <= "~" or letter == "\\" for letter in endpoint):
         raise ValueError("endpoint: a URL such as https://host/path expected, without user info")
     try:
         loopback = host == "localhost" or ip_address(host).is_loopback
     except ValueError:
         loopback = False
-    if parts.scheme != "https" and not (parts.scheme == "http" and loopback):
+    if scheme != "https" and not (scheme == "http" and loopback):
         raise ValueError("endpoint: https expected (http only on a loopback host)")
     return loopback

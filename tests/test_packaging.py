@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING
 import pytest
 import requests
 
+from soapmail import __version__
+
 from .support import IGNORED, LIST, ROOT, SAMPLES, checkout, read_recording
 
 if TYPE_CHECKING:
@@ -96,7 +98,7 @@ def test_two_builds_are_equal_to_the_byte(tmp_path: Path) -> None:
 def test_the_wheel_holds_the_package_the_templates_and_nothing_else(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
-        metadata = archive.read("soapmail-1.0.0.dist-info/METADATA").decode()
+        metadata = archive.read(f"soapmail-{__version__}.dist-info/METADATA").decode()
     expected = {f"soapmail/{name}" for name in (*MODULES, "py.typed")}
     assert names == expected | {f"soapmail/templates/{name}" for name in TEMPLATES}
     assert wheel.stat().st_size <= 186 * 1024
@@ -189,7 +191,7 @@ def runs(name: str, folder: Path, *path: str, options: Sequence[str] = ()) -> Pa
     """Do the main job in a folder and give the place of the package that did it."""
     shown = python(JOB.format(name=name), folder, *path, options=options)
     version, total, place = shown.split(" ", 2)
-    assert (version, total) == ("1.0.0", SUM)
+    assert (version, total) == (__version__, SUM)
     assert str(ROOT) not in place
     return folder / place
 
@@ -266,7 +268,7 @@ def test_it_can_be_installed(
         )
         assert done.returncode == 0, done.stderr
         version, total, place = done.stdout.strip().split(" ", 2)
-        assert (version, total) == ("1.0.0", SUM)
+        assert (version, total) == (__version__, SUM)
         assert Path(place).is_relative_to(folder if way is editable else environment)
     for command in ([str(environment / "bin" / "soapmail")], [program, "-m", "soapmail"]):
         assert is_listed([*command, "--sandbox", "invoices"], tmp_path)

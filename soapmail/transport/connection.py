@@ -18,8 +18,8 @@ from http import HTTPStatus
 from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import requests
-import urllib3
+import requests.cookies
+import urllib3.connection
 from requests.adapters import HTTPAdapter
 from requests.structures import CaseInsensitiveDict
 from urllib3.exceptions import LocationParseError, NewConnectionError
@@ -299,7 +299,7 @@ class ReportingConnection:
 
     def send(self, data: Any) -> None:
         delivery = self._slot.delivery
-        if self.sock is None:
+        if not self.sock:
             self.connect()
         if self._is_open:  # else it is the CONNECT for a proxy (RFC 9110 9.3.6)
             delivery.sending()
@@ -420,7 +420,7 @@ class _DeadlineSocketIO(io.RawIOBase):
 class CountingReader(io.BufferedReader):
     """A reader that ignores Content-Length. On close it records whether unread bytes remained."""
 
-    raw: _DeadlineSocketIO
+    raw: Any  # a _DeadlineSocketIO; the base's type may not be made narrower
     has_surplus = False
 
     def close(self) -> None:

@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, urlsplit
 
-import requests
+import requests.hooks
 from requests import Session
 from requests.adapters import HTTPAdapter
 from requests.utils import select_proxy
@@ -187,6 +187,7 @@ class Transport:
                 response = _read_response(received, body, delivery)
                 is_reusable = body.is_reusable()
                 if is_reusable:
+                    assert received.raw is not None
                     received.raw.release_conn()
             return response
         finally:
