@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from datetime import timedelta
 from decimal import Decimal
-from itertools import groupby
 from typing import TYPE_CHECKING
 
 from .due import find_ended_services, is_active, read_moment
-from .ledger import Ledger, Row, get_target, order_by_date
+from .ledger import Ledger, Row, order_by_date
 from .money import add_exactly, format_money
 
 if TYPE_CHECKING:
@@ -96,7 +95,7 @@ def _find(kind: str, rows: Sequence[Row], text: str, amount: Decimal | None = No
 def _sort_key(found: _Found) -> tuple[bool, datetime, tuple[int, ...], int, str]:
     moment, finding = found
     kind = KINDS.index(finding.kind)
-    return finding.level != "wrong", moment, finding.invoices, kind, finding.text
+    return finding.level != "wrong", moment, finding.invoices, kind, repr(finding)
 
 
 def _find_wrong(ledger: Ledger) -> Iterator[_Found]:
@@ -118,39 +117,48 @@ def _check_listing(ledger: Ledger) -> Iterator[_Found]:
 
 
 def _check_renewals(ledger: Ledger) -> Iterator[_Found]:
-    """Compare the charges of each repeat invoice with the one before."""
-    last: dict[tuple[str, int | None, int | None], Row] = {}
+    groups: dict[int, list[Row]] = {}
     for row in ledger.charges:
-        repeat, service = row.invoice.invoices_extra, row.invoice.invoices_service
-        if not repeat or row.moment is None:
-            continue
-        twin = last.get(("service", repeat, service))
-        if twin and twin.moment and row.moment - twin.moment < _MIN_RENEWAL:
+        if row.invoice.invoices_extra and row.moment is not None:
+            groups.setdefault(row.invoice.invoices_extra, []).append(row)
+    for group in groups.values():
+        group.sort(key=order_by_date)
+        yield from _compare_renewals(group)
+
+
+def _compare_renewals(charges: Sequence[Row]) -> Iterator[_Found]:
+    """Compare each charge of a repeat invoice with the one before it."""
+    last: dict[int | None, Row] = {}
+    with_currency = with_amount = charges[0]
+    for row in charges:
+        service = row.invoice.invoices_service
+        twin = last.get(service)
+        if twin and twin.moment and row.moment and row.moment - twin.moment < _MIN_RENEWAL:
             days = (row.moment - twin.moment).days
             text = f"service {service} was charged twice, {days} days apart: {twin} and {row}"
             yield _find("charged-twice", [twin, row], text)
-        last["service", repeat, service] = row
+        last[service] = row
         if row.currency:
-            before = last.get(("currency", repeat, None), row)
-            if before.currency != row.currency:
-                text = f"{row} is in another currency than {before} of the same repeat invoice"
-                yield _find("currency-changed", [before, row], text)
-            last["currency", repeat, None] = row
+            if with_currency.currency not in ("", row.currency):
+                text = (
+                    f"{row} is in another currency than {with_currency} of the same repeat invoice"
+                )
+                yield _find("currency-changed", [with_currency, row], text)
+            with_currency = row
         if row.amount is not None:
-            before = last.get(("amount", repeat, None), row)
-            if before.amount != row.amount and before.currency == row.currency:
-                text = f"{row} costs something else than {before} of the same repeat invoice"
-                yield _find("amount-changed", [before, row], text)
-            last["amount", repeat, None] = row
+            is_other = with_amount.amount not in (None, row.amount)
+            if is_other and with_amount.currency == row.currency:
+                text = f"{row} costs something else than {with_amount} of the same repeat invoice"
+                yield _find("amount-changed", [with_amount, row], text)
+            with_amount = row
 
 
 def _check_payments(ledger: Ledger) -> Iterator[_Found]:
-    with_payment = set(map(get_target, ledger.payments))
-    for id, payments in groupby(ledger.payments, get_target):
-        yield from _compare(ledger.all_charges[id], list(payments), ledger.refunds.get(id, []))
+    for id, payments in ledger.payments.items():
+        yield from _compare(ledger.all_charges[id], payments, ledger.refunds.get(id, []))
     for charge in ledger.charges if ledger.all_payments else ():
         is_paid = charge.invoice.is_paid and charge.amount is not None and charge.amount > 0
-        if is_paid and charge.id is not None and charge.id not in with_payment:
+        if is_paid and charge.id is not None and charge.id not in ledger.payments:
             text = f"{charge} is marked paid, and no payment of it is listed"
             yield _find("paid-without-payment", [charge], text)
     for row in ledger.strays:
@@ -166,7 +174,7 @@ def _compare(charge: Row, payments: list[Row], refunds: list[Row]) -> Iterator[_
     paid, rows = Decimal(0), [charge]
     for row in [*payments, *refunds]:
         if row.amount is not None and row.currency == charge.currency:
-            is_refund = get_target(row) != charge.id
+            is_refund = row.invoice.invoices_extra != charge.id
             amount = row.amount.copy_abs().copy_negate() if is_refund else row.amount
             paid = add_exactly(paid, amount)
             rows.append(row)
@@ -193,15 +201,10 @@ def _check_row(row: Row) -> Iterator[_Found]:
     if row.due and row.moment and row.due.date() < row.moment.date():
         text = f"{row} was due on {row.due.date()}, before it was made"
         yield _find("due-before-date", [row], text)
-    missing = []
-    if row.id is None:
-        missing.append("invoices_id")
-    if not (is_charge or row.is_payment):
-        missing.append("invoices_type")
-    if not row.currency:
-        missing.append("invoices_currency")
-    if row.amount is None and row.is_payment:
-        missing.append("invoices_amount")
+    missing = ["invoices_id"] if row.id is None else []
+    missing += [] if is_charge or row.is_payment else ["invoices_type"]
+    missing += [] if row.currency else ["invoices_currency"]
+    missing += ["invoices_amount"] if row.is_payment and row.amount is None else []
     if missing:
         yield _find("incomplete", [row], f"{row} has no usable {' and no '.join(missing)}")
     if is_charge and row.amount is None:
@@ -229,7 +232,7 @@ def _check_services(
     last: dict[int | None, Row] = {}
     for row in ledger.charges:
         service = row.invoice.invoices_service
-        if row.moment is not None:
+        if row.moment and order_by_date(row) >= order_by_date(last.get(service, row)):
             last[service] = row
         if service and service not in listed:
             text = f"{row} is of service {service}, which is not listed"

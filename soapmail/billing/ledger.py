@@ -48,48 +48,57 @@ class Ledger:
     """
 
     def __init__(self, invoices: Iterable[Invoice]) -> None:
-        by_id: dict[int, Invoice] = {}
-        without_id: list[Invoice] = []
-        differing: dict[int, list[Invoice]] = {}
-        for invoice in dict.fromkeys(invoices):
-            if invoice.invoices_id is None:
-                without_id.append(invoice)
-            elif by_id.setdefault(invoice.invoices_id, invoice) is not invoice:
-                first = by_id[invoice.invoices_id]
-                differing.setdefault(invoice.invoices_id, [first]).append(invoice)
-        for same in differing.values():
-            same.sort(key=repr)
-        by_id |= {id: same[0] for id, same in differing.items()}
-        self.conflicts = [list(map(_read_row, same)) for same in differing.values()]
-        rows = sorted(map(_read_row, [*by_id.values(), *without_id]), key=order_by_date)
-        self.rows = [row for row in rows if not row.invoice.invoices_deleted]
-        self.charges = [row for row in self.rows if row.invoice.is_charge]
-        self.all_charges = {row.id: row for row in rows if row.invoice.is_charge}
-        self.all_payments = {row.id: row for row in rows if row.is_payment}
-        # What points to a charge, in groups of one charge each; by its id, what points to a payment
-        # of it; and what points to neither.
-        self.payments: list[Row] = []
-        self.refunds: dict[int, list[Row]] = {}
+        # Rows stay in the order in which they came: a sorted list of many is slow to walk.
+        self.conflicts: list[list[Row]] = []
+        self.rows: list[Row] = []
+        self.charges: list[Row] = []
+        self.all_charges: dict[int | None, Row] = {}
+        self.all_payments: dict[int | None, Row] = {}
+        for row in map(_read_row, self._find_distinct(invoices)):
+            if row.id is not None and row.is_payment:
+                self.all_payments[row.id] = row
+            elif row.id is not None and row.invoice.is_charge:
+                self.all_charges[row.id] = row
+            if not row.invoice.invoices_deleted:
+                self.rows.append(row)
+                if row.invoice.is_charge:
+                    self.charges.append(row)
+        # By the id of a charge: what points to it, and what points to a payment of it.
+        self.payments: dict[int | None, list[Row]] = {}
+        self.refunds: dict[int | None, list[Row]] = {}
+        # What points to neither.
         self.strays: list[Row] = []
         for row in self.rows:
             if row.is_payment:
                 self._assign(row)
-        self.payments.sort(key=get_target)
+
+    def _find_distinct(self, invoices: Iterable[Invoice]) -> list[Invoice]:
+        by_id: dict[int, Invoice] = {}
+        differing: dict[int, dict[Invoice, None]] = {}
+        without_id: dict[Invoice, None] = {}
+        for invoice in invoices:
+            id = invoice.invoices_id
+            if id is None:
+                without_id[invoice] = None
+                continue
+            first = by_id.setdefault(id, invoice)
+            if first is not invoice and first != invoice:
+                differing.setdefault(id, {first: None})[invoice] = None
+        for id, same in differing.items():
+            versions = sorted(same, key=repr)
+            by_id[id] = versions[0]
+            self.conflicts.append(list(map(_read_row, versions)))
+        return [*by_id.values(), *without_id]
 
     def _assign(self, row: Row) -> None:
         target = row.invoice.invoices_extra
-        payment = None if target is None else self.all_payments.get(target)
-        if target is not None and target in self.all_charges:
-            self.payments.append(row)
+        payment = self.all_payments.get(target)
+        if target in self.all_charges:
+            self.payments.setdefault(target, []).append(row)
         elif payment is None or payment.invoice.invoices_extra in self.all_payments:
             self.strays.append(row)
         elif not payment.invoice.invoices_deleted:
-            self.refunds.setdefault(get_target(payment), []).append(row)
-
-
-def get_target(row: Row) -> int:
-    """Return what a row points to."""
-    return row.invoice.invoices_extra or 0
+            self.refunds.setdefault(payment.invoice.invoices_extra, []).append(row)
 
 
 def _read_row(invoice: Invoice) -> Row:
