@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -20,6 +21,7 @@ import requests
 
 from soapmail import __version__
 
+from .interop.peers import needs
 from .support import IGNORED, LIST, ROOT, SAMPLES, checkout, read_recording
 
 if TYPE_CHECKING:
@@ -101,10 +103,16 @@ def test_the_wheel_holds_the_package_the_templates_and_nothing_else(wheel: Path)
         metadata = archive.read(f"soapmail-{__version__}.dist-info/METADATA").decode()
     expected = {f"soapmail/{name}" for name in (*MODULES, "py.typed")}
     assert names == expected | {f"soapmail/templates/{name}" for name in TEMPLATES}
-    assert wheel.stat().st_size <= 186 * 1024
+    assert wheel.stat().st_size <= 198 * 1024
     needed = [line for line in metadata.splitlines() if line.startswith("Requires-Dist:") and "extra" not in line]  # fmt: skip
     assert needed == ["Requires-Dist: requests>=2.32.2", "Requires-Dist: lxml>=4.9.2"]
     assert "Requires-Python: >=3.10" in metadata
+    for name in ("Name", "Version", "Summary", "Keywords", "License-Expression", "License-File"):
+        assert f"\n{name}: " in metadata, name
+    assert "Classifier: Development Status :: 5 - Production/Stable\n" in metadata
+    assert "Classifier: Topic :: Office/Business :: Financial\n" in metadata
+    description = metadata.partition("\n\n")[2]
+    assert "which are wrong" in description
 
 
 def test_what_has_to_be_vendored_is_small(tmp_path: Path) -> None:
@@ -381,6 +389,24 @@ def test_a_zipapp_runs_the_command(tmp_path: Path) -> None:
     target = tmp_path / f"{ODD}.pyz"
     zipapp.create_archive(tmp_path / "source", target, main="soapmail.cli:main")
     assert is_listed([sys.executable, str(target), "--sandbox", "invoices"], tmp_path)
+
+
+@pytest.mark.slow
+@needs("PyInstaller")
+def test_one_file_with_pyinstaller(wheel: Path, tmp_path: Path) -> None:
+    """By the recipe's line, from an installed copy: the templates and commands are in it."""
+    unpack(wheel, tmp_path / "installed")
+    recipes = (ROOT / "soapmail" / "RECIPES.md").read_text()
+    (line,) = re.findall(r"bin/pyinstaller (.*)$", recipes, re.MULTILINE)
+    (tmp_path / "app.py").write_text("from soapmail.cli import main\nraise SystemExit(main())\n")
+    command = [sys.executable, "-m", "PyInstaller", "--log-level", "ERROR", *line.split()]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "installed")}
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    shutil.rmtree(tmp_path / "installed")
+    assert is_listed([str(tmp_path / "dist" / "app"), "--sandbox", "invoices"], tmp_path)
 
 
 # --- what is missing -------------------------------------------------------------------------------

@@ -8,9 +8,12 @@ import inspect
 import json
 import os
 import re
+import runpy
+import shlex
 import subprocess
 import sys
 from dataclasses import fields, replace
+from datetime import date
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -19,14 +22,16 @@ import pytest
 
 import soapmail
 from soapmail import Client, models
+from soapmail.billing import Finding, audit
+from soapmail.billing.audit import KINDS
 from soapmail.cli import help_texts
 from soapmail.cli.command_table import Accounts
 from soapmail.sandbox import Sandbox
 from soapmail.sandbox.sandbox import _OPERATIONS
 
-from .commands import BY_PATH
+from .commands import BY_PATH, note_operations
 from .faulty import Faulty, Hangup, Request, find_closed_port, respond_after_login
-from .support import CHANGING, FIELDS, METHODS, ROOT, checkout, read_recording
+from .support import CHANGING, FIELDS, LIST, METHODS, ROOT, checkout, read_recording
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,8 +83,8 @@ def run(words: str, *changes: tuple[str, str]) -> dict[str, Any]:
 
 
 def test_all_blocks_are_tested() -> None:
-    assert len(BLOCKS) == 12
-    assert TEXT.count("```bash") == len(SHELL) == 11
+    assert len(BLOCKS) == 15
+    assert TEXT.count("```bash") == len(SHELL) == 13
 
 
 def test_the_first_page_is_short() -> None:
@@ -278,11 +283,41 @@ def test_the_errors_are_all_there() -> None:
             assert f"`{name}`" in README or name == "SoapMailError"
 
 
-def test_the_changelog_knows_the_version() -> None:
-    assert f"## {soapmail.__version__} (" in (ROOT / "CHANGELOG.md").read_text()
+def test_the_changelog_is_kept() -> None:
+    """In the form of Keep a Changelog 1.1.0: the newest first, a line for each change."""
+    text = (ROOT / "CHANGELOG.md").read_text()
+    head, *versions = re.split(r"^## ", text, flags=re.MULTILINE)
+    assert head.startswith("# Changelog\n")
+    assert versions[0].startswith("Unreleased\n")
+    assert versions[1].startswith(f"{soapmail.__version__} (")
+    for version in versions[1:]:
+        name, *parts = re.split(r"^### ", version, flags=re.MULTILINE)
+        assert re.match(r"\d+\.\d+\.\d+ \(\d{4}-\d\d-\d\d\)\n", name)
+        assert parts
+        for kind, *lines in map(str.splitlines, parts):
+            assert kind in ("Added", "Changed", "Deprecated", "Removed", "Fixed", "Security")
+            assert any(lines)
+            assert all(line == "" or re.match(r"- \S.*\.$", line) for line in lines), kind
 
 
 # --- the records -----------------------------------------------------------------------------------------
+
+
+def summarize(thing: object) -> str:
+    """Return the first paragraph of a docstring, as it stands behind a colon."""
+    first = inspect.cleandoc(thing.__doc__ or "").partition("\n\n")[0].replace("\n", " ")
+    return f"{first[:1].lower()}{first[1:]}"
+
+
+def describe_method(method: Callable[..., Any]) -> str:
+    signature = inspect.signature(method)
+    parameters = [
+        parameter.replace(annotation=inspect.Parameter.empty)
+        for name, parameter in signature.parameters.items()
+        if name != "self"
+    ]
+    plain = signature.replace(parameters=parameters, return_annotation=inspect.Signature.empty)
+    return f"- ``{method.__name__}{plain}``: {summarize(method)}"
 
 
 def section(model: type[Any]) -> str:
@@ -293,8 +328,9 @@ def section(model: type[Any]) -> str:
     lines += re.findall(r"^(?:- .*|  \S.*)$", rest, re.MULTILINE)
     for key, value in vars(model).items():
         if isinstance(value, property):
-            first = inspect.cleandoc(value.__doc__ or "").partition("\n\n")[0]
-            lines.append(f"- ``{key}``, worked out: {first[:1].lower()}{first[1:]}")
+            lines.append(f"- ``{key}``, worked out: {summarize(value)}")
+        elif inspect.isfunction(value) and not key.startswith("_"):
+            lines.append(describe_method(value))
     assert name
     return "\n".join(lines).replace("``", "`")
 
@@ -344,6 +380,12 @@ def find_marked(name: str) -> str:
     return str(matches[0])
 
 
+def find_part(name: str) -> str:
+    """Return what stands between two marks of a page."""
+    (part,) = re.findall(rf"^<!-- {name} -->\n(.*?)^<!-- end -->", TEXT, re.MULTILINE | re.DOTALL)
+    return str(part)
+
+
 @pytest.fixture
 def shell(tmp_path: Path) -> Callable[..., list[str]]:
     """Run lines of bash where .venv/bin/soapmail is this checkout's command."""
@@ -373,6 +415,152 @@ def test_the_commands_with_the_sandbox(shell: Callable[..., list[str]]) -> None:
     assert lines[3][0].startswith("MAIL INVOICES WARNING: 1 due soon")
     assert lines[4][-1] == "12 invoices, 12.00 USD"
     assert lines[5][2].startswith("ok     api_login: ")
+
+
+def test_the_audit_of_the_first_page(shell: Callable[..., list[str]]) -> None:
+    (command,) = re.findall(r"`\.venv/bin/(soapmail --sandbox=varied audit .*?)`", README)
+    first, last = find_marked("audit output").split("...\n")
+    lines = shell(f".venv/bin/{command} || test $? = 1")
+    assert lines[:6] == first.splitlines()
+    assert lines[6:][-1:] == last.splitlines()
+
+
+def test_the_kinds_of_findings_are_those_of_audit() -> None:
+    rows = re.findall(r"^\| `([\w-]+)` \| (\w+) \| \S.* \|$", find_part("kinds"), re.MULTILINE)
+    assert [kind for kind, _ in rows] == list(KINDS)
+    wrong = {kind for kind, level in rows if level == "wrong"}
+    with Sandbox(example="varied") as varied:
+        found = audit(varied.invoices, varied.services, today=date.today())
+    assert {(one.kind, one.level) for one in found} == set(rows)
+    assert wrong == {"charged-twice", "open-though-paid", "listed-twice", "paid-twice"}
+
+
+def test_a_finding_is_described_as_in_its_docstring() -> None:
+    rest = inspect.cleandoc(Finding.__doc__ or "").partition("\n\n")[2]
+    assert find_part("finding") == rest.replace("``", "`") + "\n"
+    for field in fields(Finding):
+        assert f"``{field.name}``" in rest
+
+
+def test_the_sandbox_is_described_as_in_its_docstrings() -> None:
+    described = find_part("sandbox methods").splitlines()
+    methods = {
+        name: value
+        for name, value in vars(Sandbox).items()
+        if inspect.isfunction(value) and not name.startswith("_")
+    }
+    lines = [describe_method(methods[name]).replace("``", "`") for name in sorted(methods)]
+    assert described[1:] == lines
+    with Sandbox() as running:
+        for name in re.findall(r"`(\w+)`", described[0]):
+            assert getattr(running, name) is not None
+
+
+def test_the_tests_of_ones_own_for_each_error(tmp_path: Path) -> None:
+    """They run as they stand, and there is one for each class."""
+    text = block("def test_the_network_fails")
+    (tmp_path / "test_mine.py").write_text(text)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_mine.py"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout
+    assert "6 passed" in done.stdout
+    raised = set(re.findall(r"pytest\.raises\((\w+)\)", text))
+    classes = set(re.findall(r"^\| `(\w+)`", README.partition("## Errors")[2], re.MULTILINE))
+    assert raised == {name for name in classes if name.endswith(("Error", "Fault", "Failed", "Unknown"))} - {"ValueError", "TypeError"}  # fmt: skip
+
+
+def test_auditing(capsys: pytest.CaptureFixture[str]) -> None:
+    run("from soapmail.billing import audit")
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 12
+    assert lines[0].startswith(
+        "look open-of-ended-service (7514880,) Invoice 7514880 of 2021-02-24"
+    )
+
+
+def test_a_lambda_logs_in_once(
+    sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    (tmp_path / "handler.py").write_text(block("def handler("))
+    asked = note_operations(sandbox)
+    namespace = runpy.run_path(str(tmp_path / "handler.py"))
+    for _ in range(2):
+        assert len(namespace["handler"]({}, None)) == 12
+    namespace["client"].close()
+    assert asked == ["api_login", LIST, LIST]
+
+
+@pytest.mark.slow
+def test_the_bundle_of_a_lambda(sandbox: Sandbox, tmp_path: Path) -> None:
+    """All but the download of requests and lxml, which come from here."""
+    checkout(tmp_path / "copy")
+    (tmp_path / "copy" / "handler.py").write_text(block("def handler("))
+    pip, rest = find_marked("lambda").splitlines()
+    options = "--no-index --no-deps --no-build-isolation"
+    pip = pip.replace(".venv/bin/pip install", f"{sys.executable} -m pip install {options}")
+    rest = rest.replace("python3", sys.executable)
+    subprocess.run(["bash", "-ec", f"{pip}\n{rest}"], cwd=tmp_path / "copy", check=True)
+    bundle = tmp_path / "copy" / "bundle.zip"
+    program = (
+        f"import sys; sys.path.insert(0, {str(bundle)!r})\n"
+        "import handler, soapmail\n"
+        "assert 'bundle.zip' in soapmail.__file__\n"
+        "print(len(handler.handler({}, None)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert (done.stdout, done.stderr) == ("12\n", "")
+
+
+def write_password(tmp_path: Path, sandbox: Sandbox) -> Path:
+    secret = tmp_path / "mail"
+    secret.write_text(f"{sandbox.password}\n")
+    return secret
+
+
+def test_the_container_reads_its_secret(
+    shell: Callable[..., list[str]],
+    sandbox: Sandbox,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What the Dockerfile sets and runs; Docker mounts a secret as /run/secrets/NAME."""
+    monkeypatch.delenv("SOAPMAIL_PASSWORD")
+    (text,) = re.findall(r"^```dockerfile\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
+    lines = dict(line.split(" ", 1) for line in text.splitlines())
+    name, path = lines["ENV"].split("=")
+    (compose,) = re.findall(r"^```yaml\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
+    assert f"secrets: [{path.removeprefix('/run/secrets/')}]\n" in compose
+    assert f"\nsecrets:\n  {path.removeprefix('/run/secrets/')}:\n" in compose
+    monkeypatch.setenv(name, str(write_password(tmp_path, sandbox)))
+    words = [*json.loads(lines["ENTRYPOINT"]), *json.loads(lines["CMD"])]
+    (line,) = shell(f".venv/bin/{shlex.join(words)}")
+    assert line.startswith("MAIL INVOICES OK: nothing is due")
+
+
+def test_the_service_reads_its_credential(
+    shell: Callable[..., list[str]],
+    sandbox: Sandbox,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What the unit sets and runs; %d is the folder of the credentials (systemd.unit)."""
+    monkeypatch.delenv("SOAPMAIL_PASSWORD")
+    (text,) = re.findall(r"^```ini\n(\[Unit\].*?)^```", TEXT, re.MULTILINE | re.DOTALL)
+    settings = [line.split("=", 1) for line in text.splitlines() if "=" in line]
+    (credential,) = [value for name, value in settings if name == "LoadCredential"]
+    assert credential.partition(":")[0] == write_password(tmp_path, sandbox).name
+    for name, value in settings:
+        if name == "Environment":
+            monkeypatch.setenv(*value.replace("%d", str(tmp_path)).split("=", 1))
+    (command,) = [value for name, value in settings if name == "ExecStart"]
+    (line,) = shell(command.replace("/opt/soapmail/", ""))
+    assert line.startswith("MAIL INVOICES OK: nothing is due")
 
 
 def test_the_commands_with_an_account(shell: Callable[..., list[str]], sandbox: Sandbox) -> None:

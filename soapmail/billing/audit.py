@@ -36,8 +36,8 @@ class Finding:
 
     - ``kind``: one of ``KINDS``; ``level``: ``wrong`` (money or truth is at stake) or ``look``
     - ``invoices``: the ids of what it is about, the oldest first; ``service``: a ``mail_id``
-    - ``amount``: in ``currency``, what the charge costs, the newest one of several; what was paid
-      too much, where that is wrong; ``None``: unknown
+    - ``amount``: in ``currency``, what the charge costs, the newest one of several; of
+      ``paid-twice`` what was paid too much; ``None``: unknown
     - ``text``: one sentence that a person can send to the provider's support
     """
 

@@ -27,7 +27,8 @@ open invoice without a due date that can be read may be due, and is told of."""
 CHECK = f"""\
 exit codes, those of a monitoring plugin:
   0    OK        nothing is due
-  1    WARNING   due today, or within --due-within days, or on no known day
+  1    WARNING   due today, or within --due-within days, or on no known day;
+                 or charged twice, listed twice or open though it was paid
   2    CRITICAL  overdue
   3    UNKNOWN   no response, wrong login, wrong usage
 
@@ -39,7 +40,8 @@ PAY = """\
 pay --open first shows what it would pay, in the order of the due dates. Without
 --yes it then asks on a terminal; without a terminal it pays nothing. --due-within
 also takes what is overdue. Invoices of services that are expired or canceled are
-left out, unless --all-services.
+left out, unless --all-services, and so is what audit finds charged twice,
+listed twice or open though it was paid.
 
 A journal keeps an invoice from being paid twice: each payment is on the disk
 before its request leaves. There is one for each endpoint and user name, in the
