@@ -1,13 +1,14 @@
 """Run tests on every Python of this machine: `nox -f tests/noxfile.py`; `-p 3.15` on one that must be there.
 
-All of them run with the lowest packages, and in the README's command with the newest. What an
-interpreter can change is tried on each: see ``DIFFERENT``.
+All of them run with the lowest packages, out of the sdist that ``build`` makes, and in the README's
+command with the newest. What an interpreter can change is tried on each: see ``DIFFERENT``.
 """
 
 from __future__ import annotations
 
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import nox
@@ -77,8 +78,15 @@ def tests(session: nox.Session) -> None:
 
 @nox.session(python=["3.10", "3.11"])
 def lowest(session: nox.Session) -> None:
-    """Run all tests with the lowest packages that setup.cfg allows."""
+    """Run all tests with the lowest packages that setup.cfg allows, from an unpacked sdist."""
     session.chdir(ROOT)
+    folder = Path(session.create_tmp()).resolve()
+    session.install("--quiet", "build")
+    session.run("python", "-m", "build", "--outdir", str(folder), ".", silent=True)
+    (archive,) = folder.glob("*.tar.gz")
+    with tarfile.open(archive) as sdist:
+        sdist.extractall(folder)
+    session.chdir(folder / archive.name.removesuffix(".tar.gz"))
     session.install("--quiet", "--only-binary", "lxml", ".[test,peers]", *LOWEST)
     _run(session, *session.posargs)
 

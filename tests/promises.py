@@ -459,7 +459,7 @@ PROMISES = [
     ),
     promise(
         "Passwords go over https only, but for this very machine.",
-        ("operations.py", 'if parts.scheme != "https" and not (parts.scheme == "http" and loopback):', 'if parts.scheme not in ("https", "http"):', "test_an_unsafe_endpoint_is_refused_without_repeating_it"),
+        ("operations.py", 'if scheme != "https" and not (scheme == "http" and loopback):', 'if scheme not in ("https", "http"):', "test_an_unsafe_endpoint_is_refused_without_repeating_it"),
     ),
     promise(
         "A dump holds no secret.",

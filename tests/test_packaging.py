@@ -107,7 +107,7 @@ def test_the_wheel_holds_the_package_the_templates_and_nothing_else(wheel: Path)
     needed = [line for line in metadata.splitlines() if line.startswith("Requires-Dist:") and "extra" not in line]  # fmt: skip
     assert needed == ["Requires-Dist: requests>=2.32.2", "Requires-Dist: lxml>=4.9.2"]
     assert "Requires-Python: >=3.10" in metadata
-    for name in ("Name", "Version", "Summary", "Keywords", "License-Expression", "License-File"):
+    for name in ("Name", "Version", "Summary", "Keywords", "License", "License-File"):
         assert f"\n{name}: " in metadata, name
     assert "Classifier: Development Status :: 5 - Production/Stable\n" in metadata
     assert "Classifier: Topic :: Office/Business :: Financial\n" in metadata
@@ -179,6 +179,8 @@ def test_the_sdist_holds_what_the_tests_need(built: Path) -> None:
         names = {name.partition("/")[2] for name in archive.getnames()}
     assert {f"templates/{name}" for name in TEMPLATES} <= names
     assert {"tests/data/contract.json", "tests/conftest.py", "CHANGELOG.md", "LICENSE"} <= names
+    assert {str(page.relative_to(ROOT)) for page in (ROOT / "soapmail").rglob("*.md")} <= names
+    assert ".ci/run" in names
 
 
 # The main job, by whatever name the package has; it says which one did it.
@@ -484,6 +486,6 @@ def test_the_top_level_is_what_it_should_be() -> None:
     names -= IGNORED(str(ROOT), list(names)) - {".gitignore", ".ci"}  # what is hidden or built
     allowed = {
         "setup.cfg", "pyproject.toml", "soapmail", "templates", "tests", "README.md", "LICENSE",
-        "CHANGELOG.md", "MANIFEST.in", ".gitignore", ".ci",
+        "CHANGELOG.md", "MANIFEST.in", ".gitignore", ".ci", "PKG-INFO",
     }  # fmt: skip
     assert names <= allowed
