@@ -582,8 +582,52 @@ PROMISES = [
     ),
     promise(
         "An invoice is overdue from the day after its due date.",
+        ("models.py", "days is not None and days < 0", "days is not None and days <= 0", "test_what_a_day_says"),
         ("billing/due.py", "    if days < 0:", "    if days <= 0:", "test_due_filters"),
         ("billing/due.py", 'return "due_soon" if days <= within else "later"', 'return "due_soon" if days < within else "later"', "test_due_filters"),
+    ),
+    # --- what is wrong in the bills --------------------------------------------------------------
+    promise(
+        "What is wrong in the bills is found to the day and to the cent.",
+        ("billing/audit.py", "row.moment - twin.moment < _MIN_RENEWAL", "row.moment - twin.moment <= _MIN_RENEWAL", "test_findings"),
+        ("billing/audit.py", "    if over > 0:", "    if over >= 0:", "test_findings"),
+        ("billing/audit.py", "days >= _UNBILLED_DAYS", "days > _UNBILLED_DAYS", "test_findings_by_the_services"),
+    ),
+    promise(
+        "Refunds count against payments, and currencies are not mixed.",
+        ("billing/audit.py", "            amount = row.amount.copy_abs().copy_negate() if is_refund else row.amount\n", "            amount = row.amount\n", "test_findings"),
+        ("billing/audit.py", "if row.amount is not None and row.currency == charge.currency:", "if row.amount is not None:", "test_findings"),
+        ("billing/ledger.py", "        elif not payment.invoice.invoices_deleted:", "        else:", "test_findings"),
+    ),
+    promise(
+        "Deleted rows are left out, and the same row twice counts once.",
+        ("billing/ledger.py", "            if not row.invoice.invoices_deleted:", "            if True:", "test_findings"),
+        ("billing/ledger.py", "if first is not invoice and first != invoice:", "if first is not invoice:", "test_findings"),
+    ),
+    promise(
+        "The order of records does not change what is found.",
+        ("billing/ledger.py", "            versions = sorted(same, key=repr)\n", "            versions = list(same)\n", "test_findings"),
+        ("billing/audit.py", "        group.sort(key=order_by_date)\n", "", "test_findings"),
+        ("billing/audit.py", "moment, finding.invoices, kind, repr(finding)", "moment", "test_the_order_of_rows_changes_nothing"),
+    ),
+    promise(
+        "What is charged twice, listed twice or open though it was paid is not paid by a plan.",
+        ("billing/plan.py", "        if reason is None and invoice.invoices_id in findings:", "        if False:", "test_what_is_wrong_is_left_out_with_the_finding"),
+        ("billing/pay.py", "        if words is None and now.invoices_id not in plan.findings:", "        if False:", "test_what_became_wrong_since_the_plan_is_left_out"),
+    ),
+    promise(
+        "A check counts apart what must not be paid, and warns of it.",
+        ("cli/commands/check.py", 'lists[state if finding is None else "wrong"]', "lists[state]", "test_what_is_wrong_is_counted_apart_and_named"),
+        ("cli/commands/check_formats.py", "self.due_soon or self.undated or self.wrong", "self.due_soon or self.undated", "test_what_is_wrong_is_counted_apart_and_named"),
+    ),
+    promise(
+        "An audit ends with 1 where something is wrong.",
+        ("cli/commands/audit.py", 'REFUSED if counts["wrong"] else OK', "OK", "test_what_is_wrong_is_exit_code_1"),
+    ),
+    promise(
+        "Clients in other languages are bound by the sandbox's WSDL.",
+        ("sandbox/wsdl.py", 'soapAction="urn:myapi#{{0}}"', 'soapAction="{{0}}"', "test_it_says_of_each_operation_what_the_providers_says"),
+        ("sandbox/wsdl.py", 'wsdl:arrayType="tns:{0}[]"', 'wsdl:arrayType="tns:{0}"', "test_it_says_of_each_operation_what_the_providers_says"),
     ),
     # --- exit codes ----------------------------------------------------------------------------
     promise(

@@ -156,6 +156,12 @@ FOUND: list[tuple[str, list[Invoice], list[tuple[str, tuple[int, ...]]]]] = [
     ("two rows that differ", [charge(), charge(description="x")], [("listed-twice", (1,))]),
     ("open and paid", [charge(), paid()], [("listed-twice", (1,))]),
     ("three rows", [charge(), paid(), charge(description="x")], [("listed-twice", (1,))]),
+    # The open one is looked at further, in whatever order they come: it is the first by its repr.
+    (
+        "open and paid beside a payment",
+        [paid(), charge(), paid(2, extra=501), payment(3, 2)],
+        [("listed-twice", (1,))],
+    ),
     # --- changes against the charge before, of the same repeat invoice
     ("another amount", [charge(1), charge(2, "2026-12-01", amount=12.0)], [("amount-changed", (1, 2))]),
     ("the same amount", [charge(1), charge(2, "2026-12-01", amount=10)], []),

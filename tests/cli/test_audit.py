@@ -125,7 +125,7 @@ def test_the_day_counts(run: Callable[..., Result], sandbox: Sandbox) -> None:
         assert [one["kind"] for one in rows] == found
 
 
-def test_many_accounts(run: Callable[..., Result], accounts: Accounts) -> None:
+def test_the_bills_of_many_accounts(run: Callable[..., Result], accounts: Accounts) -> None:
     one, two = accounts.sandboxes[:2]
     keep_services(one)
     two.add_payment(two.add_invoice())

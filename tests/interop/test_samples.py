@@ -95,7 +95,9 @@ def test_it_lists_the_invoices_by_the_sandboxs_own_wsdl(
 
 
 @pytest.mark.parametrize("client", CLIENTS)
-def test_a_wrong_password_is_a_blank_session(tmp_path: Path, client: Sample | Program) -> None:
+def test_a_wrong_password_is_a_blank_session_in_each_client(
+    tmp_path: Path, client: Sample | Program
+) -> None:
     with Sandbox() as sandbox:
         shown = run(client, tmp_path, sandbox, "wrong")
     assert "got a blank session" in shown.lower()
