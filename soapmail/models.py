@@ -107,8 +107,8 @@ class Invoice:
         """
         import decimal
 
-        written = self.invoices_amount
-        return None if written is None else decimal.Decimal(repr(written))
+        amount = self.invoices_amount
+        return None if amount is None else decimal.Decimal(repr(amount))
 
     @property
     def date(self) -> dt.datetime | None:

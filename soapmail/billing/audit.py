@@ -60,24 +60,26 @@ def audit(
     a record: what cannot be checked is a finding, too.
     """
     ledger = Ledger(invoices)
-    found = list(_find_wrong(ledger))
-    found += [finding for row in ledger.rows for finding in _check_row(row)]
+    dated = list(_compare_rows(ledger))
+    dated += [finding for row in ledger.rows for finding in _check_row(row)]
     if services is not None:
-        found += _check_services(ledger, list(services), today)
-    return [finding for _, finding in sorted(found, key=_sort_key)]
+        dated += _check_services(ledger, list(services), today)
+    return [finding for _, finding in sorted(dated, key=_sort_key)]
 
 
 def find_unpayable(invoices: Iterable[Invoice]) -> dict[int | None, Finding]:
     """Return by its id what must not be paid as the list stands, and the finding that says why."""
-    found = sorted(_find_wrong(Ledger(invoices)), key=_sort_key, reverse=True)
-    wrong = [finding for _, finding in found if finding.kind in _UNPAYABLE]
+    dated = sorted(_compare_rows(Ledger(invoices)), key=_sort_key, reverse=True)
+    wrong = [finding for _, finding in dated if finding.kind in _UNPAYABLE]
     return {id: finding for finding in wrong for id in finding.invoices}
 
 
-_Found = tuple["datetime", Finding]
+_Dated = tuple["datetime", Finding]
 
 
-def _find(kind: str, rows: Sequence[Row], text: str, amount: Decimal | None = None) -> _Found:
+def _make_finding(
+    kind: str, rows: Sequence[Row], text: str, amount: Decimal | None = None
+) -> _Dated:
     """Return a finding about rows, the oldest first, of which the last charge gives the cost."""
     main = next((row for row in reversed(rows) if row.invoice.is_charge), rows[-1])
     finding = Finding(
@@ -92,31 +94,31 @@ def _find(kind: str, rows: Sequence[Row], text: str, amount: Decimal | None = No
     return order_by_date(rows[0])[0], finding
 
 
-def _sort_key(found: _Found) -> tuple[bool, datetime, tuple[int, ...], int, str]:
-    moment, finding = found
+def _sort_key(dated: _Dated) -> tuple[bool, datetime, tuple[int, ...], int, str]:
+    moment, finding = dated
     kind = KINDS.index(finding.kind)
     return finding.level != "wrong", moment, finding.invoices, kind, repr(finding)
 
 
-def _find_wrong(ledger: Ledger) -> Iterator[_Found]:
+def _compare_rows(ledger: Ledger) -> Iterator[_Dated]:
     """Look at rows beside each other."""
     yield from _check_listing(ledger)
     yield from _check_renewals(ledger)
     yield from _check_payments(ledger)
 
 
-def _check_listing(ledger: Ledger) -> Iterator[_Found]:
-    for same in ledger.conflicts:
+def _check_listing(ledger: Ledger) -> Iterator[_Dated]:
+    for versions in ledger.conflicts:
         names = [
             field.name
-            for field in fields(same[0].invoice)
-            if len({getattr(row.invoice, field.name) for row in same}) > 1
+            for field in fields(versions[0].invoice)
+            if len({getattr(row.invoice, field.name) for row in versions}) > 1
         ]
-        text = f"invoice {same[0].id} is listed {len(same)} times, with another"
-        yield _find("listed-twice", same[:1], f"{text} {' and '.join(names)}")
+        text = f"invoice {versions[0].id} is listed {len(versions)} times, with different values of"
+        yield _make_finding("listed-twice", versions[:1], f"{text} {' and '.join(names)}")
 
 
-def _check_renewals(ledger: Ledger) -> Iterator[_Found]:
+def _check_renewals(ledger: Ledger) -> Iterator[_Dated]:
     groups: dict[int, list[Row]] = {}
     for row in ledger.charges:
         if row.invoice.invoices_extra and row.moment is not None:
@@ -126,7 +128,7 @@ def _check_renewals(ledger: Ledger) -> Iterator[_Found]:
         yield from _compare_renewals(group)
 
 
-def _compare_renewals(charges: Sequence[Row]) -> Iterator[_Found]:
+def _compare_renewals(charges: Sequence[Row]) -> Iterator[_Dated]:
     """Compare each charge of a repeat invoice with the one before it."""
     last: dict[int | None, Row] = {}
     with_currency = with_amount = charges[0]
@@ -135,41 +137,40 @@ def _compare_renewals(charges: Sequence[Row]) -> Iterator[_Found]:
         twin = last.get(service)
         if twin and twin.moment and row.moment and row.moment - twin.moment < _MIN_RENEWAL:
             days = (row.moment - twin.moment).days
-            text = f"service {service} was charged twice, {days} days apart: {twin} and {row}"
-            yield _find("charged-twice", [twin, row], text)
+            name = f"service {service}" if service else "a renewal of no service"
+            text = f"{name} was charged twice, {days} days apart: {twin} and {row}"
+            yield _make_finding("charged-twice", [twin, row], text)
         last[service] = row
         if row.currency:
             if with_currency.currency not in ("", row.currency):
-                text = (
-                    f"{row} is in another currency than {with_currency} of the same repeat invoice"
-                )
-                yield _find("currency-changed", [with_currency, row], text)
+                text = f"{row} is in another currency than {with_currency} of its repeat invoice"
+                yield _make_finding("currency-changed", [with_currency, row], text)
             with_currency = row
         if row.amount is not None:
             is_other = with_amount.amount not in (None, row.amount)
             if is_other and with_amount.currency == row.currency:
-                text = f"{row} costs something else than {with_amount} of the same repeat invoice"
-                yield _find("amount-changed", [with_amount, row], text)
+                text = f"{row} costs something else than {with_amount} of its repeat invoice"
+                yield _make_finding("amount-changed", [with_amount, row], text)
             with_amount = row
 
 
-def _check_payments(ledger: Ledger) -> Iterator[_Found]:
+def _check_payments(ledger: Ledger) -> Iterator[_Dated]:
     for id, payments in ledger.payments.items():
         yield from _compare(ledger.all_charges[id], payments, ledger.refunds.get(id, []))
     for charge in ledger.charges if ledger.all_payments else ():
         is_paid = charge.invoice.is_paid and charge.amount is not None and charge.amount > 0
         if is_paid and charge.id is not None and charge.id not in ledger.payments:
             text = f"{charge} is marked paid, and no payment of it is listed"
-            yield _find("paid-without-payment", [charge], text)
+            yield _make_finding("paid-without-payment", [charge], text)
     for row in ledger.strays:
         target = row.invoice.invoices_extra
         which = (
             f"of invoice {target}, which is not listed as a charge" if target else "of no charge"
         )
-        yield _find("payment-without-charge", [row], f"{row} is a payment {which}")
+        yield _make_finding("payment-without-charge", [row], f"{row} is a payment {which}")
 
 
-def _compare(charge: Row, payments: list[Row], refunds: list[Row]) -> Iterator[_Found]:
+def _compare(charge: Row, payments: list[Row], refunds: list[Row]) -> Iterator[_Dated]:
     """Compare what a charge costs with what was paid in its currency."""
     paid, rows = Decimal(0), [charge]
     for row in [*payments, *refunds]:
@@ -188,32 +189,32 @@ def _compare(charge: Row, payments: list[Row], refunds: list[Row]) -> Iterator[_
     over = add_exactly(paid, charge.amount.copy_negate())
     if over > 0:
         text = f"{charge} was paid with {total}, which is more than it costs, by {by}"
-        yield _find("paid-twice", rows, text, over)
+        yield _make_finding("paid-twice", rows, text, over)
     if over >= 0 and charge.invoice.is_open:
         text = f"{charge} is open, though {total} was paid for it, by {by}"
-        yield _find("open-though-paid", rows, text)
+        yield _make_finding("open-though-paid", rows, text)
 
 
-def _check_row(row: Row) -> Iterator[_Found]:
+def _check_row(row: Row) -> Iterator[_Dated]:
     is_charge = row.invoice.is_charge
     if row.moment is None or (is_charge and row.due is None):
         yield from _check_dates(row)
     if row.due and row.moment and row.due.date() < row.moment.date():
         text = f"{row} was due on {row.due.date()}, before it was made"
-        yield _find("due-before-date", [row], text)
+        yield _make_finding("due-before-date", [row], text)
     missing = ["invoices_id"] if row.id is None else []
     missing += [] if is_charge or row.is_payment else ["invoices_type"]
     missing += [] if row.currency else ["invoices_currency"]
     missing += ["invoices_amount"] if row.is_payment and row.amount is None else []
     if missing:
-        yield _find("incomplete", [row], f"{row} has no usable {' and no '.join(missing)}")
+        yield _make_finding("incomplete", [row], f"{row} has no usable {' and no '.join(missing)}")
     if is_charge and row.amount is None:
-        yield _find("no-amount", [row], f"{row} has no amount")
+        yield _make_finding("no-amount", [row], f"{row} has no amount")
     if is_charge and row.amount is not None and row.amount < 0:
-        yield _find("negative-amount", [row], f"{row} has a negative amount")
+        yield _make_finding("negative-amount", [row], f"{row} has a negative amount")
 
 
-def _check_dates(row: Row) -> Iterator[_Found]:
+def _check_dates(row: Row) -> Iterator[_Dated]:
     texts = []
     for reading, is_needed in (("date", row.invoice.is_charge), ("due_date", row.invoice.is_open)):
         read = read_moment(row.invoice, reading)
@@ -222,12 +223,12 @@ def _check_dates(row: Row) -> Iterator[_Found]:
         elif read.moment is None and is_needed:
             texts.append(f"no invoices_{reading}")
     if texts:
-        yield _find("unreadable-date", [row], f"{row} has {' and '.join(texts)}")
+        yield _make_finding("unreadable-date", [row], f"{row} has {' and '.join(texts)}")
 
 
 def _check_services(
     ledger: Ledger, services: Sequence[MailService], today: date
-) -> Iterator[_Found]:
+) -> Iterator[_Dated]:
     listed, ended = {service.mail_id for service in services}, find_ended_services(services)
     last: dict[int | None, Row] = {}
     for row in ledger.charges:
@@ -236,13 +237,13 @@ def _check_services(
             last[service] = row
         if service and service not in listed:
             text = f"{row} is of service {service}, which is not listed"
-            yield _find("unknown-service", [row], text)
+            yield _make_finding("unknown-service", [row], text)
         if row.invoice.is_open and service in ended:
             text = f"{row} is open, though its service {service} has ended"
-            yield _find("open-of-ended-service", [row], text)
+            yield _make_finding("open-of-ended-service", [row], text)
     for id in {service.mail_id for service in services if is_active(service)}:
         charge = last.get(id) if id is not None else None
         days = today.toordinal() - charge.moment.toordinal() if charge and charge.moment else 0
         if charge and days >= _UNBILLED_DAYS:
             text = f"service {id} is active, and was last charged {days} days ago: {charge}"
-            yield _find("not-billed", [charge], text)
+            yield _make_finding("not-billed", [charge], text)

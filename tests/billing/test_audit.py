@@ -274,6 +274,24 @@ def test_what_a_finding_holds() -> None:
         first.kind = "x"  # type: ignore[misc]
 
 
+def test_a_sentence_names_what_there_is() -> None:
+    rows = [
+        charge(1, service=0),
+        charge(2, service=0),
+        payment(3, None),
+        Invoice(invoices_amount=1.5),
+    ]
+    twice, stray, nameless = audit(rows, today=TODAY)
+    assert twice.text.startswith(
+        "A renewal of no service was charged twice, 0 days apart: invoice 1"
+    )
+    assert stray.text == "Invoice 3 of 2026-11-02 over 10.00 USD is a payment of no charge."
+    assert nameless.text == (
+        "A row without an id over 1.50 has no usable invoices_id and no invoices_type and no"
+        " invoices_currency."
+    )
+
+
 def test_the_order_is_wrong_before_look_then_the_date() -> None:
     rows = [
         charge(9, "2026-01-01", extra=1, amount=None),

@@ -84,7 +84,9 @@ def test_what_is_wrong_is_left_out_with_the_finding(
         f"open though paid: Invoice {OTHER} of 2021-02-24 over 1.00 USD is open, though 1.00 USD"
         f" was paid for it, by {payment.invoices_id}."
     )
-    listed = "listed twice: Invoice 7530357 is listed 2 times, with another invoices_paid."
+    listed = (
+        "listed twice: Invoice 7530357 is listed 2 times, with different values of invoices_paid."
+    )
     told = [
         f"soapmail: invoice {id} left out: {text}"
         for id, text in (

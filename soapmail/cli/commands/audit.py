@@ -34,12 +34,12 @@ def audit_invoices(args: argparse.Namespace, selection: AccountSelection) -> int
         return audit(invoices, client.get_services(), today=today), invoices
 
     def choose(account: str | None, fetched: tuple[list[Finding], list[Invoice]]) -> list[Finding]:
-        found, invoices = fetched
-        found = [finding for finding in found if finding.kind not in args.ignore]
-        for finding in found:
+        findings, invoices = fetched
+        findings = [finding for finding in findings if finding.kind not in args.ignore]
+        for finding in findings:
             counts[finding.level] += 1
         counts["invoices"] += len(invoices)
-        return found
+        return findings
 
     def finish() -> None:
         if args.format == "table" and not args.no_header:
