@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import importlib.util
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -21,7 +20,6 @@ import requests
 
 from soapmail import __version__
 
-from .interop.peers import needs
 from .support import IGNORED, LIST, ROOT, SAMPLES, checkout, read_recording
 
 if TYPE_CHECKING:
@@ -391,24 +389,6 @@ def test_a_zipapp_runs_the_command(tmp_path: Path) -> None:
     target = tmp_path / f"{ODD}.pyz"
     zipapp.create_archive(tmp_path / "source", target, main="soapmail.cli:main")
     assert is_listed([sys.executable, str(target), "--sandbox", "invoices"], tmp_path)
-
-
-@pytest.mark.slow
-@needs("PyInstaller")
-def test_one_file_with_pyinstaller(wheel: Path, tmp_path: Path) -> None:
-    """By the recipe's line, from an installed copy: the templates and commands are in it."""
-    unpack(wheel, tmp_path / "installed")
-    recipes = (ROOT / "soapmail" / "RECIPES.md").read_text()
-    (line,) = re.findall(r"bin/pyinstaller (.*)$", recipes, re.MULTILINE)
-    (tmp_path / "app.py").write_text("from soapmail.cli import main\nraise SystemExit(main())\n")
-    command = [sys.executable, "-m", "PyInstaller", "--log-level", "ERROR", *line.split()]
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "installed")}
-    done = subprocess.run(
-        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    shutil.rmtree(tmp_path / "installed")
-    assert is_listed([str(tmp_path / "dist" / "app"), "--sandbox", "invoices"], tmp_path)
 
 
 # --- what is missing -------------------------------------------------------------------------------
