@@ -606,18 +606,18 @@ PROMISES = [
     ),
     promise(
         "The order of records does not change what is found.",
-        ("billing/ledger.py", "            versions = sorted(same, key=repr)\n", "            versions = list(same)\n", "test_findings"),
+        ("billing/ledger.py", "            versions = sorted(same, key=lambda one: (bool(one.invoices_deleted), repr(one)))\n", "            versions = list(same)\n", "test_findings"),
         ("billing/audit.py", "        group.sort(key=order_by_date)\n", "", "test_findings"),
         ("billing/audit.py", "moment, finding.invoices, kind, repr(finding)", "moment", "test_the_order_of_rows_changes_nothing"),
     ),
     promise(
         "What is charged twice, listed twice or open though it was paid is not paid by a plan.",
         ("billing/plan.py", "        if reason is None and invoice.invoices_id in findings:", "        if False:", "test_what_is_wrong_is_left_out_with_the_finding"),
-        ("billing/pay.py", "        if words is None and now.invoices_id not in plan.findings:", "        if False:", "test_what_became_wrong_since_the_plan_is_left_out"),
+        ("billing/pay.py", "        _require_nothing_new(now, listed, plan)\n", "", "test_what_became_wrong_since_the_plan_is_not_paid"),
     ),
     promise(
         "A check counts apart what must not be paid, and warns of it.",
-        ("cli/commands/check.py", 'lists[state if finding is None else "wrong"]', "lists[state]", "test_what_is_wrong_is_counted_apart_and_named"),
+        ("cli/commands/check.py", 'lists["wrong" if findings else state]', "lists[state]", "test_what_is_wrong_is_counted_apart_and_named"),
         ("cli/commands/check_formats.py", "self.due_soon or self.undated or self.wrong", "self.due_soon or self.undated", "test_what_is_wrong_is_counted_apart_and_named"),
     ),
     promise(

@@ -1,6 +1,6 @@
 """What is due, what is wrong, and paying it once: pure functions, and one journal on the disk."""
 
-from .audit import Finding, audit
+from .audit import KINDS, Finding, audit
 from .due import due_state, find_ended_services
 from .history import Entry, History, JournalError
 from .journal import Journal, read_history
@@ -15,6 +15,7 @@ from .pay import (
 from .plan import Plan, Reason, make_plan
 
 __all__ = [
+    "KINDS",
     "Entry",
     "Finding",
     "History",

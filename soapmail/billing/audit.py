@@ -67,11 +67,13 @@ def audit(
     return [finding for _, finding in sorted(dated, key=_sort_key)]
 
 
-def find_unpayable(invoices: Iterable[Invoice]) -> dict[int | None, Finding]:
-    """Return by its id what must not be paid as the list stands, and the finding that says why."""
-    dated = sorted(_compare_rows(Ledger(invoices)), key=_sort_key, reverse=True)
-    wrong = [finding for _, finding in dated if finding.kind in _UNPAYABLE]
-    return {id: finding for finding in wrong for id in finding.invoices}
+def find_unpayable(invoices: Iterable[Invoice]) -> dict[int | None, list[Finding]]:
+    """Return by its id what must not be paid as the list stands, and the findings that say why."""
+    findings: dict[int | None, list[Finding]] = {}
+    for _, finding in sorted(_compare_rows(Ledger(invoices)), key=_sort_key):
+        for id in finding.invoices if finding.kind in _UNPAYABLE else ():
+            findings.setdefault(id, []).append(finding)
+    return findings
 
 
 _Dated = tuple["datetime", Finding]
@@ -109,12 +111,10 @@ def _compare_rows(ledger: Ledger) -> Iterator[_Dated]:
 
 def _check_listing(ledger: Ledger) -> Iterator[_Dated]:
     for versions in ledger.conflicts:
-        names = [
-            field.name
-            for field in fields(versions[0].invoice)
-            if len({getattr(row.invoice, field.name) for row in versions}) > 1
-        ]
-        text = f"invoice {versions[0].id} is listed {len(versions)} times, with different values of"
+        invoices = [row.invoice for row in versions]
+        names = [field.name for field in fields(invoices[0])]
+        names = [name for name in names if len({getattr(one, name) for one in invoices}) > 1]
+        text = f"invoice {versions[0].id} is listed in {len(versions)} versions that differ in"
         yield _make_finding("listed-twice", versions[:1], f"{text} {' and '.join(names)}")
 
 
@@ -138,7 +138,8 @@ def _compare_renewals(charges: Sequence[Row]) -> Iterator[_Dated]:
         if twin and twin.moment and row.moment and row.moment - twin.moment < _MIN_RENEWAL:
             days = (row.moment - twin.moment).days
             name = f"service {service}" if service else "a renewal of no service"
-            text = f"{name} was charged twice, {days} days apart: {twin} and {row}"
+            apart = "1 day" if days == 1 else f"{days} days"
+            text = f"{name} was charged twice, {apart} apart: {twin} and {row}"
             yield _make_finding("charged-twice", [twin, row], text)
         last[service] = row
         if row.currency:
@@ -157,17 +158,15 @@ def _compare_renewals(charges: Sequence[Row]) -> Iterator[_Dated]:
 def _check_payments(ledger: Ledger) -> Iterator[_Dated]:
     for id, payments in ledger.payments.items():
         yield from _compare(ledger.all_charges[id], payments, ledger.refunds.get(id, []))
-    for charge in ledger.charges if ledger.all_payments else ():
+    for charge in ledger.charges if ledger.has_payments else ():
         is_paid = charge.invoice.is_paid and charge.amount is not None and charge.amount > 0
         if is_paid and charge.id is not None and charge.id not in ledger.payments:
             text = f"{charge} is marked paid, and no payment of it is listed"
             yield _make_finding("paid-without-payment", [charge], text)
     for row in ledger.strays:
         target = row.invoice.invoices_extra
-        which = (
-            f"of invoice {target}, which is not listed as a charge" if target else "of no charge"
-        )
-        yield _make_finding("payment-without-charge", [row], f"{row} is a payment {which}")
+        what = f"invoice {target}, which is not listed as a charge" if target else "no charge"
+        yield _make_finding("payment-without-charge", [row], f"{row} is a payment of {what}")
 
 
 def _compare(charge: Row, payments: list[Row], refunds: list[Row]) -> Iterator[_Dated]:
@@ -182,16 +181,17 @@ def _compare(charge: Row, payments: list[Row], refunds: list[Row]) -> Iterator[_
     if charge.amount is None or paid <= 0 or (paid == charge.amount and not charge.invoice.is_open):
         return
     rows.sort(key=order_by_date)
-    names = [str(row.id) for row in rows if row is not charge]
-    more = len(names) - _NAMED_AT_MOST
-    by = ", ".join(names[:_NAMED_AT_MOST]) + (f" and {more} more" if more > 0 else "")
+    names = [str(row.id or "without an id") for row in rows if row is not charge]
+    more = f" and {len(names) - _NAMED_AT_MOST} more" if len(names) > _NAMED_AT_MOST else ""
+    kind = "payments and refunds" if refunds else "payments"
+    by = f"({kind}: {', '.join(names[:_NAMED_AT_MOST])}{more})"
     total = f"{format_money(paid)} {charge.currency}".strip()
     over = add_exactly(paid, charge.amount.copy_negate())
     if over > 0:
-        text = f"{charge} was paid with {total}, which is more than it costs, by {by}"
+        text = f"{charge} was paid with {total}, which is more than it costs {by}"
         yield _make_finding("paid-twice", rows, text, over)
     if over >= 0 and charge.invoice.is_open:
-        text = f"{charge} is open, though {total} was paid for it, by {by}"
+        text = f"{charge} is open, though {total} was paid for it {by}"
         yield _make_finding("open-though-paid", rows, text)
 
 

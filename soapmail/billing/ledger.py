@@ -44,7 +44,7 @@ class Ledger:
     """The rows of an account, without those that are deleted where the name has no ``all_``.
 
     The same invoice twice is one row. Of several that differ and have one id, which ``conflicts``
-    holds, the first one by its ``repr`` is a row.
+    holds, the first one is a row: one that is not deleted, and then by its ``repr``.
     """
 
     def __init__(self, invoices: Iterable[Invoice]) -> None:
@@ -54,7 +54,9 @@ class Ledger:
         self.charges: list[Row] = []
         self.all_charges: dict[int | None, Row] = {}
         self.all_payments: dict[int | None, Row] = {}
+        self.has_payments = False
         for row in map(_read_row, self._find_distinct(invoices)):
+            self.has_payments = self.has_payments or row.is_payment
             if row.id is not None and row.is_payment:
                 self.all_payments[row.id] = row
             elif row.id is not None and row.invoice.is_charge:
@@ -85,7 +87,7 @@ class Ledger:
             if first is not invoice and first != invoice:
                 differing.setdefault(id, {first: None})[invoice] = None
         for id, same in differing.items():
-            versions = sorted(same, key=repr)
+            versions = sorted(same, key=lambda one: (bool(one.invoices_deleted), repr(one)))
             by_id[id] = versions[0]
             self.conflicts.append(list(map(_read_row, versions)))
         return [*by_id.values(), *without_id]

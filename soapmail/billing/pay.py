@@ -18,7 +18,7 @@ from ..errors import OperationFailed, SoapFault, SoapMailError
 from .audit import find_unpayable
 from .history import Entry, History, JournalError, make_intent
 from .money import fold_currency
-from .plan import Plan, Reason, find_reason
+from .plan import Plan, Reason, describe_findings, find_reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -62,20 +62,20 @@ class JournalWriteFailed(Exception):
 
 
 class PlanOutdated(Exception):
-    """What was planned is not open any more, or costs something else; nothing was sent."""
+    """What was planned is not open any more, or has changed, or is wrong now; nothing was sent."""
 
 
 def pay_open(client: Client, plan: Plan, journal: Journal) -> Iterator[Entry]:
     """Pay what is planned, one after the other, and yield what became of each.
 
     The server's list is read before each payment. What the journal holds as paid, or as an open
-    question that the list does not answer, is left out, and so is what the list shows as wrong
-    since the plan was made. It stops at the first payment whose outcome
+    question that the list does not answer, is left out. It stops at the first payment whose outcome
     is unknown (a result of ``unknown``). OutcomeUndetermined: at the end, for what is still an open
     question; at once, where that may be any invoice. PlanOutdated: this invoice and all behind it
-    were not paid. JournalError: the same, and nothing was sent of it; also where the journal is
-    another customer's. JournalWriteFailed: the disk was full after a payment. Other errors are
-    those of the client, and nothing more was paid.
+    were not paid, as it has changed, or as ``audit`` finds wrong what was not when it was planned.
+    JournalError: the same, and nothing was sent of it; also where the journal is another
+    customer's. JournalWriteFailed: the disk was full after a payment. Other errors are those of the
+    client, and nothing more was paid.
     """
     with journal:
         yield from take_answers(client.get_client_invoices(), journal)
@@ -92,13 +92,10 @@ def pay_planned(client: Client, plan: Plan, journal: Journal) -> Iterator[Entry]
             for planned in plan.invoices[1:]:
                 _require_as_planned(planned, listed)
         reason = find_reason(now, 1, journal)
-        words = None if reason is None else reason.value
-        if words is None and now.invoices_id not in plan.findings:
-            finding = find_unpayable(listed).get(now.invoices_id)
-            words = None if finding is None else f"{finding.kind}: {finding.text}"
-        if words is not None:
-            _log.warning("invoice %s left out: %s", now.invoices_id, words)
+        if reason is not None:
+            _log.warning("invoice %s left out: %s", now.invoices_id, reason.value)
             continue
+        _require_nothing_new(now, listed, plan)
         yield from (entries := _pay_one(client, now, journal))
         if entries[-1].result == "unknown":
             return
@@ -242,6 +239,19 @@ def find_open(id: int, listed: Sequence[Invoice]) -> Invoice:
         state = "paid already" if rows[0].is_paid else "not open"
         raise PlanOutdated(f"invoice {id} is {state}; nothing was sent")
     return rows[0]
+
+
+def _require_nothing_new(invoice: Invoice, listed: Sequence[Invoice], plan: Plan) -> None:
+    """Raise PlanOutdated where something is wrong that was not when the plan was made."""
+    planned = plan.findings.get(invoice.invoices_id, ())
+    findings = [
+        finding
+        for finding in find_unpayable(listed).get(invoice.invoices_id, ())
+        if finding not in planned
+    ]
+    if findings:
+        problem = f"invoice {invoice.invoices_id} is not as planned; nothing was sent"
+        raise PlanOutdated(f"{problem}. {describe_findings(findings)}")
 
 
 def _require_as_planned(planned: Invoice, listed: Sequence[Invoice]) -> Invoice:

@@ -15,7 +15,7 @@ from .history import History
 from .money import add_exactly, fold_currency, sum_by_currency
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from ..models import Invoice
     from .audit import Finding
@@ -52,12 +52,12 @@ class SeveralCurrencies(ValueError):
 class Plan:
     """What to pay, in this order; ``left_out`` says of others why not.
 
-    ``findings``: what ``audit`` found wrong when it was made, by the ids that must not be paid.
+    ``findings``: what was wrong with them when it was made, by the ids that must not be paid.
     """
 
     invoices: Sequence[Invoice]
     left_out: Sequence[tuple[Invoice, Reason]] = ()
-    findings: Mapping[int | None, Finding] = field(default_factory=dict)
+    findings: Mapping[int | None, Sequence[Finding]] = field(default_factory=dict)
 
     @property
     def totals(self) -> dict[str, Decimal]:
@@ -66,10 +66,10 @@ class Plan:
         return {currency: total.amount for currency, total in sums.items()}
 
     def explain(self, invoice: Invoice, reason: Reason) -> str:
-        """Return in words why an invoice is left out: the finding, or the reason itself."""
-        finding = self.findings.get(invoice.invoices_id)
-        if finding is not None and _find_reason_of_finding(finding) is reason:
-            return f"{reason.value}: {finding.text}"
+        """Return in words why an invoice is left out: the findings, or the reason itself."""
+        findings = self.findings.get(invoice.invoices_id, ())
+        if reason in map(_find_reason_of_finding, findings):
+            return describe_findings(findings)
         return reason.value
 
 
@@ -102,7 +102,7 @@ def make_plan(
     for invoice in sorted(_select_open(invoices, currency, service, day), key=_make_sort_key):
         reason = find_reason(invoice, times[invoice.invoices_id], history)
         if reason is None and invoice.invoices_id in findings:
-            reason = _find_reason_of_finding(findings[invoice.invoices_id])
+            reason = _find_reason_of_finding(findings[invoice.invoices_id][0])
         reason = reason or _find_reason_of_plan(invoice, due_until, ended, max_each)
         if reason is None:
             planned.append(invoice)
@@ -132,6 +132,11 @@ def find_reason(invoice: Invoice, times: int, history: History) -> Reason | None
     if invoice.amount <= 0:
         return Reason.NEGATIVE if invoice.amount < 0 else Reason.ZERO
     return None
+
+
+def describe_findings(findings: Iterable[Finding]) -> str:
+    """Return why something must not be paid, in whole sentences."""
+    return " ".join(f"{_find_reason_of_finding(one).value}: {one.text}" for one in findings)
 
 
 def _find_reason_of_finding(finding: Finding) -> Reason:

@@ -11,6 +11,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeVar
 
 from .. import models
+from ..patterns import is_count
+from ..soap.envelope import read_parameters
 from .data import (
     DOCUMENTED_INVOICES,
     MODULES,
@@ -159,12 +161,13 @@ class Sandbox:
         What else is not given is as in the first documented one. TypeError: an invoice has no such
         field.
         """
-        repeats = [row.invoices_extra or 0 for row in self.invoices if row.is_charge]
-        last = max(repeats, default=DOCUMENTED_INVOICES[-1][1])
-        repeat = fields.get("invoices_extra", last + 1)
-        text = describe_renewal(repeat)
-        new = replace(make_invoice(0), invoices_extra=repeat, invoices_description=text)
-        return self._add(new, fields)
+        with self._lock:
+            repeats = [row.invoices_extra or 0 for row in self.invoices if row.is_charge]
+            last = max(repeats, default=DOCUMENTED_INVOICES[-1][1])
+            repeat = fields.get("invoices_extra", last + 1)
+            text = describe_renewal(repeat)
+            new = replace(make_invoice(0), invoices_extra=repeat, invoices_description=text)
+            return self._add(new, fields)
 
     def add_payment(self, charge: models.Invoice, **fields: Any) -> models.Invoice:
         """Add a payment of a charge, or a refund of a payment, and return it.
@@ -181,14 +184,14 @@ class Sandbox:
             invoices_paid=1,
             invoices_deleted=0,
         )
-        return self._add(payment, fields)
+        with self._lock:
+            return self._add(payment, fields)
 
     def _add(self, invoice: models.Invoice, fields: dict[str, Any]) -> models.Invoice:
-        with self._lock:
-            ids = [invoice.invoices_id or 0 for invoice in self.invoices]
-            last = max(ids, default=DOCUMENTED_INVOICES[-1][0])
-            invoice = replace(invoice, **{"invoices_id": last + 1, **fields})
-            self.invoices.append(invoice)
+        ids = [row.invoices_id or 0 for row in self.invoices]
+        last = max(ids, default=DOCUMENTED_INVOICES[-1][0])
+        invoice = replace(invoice, **{"invoices_id": last + 1, **fields})
+        self.invoices.append(invoice)
         return invoice
 
     def break_next(self, *, after: bool = False) -> None:
@@ -250,6 +253,8 @@ class Sandbox:
                 "SOAP-ENV:Client",
                 f"Operation '{operation}' is not defined in the WSDL for this service",
             )
+        kinds = [kind for _, kind in read_parameters(operation)]
+        values = [_read_number(value, kind) for value, kind in zip(values, kinds, strict=False)]
         if entry.refuse is None:
             return entry.method(self, *_pad(values, entry.parameters))
         sid, *rest = _pad(values, entry.parameters + 1)
@@ -366,6 +371,13 @@ class Sandbox:
             )
         )
         return TypedXml('xsi:type="xsd:int"', str(id), False)
+
+
+def _read_number(value: Any, kind: str) -> Any:
+    """Return a parameter, of which PHP takes a text for a number where it wants a number."""
+    if kind == "int" and isinstance(value, str):
+        return int(value) if is_count(value, 18) else 0
+    return value
 
 
 def _read_amount(value: object) -> float:

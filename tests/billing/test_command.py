@@ -82,11 +82,9 @@ def test_what_is_wrong_is_left_out_with_the_finding(
     )
     paid = (
         f"open though paid: Invoice {OTHER} of 2021-02-24 over 1.00 USD is open, though 1.00 USD"
-        f" was paid for it, by {payment.invoices_id}."
+        f" was paid for it (payments: {payment.invoices_id})."
     )
-    listed = (
-        "listed twice: Invoice 7530357 is listed 2 times, with different values of invoices_paid."
-    )
+    listed = "listed twice: Invoice 7530357 is listed in 2 versions that differ in invoices_paid."
     told = [
         f"soapmail: invoice {id} left out: {text}"
         for id, text in (
@@ -115,11 +113,11 @@ def test_who_names_an_invoice_is_told_what_is_wrong_with_it(
     code, out, err = run("pay", str(ID), "--dry-run")
     assert (code, out.count(str(ID))) == (0, 1)
     assert err.startswith(
-        f"soapmail: open-though-paid: Invoice {ID} of 2021-02-24 over 1.00 USD is"
+        f"soapmail: open though paid: Invoice {ID} of 2021-02-24 over 1.00 USD is"
     )
     environment = {**ACCOUNT, "SOAPMAIL_ENDPOINT": sandbox.endpoint}
     terminal = Terminal("pay", str(ID), environment=environment)
-    assert "soapmail: open-though-paid: Invoice" in terminal.until(
+    assert "soapmail: open though paid: Invoice" in terminal.until(
         "from the account's funds? [y/N] "
     )
     terminal.type("y\n")

@@ -317,22 +317,51 @@ def test_what_the_journal_knows_as_paid_is_left_out_though_it_is_listed(
     assert [one.result for one in pay_open(signed_in, plan, Journal(path))] == ["paid"]
 
 
-def test_what_became_wrong_since_the_plan_is_left_out(
-    sandbox: Sandbox, signed_in: Client, path: str, caplog: pytest.LogCaptureFixture
+def test_what_became_wrong_since_the_plan_is_not_paid(
+    run: Callable[..., Result], sandbox: Sandbox, signed_in: Client, path: str
 ) -> None:
-    """The list is read before each payment; who planned a wrong one by hand has meant it."""
+    """The list is read before each payment; who planned what was wrong already has meant it."""
     plan = make_plan(sandbox.invoices[:3])
     assert plan.findings == {}
-    sandbox.add_payment(sandbox.invoices[1])
-    entries = [(one.invoice, one.result) for one in pay_open(signed_in, plan, Journal(path))]
-    assert entries == [(ID, "paid"), (7530357, "paid")]
-    assert len(caplog.messages) == 1
-    assert caplog.messages[0].startswith(f"invoice {OTHER} left out: open-though-paid: Invoice ")
+    payment = sandbox.add_payment(sandbox.invoices[1])
+    entries = pay_open(signed_in, plan, Journal(path))
+    assert next(entries).invoice == ID
+    words = (
+        f"invoice {OTHER} is not as planned; nothing was sent. open though paid: Invoice {OTHER} of"
+        " 2021-02-24 over 1.00 USD is open, though 1.00 USD was paid for it (payments:"
+        f" {payment.invoices_id})."
+    )
+    with pytest.raises(PlanOutdated, match=f"^{re.escape(words)}$"):
+        next(entries)
     plan = make_plan(sandbox.invoices)
-    assert plan.findings[OTHER].kind == "open-though-paid"
+    assert [finding.kind for finding in plan.findings[OTHER]] == ["open-though-paid"]
     assert [reason for _, reason in plan.left_out] == [Reason.OPEN_THOUGH_PAID]
+    sandbox.invoices.append(replace(sandbox.invoices[1], invoices_extra=5))
+    sandbox.invoices[-1] = replace(sandbox.invoices[1], invoices_id=77, invoices_paid=1)
+    planned = Plan(sandbox.invoices[1:2], findings=plan.findings)
+    with pytest.raises(PlanOutdated, match=r"nothing was sent\. charged twice: [^:]*: [^:]*\.$"):
+        list(pay_open(signed_in, planned, Journal(path)))
     paid = payments.pay_invoice(signed_in, sandbox.invoices[1], Journal(path))
     assert [one.result for one in paid] == ["paid"]
+
+
+def test_a_run_tells_what_became_wrong_meanwhile(
+    run: Callable[..., Result], sandbox: Sandbox
+) -> None:
+    """In JSON with the reason, and with exit code 1."""
+    pay = sandbox.answer
+
+    def pay_elsewhere(request: bytes) -> tuple[int, bytes]:
+        if b"api_make_payment" in request:
+            sandbox.add_payment(sandbox.invoices[1])
+        return pay(request)
+
+    sandbox.answer = pay_elsewhere  # type: ignore[method-assign]
+    code, out, err = run("pay", "--open", "--yes", "--max-total", "50", "--format", "json")
+    rows = json.loads(out)
+    assert [row["result"] for row in rows] == ["paid", *["not paid"] * 11]
+    assert rows[1]["text"].startswith(f"invoice {OTHER} is not as planned; nothing was sent. open")
+    assert (code, "open though paid" in err) == (1, True)
 
 
 def test_one_invoice_is_paid_by_its_id_once(sandbox: Sandbox, signed_in: Client, path: str) -> None:

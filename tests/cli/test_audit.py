@@ -88,8 +88,8 @@ def test_programs_get_whole_findings(run: Callable[..., Result], sandbox: Sandbo
     payment = sandbox.add_payment(charge)
     ids = [charge.invoices_id, payment.invoices_id]
     text = (
-        f"Invoice {ids[0]} of 2021-02-24 over 2.50 USD is open, though 2.50 USD was paid for it,"
-        f" by {ids[1]}."
+        f"Invoice {ids[0]} of 2021-02-24 over 2.50 USD is open, though 2.50 USD was paid for it"
+        f" (payments: {ids[1]})."
     )
     whole = dict(
         zip(COLUMNS, ["open-though-paid", "wrong", ids, 8556, 2.5, "USD", text], strict=True)

@@ -214,19 +214,29 @@ def test_what_is_wrong_is_counted_apart_and_named(
         f"wrong: charged-twice: Service 70000 was charged twice, 0 days apart: invoice {ids[0]} of"
         f" 2021-02-24 over 2.00 USD and invoice {ids[1]} of 2021-02-24 over 2.00 USD.",
         f"wrong: open-though-paid: Invoice {ids[2]} of 2021-02-24 over 1.00 USD is open, though"
-        f" 1.00 USD was paid for it, by {ids[2] + 1}.",  # type: ignore[operator]
+        f" 1.00 USD was paid for it (payments: {ids[2] + 1}).",  # type: ignore[operator]
     ]
     report = json.loads(run("check", *TODAY, "--format", "json").out)
-    assert [(one["invoices_id"], one["kind"]) for one in report["wrong"]] == [
+    assert [(one["invoices_id"], one["findings"][0]["kind"]) for one in report["wrong"]] == [
         (ids[0], "charged-twice"), (ids[1], "charged-twice"), (ids[2], "open-though-paid"),
     ]  # fmt: skip
-    assert report["wrong"][2]["text"] == details[1].partition("paid: ")[2]
+    assert report["wrong"][2]["findings"][0]["text"] == details[1].partition("paid: ")[2]
     assert report["amounts"]["wrong"] == {"USD": 5.0}
     assert (report["overdue"], report["later"]) == ([], [])
     metrics = run("check", *TODAY, "--format", "prometheus").out
     assert 'soapmail_open_invoices{state="wrong"} 3' in metrics
     open_charge(sandbox, "2020-01-01")
     assert run("check", *TODAY).code == 2
+
+
+def test_what_is_listed_twice_is_counted_once(run: Callable[..., Result], sandbox: Sandbox) -> None:
+    first = open_charge(sandbox, "2020-01-01")
+    sandbox.invoices.append(replace(first, invoices_description="another"))
+    sandbox.add_payment(first)
+    _, words, data, details = plugin(run("check"))
+    assert f": 1 wrong, 1.00 USD ({first.invoices_id});" in words
+    assert data["wrong"] == "1;0;;0"
+    assert [line.split(":")[1] for line in details] == [" listed-twice", " open-though-paid"]
 
 
 def test_what_is_wrong_is_so_of_an_ended_service_too(

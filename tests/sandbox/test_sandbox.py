@@ -467,3 +467,23 @@ def test_text_outside_latin1_is_garbled_as_the_server_does_it(
     with pytest.warns(LossyTextWarning):
         signed_in.send_mail("é€😀", "日本 é", "a@b", "c@d")
     assert (sandbox.sent[0]["subject"], sandbox.sent[0]["body"]) == ("é??", "?? é")
+
+
+@pytest.mark.parametrize(
+    ("id", "found"), [("8556", "8556"), ("8557", ""), ("x", ""), ("", ""), ("9" * 40, "")]
+)
+def test_a_number_without_a_type_is_read_as_php_reads_it(
+    sandbox: Sandbox, id: str, found: str
+) -> None:
+    """As zeep sends it: by the WSDL, and without xsi:type."""
+    with Client(USERNAME, PASSWORD, endpoint=sandbox.endpoint) as client:
+        sid = client.login()
+    envelope = (
+        '<e:Envelope xmlns:e="http://schemas.xmlsoap.org/soap/envelope/"><e:Body>'
+        f'<m:api_mail_get_service xmlns:m="urn:myapi"><sid>{sid}</sid><id>{id}</id>'
+        "</m:api_mail_get_service></e:Body></e:Envelope>"
+    )
+    status, body = sandbox.answer(envelope.encode())
+    assert status == 200
+    ids = re.findall(rb"<mail_id [^>]*>(\d+)<", body)
+    assert ids == [found.encode()] * bool(found)

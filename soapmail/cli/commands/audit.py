@@ -73,7 +73,7 @@ _FINDINGS = RecordFormat(
     _COLUMNS,
     [
         *_COLUMNS[1::-1],
-        Column("invoices", _join_ids),
+        Column("invoices", _join_ids, Kind.ID),
         _COLUMNS[3],
         Column("amount", _format_amount, Kind.MONEY),
     ],

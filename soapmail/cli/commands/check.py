@@ -129,7 +129,7 @@ def make_report(
     today: date,
     within: int,
     ended: set[int],
-    wrong: Mapping[int | None, Finding],
+    wrong: Mapping[int | None, Sequence[Finding]],
 ) -> DueReport:
     """Return open invoices by what they mean.
 
@@ -138,10 +138,13 @@ def make_report(
     lists: dict[str, Any] = {state: [] for state in DUE_STATES}
     for invoice in invoices:
         state = due_state(invoice, today, within, ended)
-        finding = wrong.get(invoice.invoices_id)
-        opened = OpenInvoice(None, invoice, count_days_left(invoice, today), finding)
+        findings = wrong.get(invoice.invoices_id, ())
+        opened = OpenInvoice(None, invoice, count_days_left(invoice, today), findings)
         state = "apart" if state == "of_ended_service" else state
-        lists[state if finding is None else "wrong"].append(opened)
+        lists["wrong" if findings else state].append(opened)
+    # One that is listed in several rows is one.
+    by_id = {opened.invoice.invoices_id: opened for opened in reversed(lists["wrong"])}
+    lists["wrong"] = list(by_id.values())[::-1]
     return DueReport(**lists)
 
 

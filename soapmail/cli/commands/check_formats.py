@@ -30,7 +30,7 @@ class OpenInvoice(NamedTuple):
     account: str | None
     invoice: Invoice
     days: int | None
-    finding: Finding | None = None
+    findings: Sequence[Finding] = ()
 
 
 class Prepaid(NamedTuple):
@@ -89,7 +89,11 @@ def format_as_text(report: DueReport) -> str:
     lines = [f"{_replace_bar(line)}{data}"]
     for state in ("overdue", "due_soon", "undated"):
         lines += [_format_detail(state, opened) for opened in getattr(report, state)]
-    lines += dict.fromkeys(map(_format_finding, report.wrong))  # one may name several invoices
+    lines += dict.fromkeys(  # one may name several invoices
+        f"{_format_prefix(opened.account)}wrong: {_replace_bar(f'{finding.kind}: {finding.text}')}"
+        for opened in report.wrong
+        for finding in opened.findings
+    )
     lines += [_format_prepaid(prepaid) for prepaid in report.prepaid]
     lines += [f"failed: {name}: {_replace_bar(words)}" for name, words in report.failed if name]
     return "\n".join(lines) + "\n"
@@ -155,12 +159,6 @@ def _format_detail(state: str, opened: OpenInvoice) -> str:
     return f"{_format_prefix(opened.account)}{state.replace('_', ' ')}: {detail}"
 
 
-def _format_finding(opened: OpenInvoice) -> str:
-    assert opened.finding is not None
-    detail = _replace_bar(f"{opened.finding.kind}: {opened.finding.text}")
-    return f"{_format_prefix(opened.account)}wrong: {detail}"
-
-
 def _replace_bar(words: str) -> str:
     """Return a text without what would begin performance data, or another line."""
     return printable(words).replace("|", "/")
@@ -209,8 +207,8 @@ def format_as_json(report: DueReport) -> str:
 
 
 def _make_invoice_fields(opened: OpenInvoice) -> dict[str, Any]:
-    invoice, finding = opened.invoice, opened.finding
-    problem = {} if finding is None else {"kind": finding.kind, "text": finding.text}
+    invoice = opened.invoice
+    findings = [{"kind": finding.kind, "text": finding.text} for finding in opened.findings]
     return {
         "account": opened.account,
         "invoices_id": invoice.invoices_id,
@@ -220,7 +218,7 @@ def _make_invoice_fields(opened: OpenInvoice) -> dict[str, Any]:
         "invoices_currency": invoice.invoices_currency,
         "invoices_service": invoice.invoices_service,
         "invoices_description": invoice.invoices_description,
-        **problem,
+        **({"findings": findings} if findings else {}),
     }
 
 

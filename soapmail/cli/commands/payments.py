@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...billing import Reason
 from ...billing.money import format_cost, format_sums, sum_by_currency
+from ...billing.plan import describe_findings
 from ...models import Invoice
 from ..dates import UnreadableDates, format_day
 from ..exit_codes import NotFound, OutcomeUncertain, OutputFailed, error_message
@@ -81,9 +82,8 @@ class PaymentReport:
 
     def _show_plan(self, plan: Plan, *, is_final: bool) -> None:
         for invoice in plan.invoices:  # one that was named is paid, whatever is wrong
-            finding = plan.findings.get(invoice.invoices_id)
-            if finding is not None:
-                print_error(f"{finding.kind}: {finding.text}")
+            if invoice.invoices_id in plan.findings:
+                print_error(describe_findings(plan.findings[invoice.invoices_id]))
         if self._is_json:
             self._planned.clear()
             for invoice, reason in plan.left_out:
@@ -105,13 +105,8 @@ class PaymentReport:
         if ended:
             words = f"{pluralize(len(ended), 'invoice')} of ended services left out"
             print_error(f"{words}, {_format_cost(ended)} (--all-services pays them too)")
-        for invoice, reason in plan.left_out:
-            if reason is Reason.NO_ID:
-                print_error(f"an invoice without an id left out ({format_cost(invoice)})")
-            elif reason is not Reason.OF_ENDED_SERVICE:
-                print_error(
-                    f"invoice {invoice.invoices_id} left out: {plan.explain(invoice, reason)}"
-                )
+        for line in dict.fromkeys(_describe_left_out(plan)):  # one is listed in two rows
+            print_error(line)
 
     def show_answer(self, invoice: int) -> None:
         """Tell that a run would settle an invoice, as the server lists it as paid."""
@@ -186,6 +181,14 @@ def _describe_entry(entry: Entry) -> dict[str, Any]:
         "result": entry.result,
         "text": entry.text if entry.event == "outcome" else f"settled: {entry.text}",
     }
+
+
+def _describe_left_out(plan: Plan) -> Iterator[str]:
+    for invoice, reason in plan.left_out:
+        if reason is Reason.NO_ID:
+            yield f"an invoice without an id left out ({format_cost(invoice)})"
+        elif reason is not Reason.OF_ENDED_SERVICE:
+            yield f"invoice {invoice.invoices_id} left out: {plan.explain(invoice, reason)}"
 
 
 def _print_plan(plan: Plan) -> None:
