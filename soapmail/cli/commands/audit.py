@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ...billing import Finding, audit
 from ...billing.money import format_money
@@ -60,21 +60,23 @@ def _format_amount(finding: Finding) -> str:
     return f"{format_money(finding.amount)} {finding.currency or ''}".strip()
 
 
-_COLUMNS: list[Any] = [
-    Column("kind", attrgetter("kind")),
-    Column("level", attrgetter("level")),
-    Column("invoices", attrgetter("invoices")),
-    Column("service", attrgetter("service"), Kind.ID),
-    Column("amount", attrgetter("amount"), Kind.MONEY),
-    Column("currency", attrgetter("currency")),
-    Column("text", attrgetter("text"), Kind.TEXT),
-]
+_KIND, _LEVEL = Column("kind", attrgetter("kind")), Column("level", attrgetter("level"))
+_SERVICE = Column("service", attrgetter("service"), Kind.ID)
 _FINDINGS = RecordFormat(
-    _COLUMNS,
     [
-        *_COLUMNS[1::-1],
+        _KIND,
+        _LEVEL,
+        Column("invoices", attrgetter("invoices")),
+        _SERVICE,
+        Column("amount", attrgetter("amount"), Kind.MONEY),
+        Column("currency", attrgetter("currency")),
+        Column("text", attrgetter("text"), Kind.TEXT),
+    ],
+    [
+        _LEVEL,
+        _KIND,
         Column("invoices", _join_ids, Kind.ID),
-        _COLUMNS[3],
+        _SERVICE,
         Column("amount", _format_amount, Kind.MONEY),
     ],
     lambda finding: finding.level == "wrong",
