@@ -125,6 +125,18 @@ class Terminal:
     def type(self, text: str) -> None:
         os.write(self.fd, text.encode())
 
+    def interrupt(self) -> tuple[int, str]:
+        """Press Ctrl-C, and end; again where nothing comes of it, as a person does.
+
+        A signal that comes just before a read is seen behind it only (CPython, signal).
+        """
+        for _ in range(3):
+            self.type("\x03")
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(5)
+                return self.end()
+        raise AssertionError(f"not interrupted after {self.seen!r}")
+
     def end(self) -> tuple[int, str]:
         """Read the rest, and give the exit code."""
         with contextlib.suppress(OSError):

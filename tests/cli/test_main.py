@@ -808,8 +808,7 @@ def test_interrupted_at_a_question(sandbox: Sandbox, asking: str) -> None:
         "cancel", "8556", environment=given, inherited=environment_without_coverage()
     )
     terminal.until(asking)
-    terminal.type("\x03")
-    code, rest = terminal.end()
+    code, rest = terminal.interrupt()
     assert code == 130
     assert "Traceback" not in rest
     assert sandbox.services[0].mail_status == "expired"
@@ -836,8 +835,7 @@ def test_interrupted_while_the_server_is_silent() -> None:
             inherited=environment_without_coverage(),
         )  # fmt: skip
         assert arrived.wait(20)
-        terminal.type("\x03")
-        code, rest = terminal.end()
+        code, rest = terminal.interrupt()
     assert code == 130
     assert "Traceback" not in rest
 
