@@ -288,11 +288,11 @@ def test_the_changelog_is_kept() -> None:
     text = (ROOT / "CHANGELOG.md").read_text()
     head, *versions = re.split(r"^## ", text, flags=re.MULTILINE)
     assert head.startswith("# Changelog\n")
-    assert versions[0].startswith("Unreleased\n")
-    assert versions[1].startswith(f"{soapmail.__version__} (")
+    assert versions[0].startswith("[Unreleased]\n")
+    assert versions[1].startswith(f"[{soapmail.__version__}] - ")
     for version in versions[1:]:
         name, *parts = re.split(r"^### ", version, flags=re.MULTILINE)
-        assert re.match(r"\d+\.\d+\.\d+ \(\d{4}-\d\d-\d\d\)\n", name)
+        assert re.match(r"\[\d+\.\d+\.\d+\] - \d{4}-\d\d-\d\d\n", name)
         assert parts
         for kind, *lines in map(str.splitlines, parts):
             assert kind in ("Added", "Changed", "Deprecated", "Removed", "Fixed", "Security")
