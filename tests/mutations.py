@@ -1,7 +1,7 @@
 """Change one place of the package in a copy, run tests there, and say whether they noticed.
 
-A process for each core has a copy, and forks for each change, so that pytest and the packages are
-loaded once.
+Some processes have a copy each, and fork for each change, so that pytest and the packages are loaded
+once.
 """
 
 from __future__ import annotations
@@ -330,7 +330,7 @@ def judge_all(tasks: Sequence[Task]) -> Iterator[Verdict]:
     """Judge changes on all cores, and yield what became of each."""
     context = multiprocessing.get_context("fork")
     results = context.Queue()
-    workers = os.cpu_count() or 1
+    workers = 3 * (os.cpu_count() or 1) // 2  # a third of the time a change is waited for
     with tempfile.TemporaryDirectory() as folder:
         processes = [
             context.Process(

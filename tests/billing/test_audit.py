@@ -380,6 +380,7 @@ ROWS = st.builds(
 SERVICES = st.lists(st.builds(MailService, mail_id=IDS, mail_status=st.sampled_from([None, "active", "expired"])), max_size=4)  # fmt: skip
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(st.lists(ROWS, max_size=9), st.none() | SERVICES, st.randoms(use_true_random=False))
 def test_the_order_of_rows_changes_nothing(
@@ -394,6 +395,7 @@ def test_the_order_of_rows_changes_nothing(
     }
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(st.lists(ROWS, max_size=9), st.none() | SERVICES)
 def test_an_ordinary_month_adds_no_finding(

@@ -94,6 +94,7 @@ def count_calls(sandbox: Sandbox, path: str) -> Counter[str]:
     return injector.counts
 
 
+@pytest.mark.slow
 def test_a_payment_survives_a_fault_at_each_system_call(
     run: Callable[..., Result], path: str
 ) -> None:

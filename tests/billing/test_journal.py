@@ -172,6 +172,7 @@ def test_nothing_is_written_that_could_not_be_read(path: str, wrong: dict[str, A
 # --- lines that were cut off -------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_last_line_cut_at_any_byte_is_a_question(
     sandbox: Sandbox, signed_in: Client, path: str
 ) -> None:

@@ -7,6 +7,8 @@ from dataclasses import replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from soapmail.billing import audit
 from soapmail.billing.audit import KINDS
 from soapmail.sandbox import Sandbox
@@ -223,6 +225,7 @@ ALIKE = (
 )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_every_planted_fault_is_found_and_nothing_else() -> None:
     """Precision and recall are 1.0: what is found is what was planted, to the id."""
     assert set(FAULTS) == set(KINDS)

@@ -95,6 +95,7 @@ FOREIGN = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.arrives(500)
 @pytest.mark.parametrize("path", BY_PATH)
 def test_an_option_is_used_or_it_is_wrong_usage(

@@ -97,6 +97,7 @@ def test_each_file_of_the_data_says_the_same(folder: str, name: str) -> None:
     assert (came == "equal") == (folder == "odd") or folder == "found"
 
 
+@pytest.mark.slow
 def test_the_corpus_says_the_same() -> None:
     chance = random.Random(7)
     came = [compare(mutants.make_mutant(chance)) for _ in range(1000)]
