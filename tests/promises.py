@@ -608,7 +608,7 @@ PROMISES = [
         "The order of records does not change what is found.",
         ("billing/ledger.py", "            versions = sorted(same, key=lambda one: (bool(one.invoices_deleted), repr(one)))\n", "            versions = list(same)\n", "test_findings"),
         ("billing/audit.py", "        group.sort(key=order_by_date)\n", "", "test_findings"),
-        ("billing/audit.py", "moment, finding.invoices, kind, repr(finding)", "moment", "test_the_order_of_rows_changes_nothing"),
+        ("billing/audit.py", "moment, one.invoices, _RANKS[one.kind], one.text, rest", "moment", "test_the_order_of_rows_changes_nothing"),
     ),
     promise(
         "What is charged twice, listed twice or open though it was paid is not paid by a plan.",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ from .money import add_exactly, format_money
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
-    from datetime import date, datetime
+    from datetime import date
 
     from ..models import Invoice, MailService
 
@@ -30,7 +30,7 @@ _UNBILLED_DAYS = 45
 _NAMED_AT_MOST = 10
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Finding:
     """What is wrong in an account's bills, or should be looked at.
 
@@ -76,30 +76,29 @@ def find_unpayable(invoices: Iterable[Invoice]) -> dict[int | None, list[Finding
     return findings
 
 
-_Dated = tuple["datetime", Finding]
+_Dated = tuple[datetime, Finding]
+_RANKS = {kind: rank for rank, kind in enumerate(KINDS)}
 
 
-def _make_finding(
-    kind: str, rows: Sequence[Row], text: str, amount: Decimal | None = None
-) -> _Dated:
+def _make_finding(kind: str, rows: list[Row], text: str, amount: Decimal | None = None) -> _Dated:
     """Return a finding about rows, the oldest first, of which the last charge gives the cost."""
-    main = next((row for row in reversed(rows) if row.invoice.is_charge), rows[-1])
+    main = ([row for row in rows if row.invoice.is_charge] or rows)[-1]
     finding = Finding(
         kind,
         "wrong" if kind in _WRONG else "look",
-        tuple(row.id for row in rows if row.id is not None),
+        tuple([row.id for row in rows if row.id is not None]),
         main.invoice.invoices_service,
         main.amount if amount is None else amount,
         main.invoice.invoices_currency,
         f"{text[0].upper()}{text[1:]}.",
     )
-    return order_by_date(rows[0])[0], finding
+    return rows[0].moment or datetime.max, finding
 
 
-def _sort_key(dated: _Dated) -> tuple[bool, datetime, tuple[int, ...], int, str]:
-    moment, finding = dated
-    kind = KINDS.index(finding.kind)
-    return finding.level != "wrong", moment, finding.invoices, kind, repr(finding)
+def _sort_key(dated: _Dated) -> tuple[object, ...]:
+    moment, one = dated
+    rest = f"{one.service} {one.amount} {one.currency}"
+    return one.level != "wrong", moment, one.invoices, _RANKS[one.kind], one.text, rest
 
 
 def _compare_rows(ledger: Ledger) -> Iterator[_Dated]:
@@ -110,19 +109,20 @@ def _compare_rows(ledger: Ledger) -> Iterator[_Dated]:
 
 
 def _check_listing(ledger: Ledger) -> Iterator[_Dated]:
-    for versions in ledger.conflicts:
-        invoices = [row.invoice for row in versions]
-        names = [field.name for field in fields(invoices[0])]
-        names = [name for name in names if len({getattr(one, name) for one in invoices}) > 1]
-        text = f"invoice {versions[0].id} is listed in {len(versions)} versions that differ in"
-        yield _make_finding("listed-twice", versions[:1], f"{text} {' and '.join(names)}")
+    for rows in ledger.conflicts:
+        names = [field.name for field in fields(rows[0].invoice)]
+        names = [name for name in names if len({getattr(row.invoice, name) for row in rows}) > 1]
+        text = f"invoice {rows[0].id} is listed in {len(rows)} versions that differ in"
+        yield _make_finding("listed-twice", rows[:1], f"{text} {' and '.join(names)}")
 
 
 def _check_renewals(ledger: Ledger) -> Iterator[_Dated]:
-    groups: dict[int, list[Row]] = {}
+    first: dict[int, Row] = {}
+    groups: dict[int, list[Row]] = {}  # of more than one
     for row in ledger.charges:
-        if row.invoice.invoices_extra and row.moment is not None:
-            groups.setdefault(row.invoice.invoices_extra, []).append(row)
+        extra = row.invoice.invoices_extra
+        if extra and row.moment is not None and first.setdefault(extra, row) is not row:
+            groups.setdefault(extra, [first[extra]]).append(row)
     for group in groups.values():
         group.sort(key=order_by_date)
         yield from _compare_renewals(group)
@@ -171,10 +171,11 @@ def _check_payments(ledger: Ledger) -> Iterator[_Dated]:
 
 def _compare(charge: Row, payments: list[Row], refunds: list[Row]) -> Iterator[_Dated]:
     """Compare what a charge costs with what was paid in its currency."""
-    paid, rows = Decimal(0), [charge]
+    paid, rows, word = Decimal(0), [charge], "payments"
     for row in [*payments, *refunds]:
         if row.amount is not None and row.currency == charge.currency:
             is_refund = row.invoice.invoices_extra != charge.id
+            word = "payments and refunds" if is_refund else word
             amount = row.amount.copy_abs().copy_negate() if is_refund else row.amount
             paid = add_exactly(paid, amount)
             rows.append(row)
@@ -183,8 +184,7 @@ def _compare(charge: Row, payments: list[Row], refunds: list[Row]) -> Iterator[_
     rows.sort(key=order_by_date)
     names = [str(row.id or "without an id") for row in rows if row is not charge]
     more = f" and {len(names) - _NAMED_AT_MOST} more" if len(names) > _NAMED_AT_MOST else ""
-    kind = "payments and refunds" if refunds else "payments"
-    by = f"({kind}: {', '.join(names[:_NAMED_AT_MOST])}{more})"
+    by = f"({word}: {', '.join(names[:_NAMED_AT_MOST])}{more})"
     total = f"{format_money(paid)} {charge.currency}".strip()
     over = add_exactly(paid, charge.amount.copy_negate())
     if over > 0:
@@ -233,7 +233,8 @@ def _check_services(
     last: dict[int | None, Row] = {}
     for row in ledger.charges:
         service = row.invoice.invoices_service
-        if row.moment and order_by_date(row) >= order_by_date(last.get(service, row)):
+        before = last.get(service) if row.moment else row
+        if before is None or order_by_date(before) < order_by_date(row):
             last[service] = row
         if service and service not in listed:
             text = f"{row} is of service {service}, which is not listed"

@@ -63,8 +63,10 @@ def format_money(amount: Decimal | None) -> str:
     """Return an amount with two places, or with more where it has more: nothing is rounded."""
     if amount is None:
         return "-"
-    exponent = amount.as_tuple().exponent
-    return f"{amount:.2f}" if isinstance(exponent, int) and exponent > -2 else f"{amount:f}"
+    text = f"{amount:f}"
+    if "." in text or not amount.is_finite():
+        return text + "0" if text[-2] == "." else text
+    return text + ".00"
 
 
 def format_cost(invoice: Invoice) -> str:
