@@ -73,6 +73,8 @@ class Ledger:
         for row in self.rows:
             if row.is_payment:
                 self._assign(row)
+            elif not row.invoice.is_charge and row.invoice.invoices_extra in self.all_payments:
+                self._assign(row)  # its type is not known, and it points to a payment
 
     def _find_distinct(self, invoices: Iterable[Invoice]) -> list[Invoice]:
         by_id: dict[int, Invoice] = {}

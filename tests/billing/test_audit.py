@@ -118,6 +118,16 @@ FOUND: list[tuple[str, list[Invoice], list[tuple[str, tuple[int, ...]]]]] = [
     ),
     ("of a charge of no amount", [paid(amount=None), payment(2, 1)], [("no-amount", (1,))]),
     ("tenths", [paid(amount=0.3), payment(2, 1, 0.1), payment(3, 1, 0.2)], []),
+    (
+        "a row of no type that points to a payment",
+        [paid(), payment(2, 1), payment(3, 1), payment(4, 3, type=None)],
+        [("incomplete", (4,))],
+    ),
+    (
+        "a row of no type that points to a charge",
+        [paid(), payment(2, 1), payment(3, 1, type=None)],
+        [("incomplete", (3,))],
+    ),
     # --- open though paid
     ("open though paid", [charge(), payment(2, 1)], [("open-though-paid", (1, 2))]),
     ("paid in part", [charge(), payment(2, 1, 9.99)], []),
@@ -309,6 +319,11 @@ def test_a_sentence_names_what_there_is() -> None:
         "Invoice 1 of 2026-11-01 over 10.00 USD was paid with 20.00 USD, which is more than it costs"
         " (payments and refunds: without an id, 3, 4)."
     )
+    euros = payment(4, 3, currency="EUR")
+    (text,) = [
+        one.text for one in audit([paid(), payment(2, 1, 20.0), payment(3, 1), euros], today=TODAY)
+    ]
+    assert text.endswith("(payments: 2, 3).")  # what is not counted is not named
     assert stray.text == "Invoice 3 of 2026-11-02 over 10.00 USD is a payment of no charge."
     assert nameless.text == (
         "A row without an id over 1.50 has no usable invoices_id and no invoices_type and no"

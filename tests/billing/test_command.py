@@ -503,13 +503,15 @@ def test_a_limit_is_not_below_zero(run: Callable[..., Result], option: str) -> N
     assert f"argument {option}: '-1' is below zero" in err
 
 
-def test_an_invoice_without_an_id_is_told_by_what_it_costs(
+def test_invoices_without_an_id_are_counted_with_what_they_cost(
     run: Callable[..., Result], sandbox: Sandbox
 ) -> None:
-    sandbox.invoices[1:] = [replace(sandbox.invoices[1], invoices_id=None)]
+    nameless = replace(sandbox.invoices[1], invoices_id=None)
+    later = replace(nameless, invoices_due_date="2026-12-31 00:00:00")
+    sandbox.invoices[1:] = [nameless, later, nameless]  # the same row twice is one
     code, out, err = run(*OPEN)
     assert (code, out.count("Payment made")) == (1, 1)
-    assert err == "soapmail: an invoice without an id left out (1.00 USD)\n"
+    assert err == "soapmail: 2 invoices without an id left out, 2.00 USD\n"
 
 
 def test_a_folder_that_cannot_be_entered_is_no_empty_journal(

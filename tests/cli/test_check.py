@@ -239,6 +239,14 @@ def test_what_is_listed_twice_is_counted_once(run: Callable[..., Result], sandbo
     assert [line.split(":")[1] for line in details] == [" listed-twice", " open-though-paid"]
 
 
+def test_the_same_row_twice_is_counted_once(run: Callable[..., Result], sandbox: Sandbox) -> None:
+    late = open_charge(sandbox, "2020-01-01")
+    sandbox.invoices.append(late)
+    _, words, data, _ = plugin(run("check", *TODAY))
+    assert ": 1 overdue, 1.00 USD " in words
+    assert (data["overdue"], data["overdue_USD"]) == ("1;;0;0", "1.00;;;0")
+
+
 def test_what_is_wrong_is_so_of_an_ended_service_too(
     run: Callable[..., Result], sandbox: Sandbox
 ) -> None:

@@ -131,12 +131,12 @@ def make_report(
     ended: set[int],
     wrong: Mapping[int | None, Sequence[Finding]],
 ) -> DueReport:
-    """Return open invoices by what they mean.
+    """Return open invoices by what they mean; the same one twice is one.
 
     ``ended``: the services that have ended; ``wrong``: by its id what must not be paid.
     """
     lists: dict[str, Any] = {state: [] for state in DUE_STATES}
-    for invoice in invoices:
+    for invoice in dict.fromkeys(invoices):
         state = due_state(invoice, today, within, ended)
         findings = wrong.get(invoice.invoices_id, ())
         opened = OpenInvoice(None, invoice, count_days_left(invoice, today), findings)

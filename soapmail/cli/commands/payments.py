@@ -24,6 +24,12 @@ if TYPE_CHECKING:
     from ...billing import Entry, JournalWriteFailed, Plan
     from ..signals import StoppingSignals
 
+# What is left out for one of these reasons is told in one line: in these words, with this hint.
+_TOLD_TOGETHER = {
+    Reason.OF_ENDED_SERVICE: ("of ended services", " (--all-services pays them too)"),
+    Reason.NO_ID: ("without an id", ""),
+}
+
 
 class PaymentReport:
     """Tells what is planned, and what becomes of each invoice, as soon as it is known."""
@@ -101,10 +107,11 @@ class PaymentReport:
         unreadable = UnreadableDates("due_date")
         unreadable.check(None, [*plan.invoices, *(invoice for invoice, _ in plan.left_out)])
         unreadable.warn()
-        ended = [invoice for invoice, reason in plan.left_out if reason is Reason.OF_ENDED_SERVICE]
-        if ended:
-            words = f"{pluralize(len(ended), 'invoice')} of ended services left out"
-            print_error(f"{words}, {_format_cost(ended)} (--all-services pays them too)")
+        for reason, (words, hint) in _TOLD_TOGETHER.items():
+            invoices = list(dict.fromkeys(one for one, why in plan.left_out if why is reason))
+            if invoices:
+                count = pluralize(len(invoices), "invoice")
+                print_error(f"{count} {words} left out, {_format_cost(invoices)}{hint}")
         for line in dict.fromkeys(_describe_left_out(plan)):  # one is listed in two rows
             print_error(line)
 
@@ -185,9 +192,7 @@ def _describe_entry(entry: Entry) -> dict[str, Any]:
 
 def _describe_left_out(plan: Plan) -> Iterator[str]:
     for invoice, reason in plan.left_out:
-        if reason is Reason.NO_ID:
-            yield f"an invoice without an id left out ({format_cost(invoice)})"
-        elif reason is not Reason.OF_ENDED_SERVICE:
+        if reason not in _TOLD_TOGETHER:
             yield f"invoice {invoice.invoices_id} left out: {plan.explain(invoice, reason)}"
 
 
