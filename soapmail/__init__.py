@@ -32,4 +32,3 @@ __all__ = ["Client"]
 __all__ += errors.__all__
 __all__ += models.__all__
 __all__ += ["__version__"]
-__all__.sort()

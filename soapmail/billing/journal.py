@@ -114,10 +114,8 @@ class Journal(History, io.FileIO):
             raise JournalError(
                 f"{self.path}: invoice {invoice} {state}: its outcome is not an open question"
             )
-        for entry in asked:
-            answer = replace(entry, invoice=invoice).follow_up("settled", result, text)
-            written = self.append(answer)
-        return written
+        entries = [replace(entry, invoice=invoice) for entry in asked]
+        return [self.append(one.follow_up("settled", result, text)) for one in entries][-1]
 
     def reopen(self, invoice: int, text: str | None = None) -> Entry:
         """Write down that it is not known after all whether an invoice was paid.

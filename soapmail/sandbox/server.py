@@ -9,7 +9,7 @@ import sys
 import threading
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from ..patterns import is_count
 
@@ -76,11 +76,10 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     # Else the body waits for the other side to acknowledge the headers (RFC 896).
     disable_nagle_algorithm = True
-    server: LoopbackServer
 
     def do_GET(self) -> None:
         if self.path == "/api.php?wsdl":
-            self._send(self.server.reply("wsdl", b""))
+            self._reply("wsdl", b"")
         else:
             self.send_error(404)
 
@@ -95,9 +94,10 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_error(404)
             return
         action = self.headers.get("SOAPAction", "").strip('"')
-        self._send(self.server.reply(action.rpartition("#")[2], request))
+        self._reply(action.rpartition("#")[2], request)
 
-    def _send(self, reply: Reply | None) -> None:
+    def _reply(self, operation: str, request: bytes) -> None:
+        reply = cast("LoopbackServer", self.server).reply(operation, request)
         if reply is None or reply.raw is not None:
             self.close_connection = True
         if reply is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from importlib import import_module
 from shlex import quote
 from typing import TYPE_CHECKING
 
@@ -46,7 +47,7 @@ def print_completion(args: argparse.Namespace) -> int:
 def make_completion(shell: str) -> str:
     """Return the script that completes commands; UsageError: the package for it is missing."""
     try:
-        import shtab
+        shtab = import_module("shtab")  # types are checked where it is not installed, too
     except ImportError:
         hint = f"pip install shtab ({sys.executable} -m pip install shtab)"
         raise UsageError(f"completion needs shtab; install it with: {hint}") from None
