@@ -80,7 +80,7 @@ class Call(Generic[T]):
             from .observe import notify
 
             self._notify = partial(notify, state.on_exchange)
-        # What leaves where making an error fails, for want of memory or of depth.
+        # What leaves where making an error fails, for lack of memory or of depth.
         self._last_resort = _make_last_resort(request.operation, is_changing=is_changing)
 
     def run(self) -> T:

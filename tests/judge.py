@@ -11,7 +11,7 @@ _BODY = rb"(?s)<(?:[\w.-]+:)?Body\b[^>]*>\s*<(?:[\w.-]+:)?([\w.-]+)(.*?)</(?:[\w
 _SESSION_ID = rb"(?s)<sid\b[^>]*>.*?</sid>"
 # By their names all others may change something; the contract's five are among them.
 _READING = re.compile(r"get_\w+|\w+_get_\w+|api_login|api_api_auto_zonemta_login")
-# What the server writes where it did nothing for want of a session; a text may hold the words too.
+# What the server writes where it did nothing for lack of a valid session; a text may hold the words too.
 _REFUSAL = rb"(?i)<(?:faultstring|status_text)\b[^>]*>\s*invalid session"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -111,6 +112,28 @@ def test_the_wheel_holds_the_package_the_templates_and_nothing_else(wheel: Path)
     assert "Classifier: Topic :: Office/Business :: Financial\n" in metadata
     description = metadata.partition("\n\n")[2]
     assert "which are wrong" in description
+
+
+@pytest.mark.slow
+def test_the_image_holds_what_the_package_is_made_of(built: Path, tmp_path: Path) -> None:
+    """What the Dockerfile copies makes the wheel that a whole copy makes."""
+    checkout(tmp_path / "copy")
+    recipes = (ROOT / "soapmail" / "RECIPES.md").read_text()
+    (text,) = re.findall(r"^```dockerfile\n(.*?)^```", recipes, re.MULTILINE | re.DOTALL)
+    copied = re.findall("^COPY (.+) (.+)$", text, re.MULTILINE)
+    for names, target in copied:
+        folder = tmp_path / target.strip("/")
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in names.split():
+            source = tmp_path / "copy" / name
+            if source.is_dir():  # what is in it, as Docker does it
+                shutil.copytree(source, folder, dirs_exist_ok=True)
+            else:
+                shutil.copy(source, folder)
+    build(tmp_path / "src", tmp_path / "made", "wheel")
+    wheels = [next(folder.glob("*.whl")) for folder in (tmp_path / "made", built)]
+    one, other = (set(zipfile.ZipFile(wheel).namelist()) for wheel in wheels)
+    assert one == other
 
 
 def test_what_has_to_be_vendored_is_small(tmp_path: Path) -> None:

@@ -83,7 +83,7 @@ def run(words: str, *changes: tuple[str, str]) -> dict[str, Any]:
 
 
 def test_all_blocks_are_tested() -> None:
-    assert len(BLOCKS) == 15
+    assert len(BLOCKS) == 16
     assert TEXT.count("```bash") == len(SHELL) == 13
 
 
@@ -537,6 +537,7 @@ def test_the_container_reads_its_secret(
     (compose,) = re.findall(r"^```yaml\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
     assert f"secrets: [{path.removeprefix('/run/secrets/')}]\n" in compose
     assert f"\nsecrets:\n  {path.removeprefix('/run/secrets/')}:\n" in compose
+    assert ": ../" in compose.rpartition("file")[2]  # outside of what the image could copy
     monkeypatch.setenv(name, str(write_password(tmp_path, sandbox)))
     words = [*json.loads(lines["ENTRYPOINT"]), *json.loads(lines["CMD"])]
     (line,) = shell(f".venv/bin/{shlex.join(words)}")
@@ -589,6 +590,28 @@ def test_the_commands_that_ci_runs_are_these() -> None:
     for name in ("first", "tests"):
         assert f"readme {name} | bash -e" in ci
         assert find_marked(name).startswith("python3 -m venv .venv && ")
+
+
+def test_the_keys_of_a_check_are_these(shell: Callable[..., list[str]]) -> None:
+    rows = re.findall("^[|] (`[^|]+) [|] ([^|]+) [|]$", find_part("check json"), re.MULTILINE)
+    told = {key: text for keys, text in rows for key in re.findall("`([a-z_]+)`", keys)}
+
+    def check(options: str) -> dict[str, Any]:
+        report: dict[str, Any] = json.loads(
+            "".join(shell(f".venv/bin/soapmail check --format json {options} || true"))
+        )
+        assert set(report) == set(told)
+        return report
+
+    due = check("--all-services --today 2021-03-20")
+    one = set(due["overdue"][0])
+    assert one - set(FIELDS) == {"account", "days_left"}
+    assert len(one & set(FIELDS)) == 6
+    assert set(check("")["apart"][0]) == one
+    assert set(check("--sandbox=varied")["wrong"][0]) == one | {"findings"}
+    failed = check("--username nobody")
+    for name, shown in (("prepaid", due), ("failed", failed)):
+        assert set(re.findall("`([a-z_]+)`", told[name])) == set(shown[name][0])
 
 
 OUTPUT_OPTIONS = {"--format", "--columns", "--sort", "--no-header"}
@@ -675,7 +698,7 @@ def test_the_picture_of_the_rooms_is_true_and_points_down() -> None:
 def steps() -> list[str]:
     part = (ROOT / "templates" / "README.md").read_text()
     blocks = re.findall(r"^   ```\w+\n(.*?)^   ```", part, re.MULTILINE | re.DOTALL)
-    assert len(blocks) == 5
+    assert len(blocks) == 6
     return [re.sub("^   ", "", block, flags=re.MULTILINE) for block in blocks]
 
 
@@ -712,7 +735,7 @@ with Sandbox() as sandbox:
 def test_an_operation_is_added_in_five_places(tmp_path: Path, steps: list[str]) -> None:
     copy = tmp_path / "copy"
     checkout(copy)
-    template, record, method, response, row = steps
+    template, record, method, struct, response, row = steps
     package = copy / "soapmail"
     (copy / "templates" / "api_get_dns_domain.xml").write_text(template)
     change_file(package / "models.py", ("__all__ = [", '__all__ = ["DnsDomain", '))
@@ -721,8 +744,7 @@ def test_an_operation_is_added_in_five_places(tmp_path: Path, steps: list[str]) 
     place = "    def call(self"
     change_file(package / "client.py", (place, f"{method}\n{place}"))
     structs = "STRUCTS = {\n"
-    added = f'{structs}    models.DnsDomain: "tns:sql_row_dns_domains",\n'
-    change_file(package / "sandbox" / "nusoap.py", (structs, added))
+    change_file(package / "sandbox" / "nusoap.py", (structs, structs + struct))
     place = "    # The provider's WSDL says so of a list"
     change_file(package / "sandbox" / "sandbox.py", (place, f"{response}\n{place}"))
     last = "| `call(operation, /, **parameters)` |"

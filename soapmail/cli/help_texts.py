@@ -5,7 +5,7 @@ from __future__ import annotations
 EXIT_CODES = """\
 exit codes:
   0    done
-  1    refused, a wrong response, no such thing, nothing to do, or a file error
+  1    refused, a wrong response, no such thing, or a file error
   2    wrong usage, missing credentials or packages included
   3    the server does not accept username and password
   4    no usable response from the network

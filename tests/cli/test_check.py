@@ -387,13 +387,13 @@ def test_accounts_are_named_and_a_failure_is_unknown(
     )
     code, words, data, details = plugin(run("check", "--all-accounts"))
     assert code == 2
-    assert "no response from 1 of 2 accounts (first); 1 overdue, 1.00 USD (second: 99" in words
+    assert "could not check 1 of 2 accounts (first); 1 overdue, 1.00 USD (second: 99" in words
     assert data["overdue"] == "1;;0;0"
     assert details[-1].startswith("failed: first: ")
     two.invoices = []
     code, words, data, details = plugin(run("check", "--all-accounts"))
     assert (code, details) == (3, [details[0]])
-    assert words.endswith(": no response from 1 of 2 accounts (first)")
+    assert words.endswith(": could not check 1 of 2 accounts (first)")
 
 
 # --- JSON and Prometheus -----------------------------------------------------------------------------------
@@ -631,7 +631,7 @@ def test_a_warning_beside_a_failed_account_is_unknown(
     )
     code, words, _, _ = plugin(run("check", "--all-accounts", *TODAY))
     assert code == 3
-    assert "no response from 1 of 2 accounts (x); 1 due soon, 1.00 USD (first: " in words
+    assert "could not check 1 of 2 accounts (x); 1 due soon, 1.00 USD (first: " in words
 
 
 def test_over_many_accounts_the_next_and_the_oldest_are_named(
@@ -927,5 +927,5 @@ def test_a_defect_of_one_account_hides_no_other(
     monkeypatch.setattr(Client, "get_client_invoices", fail)
     code, words, _, details = plugin(run("check", "--all-accounts"))
     assert code == 2
-    assert "no response from 1 of 3 accounts (first); 1 overdue, 1.00 USD (second: 99" in words
+    assert "could not check 1 of 3 accounts (first); 1 overdue, 1.00 USD (second: 99" in words
     assert details[-1] == "failed: first: MemoryError"

@@ -29,7 +29,10 @@ def test_one_file_with_pyinstaller(tmp_path: Path) -> None:
     unpack(wheel, tmp_path / "installed")
     recipes = (ROOT / "soapmail" / "RECIPES.md").read_text()
     (line,) = re.findall(r"bin/pyinstaller (.*)$", recipes, re.MULTILINE)
-    (tmp_path / "app.py").write_text("from soapmail.cli import main\nraise SystemExit(main())\n")
+    (program,) = re.findall(
+        r"^```python\n(from soapmail.cli .*?)^```", recipes, re.MULTILINE | re.DOTALL
+    )
+    (tmp_path / "app.py").write_text(program)
     command = [sys.executable, "-m", "PyInstaller", "--log-level", "ERROR", *line.split()]
     environment = {**os.environ, "PYTHONPATH": str(tmp_path / "installed")}
     done = subprocess.run(

@@ -104,9 +104,7 @@ def _make_summary_parts(report: DueReport) -> list[str]:
     parts = [words for name, words in report.failed if not name]
     if names:
         total = len(report.checked) + len(names)
-        parts.append(
-            f"no response from {len(names)} of {total} accounts ({_join_first_few(names)})"
-        )
+        parts.append(f"could not check {len(names)} of {total} accounts ({_join_first_few(names)})")
     for state, word, invoices in (
         ("overdue", "since", report.overdue),
         ("due soon", "on", report.due_soon),
