@@ -216,11 +216,11 @@ def _check_row(row: Row) -> Iterator[_Dated]:
 
 def _check_dates(row: Row) -> Iterator[_Dated]:
     texts = []
-    for reading, is_needed in (("date", row.invoice.is_charge), ("due_date", row.invoice.is_open)):
+    for reading in ("date", "due_date") if row.invoice.is_charge else ("date",):
         read = read_moment(row.invoice, reading)
-        if read.problem is not None and row.invoice.is_charge >= (reading == "due_date"):
+        if read.problem is not None:
             texts.append(f"an invoices_{reading} that is no date, {read.problem.value!r}")
-        elif read.moment is None and is_needed:
+        elif read.moment is None and (reading == "date" or row.invoice.is_open):
             texts.append(f"no invoices_{reading}")
     if texts:
         yield _make_finding("unreadable-date", [row], f"{row} has {' and '.join(texts)}")

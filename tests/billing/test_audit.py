@@ -206,7 +206,8 @@ FOUND: list[tuple[str, list[Invoice], list[tuple[str, tuple[int, ...]]]]] = [
     ("zeros", [charge(due_date="0000-00-00 00:00:00")], [("unreadable-date", (1,))]),
     ("a paid one without a due date", [paid(due_date=None)], []),
     ("a charge without a date", [paid(date=None)], [("unreadable-date", (1,))]),
-    ("a payment without a date", [paid(), payment(2, 1, date=None)], []),
+    ("a payment without a date", [paid(), payment(2, 1, date=None)], [("unreadable-date", (2,))]),
+    ("a payment without a due date", [paid(), payment(2, 1, due_date=None)], []),
     ("a payment with a date that is none", [paid(), payment(2, 1, date="x")], [("unreadable-date", (2,))]),
     ("a date alone", [charge(date="2026-11-01", due_date="2026-11-01")], []),
     ("deleted", [charge(date="x", deleted=1)], []),
@@ -224,7 +225,7 @@ FOUND: list[tuple[str, list[Invoice], list[tuple[str, tuple[int, ...]]]]] = [
     ("a type that nobody documents", [charge(type=9)], [("incomplete", (1,))]),
     ("no currency", [charge(currency=None)], [("incomplete", (1,))]),
     ("a payment of no amount", [charge(), payment(2, 1, None)], [("incomplete", (2,))]),
-    ("nothing", [Invoice()], [("incomplete", ())]),
+    ("nothing", [Invoice()], [("unreadable-date", ()), ("incomplete", ())]),
     ("nothing but that it is deleted", [Invoice(invoices_deleted=1)], []),
 ]  # fmt: skip
 
@@ -304,7 +305,7 @@ def test_a_sentence_names_what_there_is() -> None:
         payment(3, None),
         Invoice(invoices_amount=1.5),
     ]
-    twice, stray, nameless = audit(rows, today=TODAY)
+    twice, stray, undated, nameless = audit(rows, today=TODAY)
     assert twice.text.startswith(
         "A renewal of no service was charged twice, 0 days apart: invoice 1"
     )
@@ -325,6 +326,7 @@ def test_a_sentence_names_what_there_is() -> None:
     ]
     assert text.endswith("(payments: 2, 3).")  # what is not counted is not named
     assert stray.text == "Invoice 3 of 2026-11-02 over 10.00 USD is a payment of no charge."
+    assert undated.text == "A row without an id over 1.50 has no invoices_date."
     assert nameless.text == (
         "A row without an id over 1.50 has no usable invoices_id and no invoices_type and no"
         " invoices_currency."
