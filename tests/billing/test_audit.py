@@ -198,6 +198,11 @@ FOUND: list[tuple[str, list[Invoice], list[tuple[str, tuple[int, ...]]]]] = [
     ("of a service that was moved", [charge(1), charge(2, "2026-12-01", amount=12.0, service=8)], [("amount-changed", (1, 2))]),
     ("another currency", [charge(1), charge(2, "2026-12-01", currency="EUR", amount=9.0)], [("currency-changed", (1, 2))]),
     ("the same in small letters", [charge(1), charge(2, "2026-12-01", currency="usd ")], []),
+    (
+        "another one behind one without a currency",
+        [charge(1), charge(2, "2026-12-01", currency=None), charge(3, "2027-01-01", currency="EUR")],
+        [("currency-changed", (1, 3)), ("incomplete", (2,))],
+    ),
     # --- dates
     ("a date that is none", [paid(date="2026-13-01 00:00:00")], [("unreadable-date", (1,))]),
     ("a due date that is none", [paid(due_date="soon")], [("unreadable-date", (1,))]),
