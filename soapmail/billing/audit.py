@@ -233,8 +233,8 @@ def _check_services(
     last: dict[int | None, Row] = {}
     for row in ledger.charges:
         service = row.invoice.invoices_service
-        before = last.get(service) if row.moment else row
-        if before is None or order_by_date(before) < order_by_date(row):
+        before = last.get(service)
+        if row.moment and (before is None or order_by_date(before) < order_by_date(row)):
             last[service] = row
         if service and service not in listed:
             text = f"{row} is of service {service}, which is not listed"

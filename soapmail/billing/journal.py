@@ -114,8 +114,9 @@ class Journal(History, io.FileIO):
             raise JournalError(
                 f"{self.path}: invoice {invoice} {state}: its outcome is not an open question"
             )
-        entries = [replace(entry, invoice=invoice) for entry in asked]
-        return [self.append(one.follow_up("settled", result, text)) for one in entries][-1]
+        questions = [replace(entry, invoice=invoice) for entry in asked]
+        answers = [question.follow_up("settled", result, text) for question in questions]
+        return [self.append(answer) for answer in answers][-1]
 
     def reopen(self, invoice: int, text: str | None = None) -> Entry:
         """Write down that it is not known after all whether an invoice was paid.

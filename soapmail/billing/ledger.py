@@ -71,10 +71,10 @@ class Ledger:
         # What points to neither.
         self.strays: list[Row] = []
         for row in self.rows:
-            if row.is_payment:
+            points_to_payment = row.invoice.invoices_extra in self.all_payments
+            # What points to a payment is a refund of it, also where its type is not known.
+            if row.is_payment or (points_to_payment and not row.invoice.is_charge):
                 self._assign(row)
-            elif not row.invoice.is_charge and row.invoice.invoices_extra in self.all_payments:
-                self._assign(row)  # its type is not known, and it points to a payment
 
     def _find_distinct(self, invoices: Iterable[Invoice]) -> list[Invoice]:
         by_id: dict[int, Invoice] = {}

@@ -13,6 +13,7 @@ import pytest
 
 from ..support import ROOT, checkout
 from ..test_packaging import build, is_listed, unpack
+from ..test_readme import block
 from .peers import needs
 
 if TYPE_CHECKING:
@@ -29,10 +30,7 @@ def test_one_file_with_pyinstaller(tmp_path: Path) -> None:
     unpack(wheel, tmp_path / "installed")
     recipes = (ROOT / "soapmail" / "RECIPES.md").read_text()
     (line,) = re.findall(r"bin/pyinstaller (.*)$", recipes, re.MULTILINE)
-    (program,) = re.findall(
-        r"^```python\n(from soapmail.cli .*?)^```", recipes, re.MULTILINE | re.DOTALL
-    )
-    (tmp_path / "app.py").write_text(program)
+    (tmp_path / "app.py").write_text(block("from soapmail.cli import main"))
     command = [sys.executable, "-m", "PyInstaller", "--log-level", "ERROR", *line.split()]
     environment = {**os.environ, "PYTHONPATH": str(tmp_path / "installed")}
     done = subprocess.run(

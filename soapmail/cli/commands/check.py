@@ -131,20 +131,21 @@ def make_report(
     ended: set[int],
     wrong: Mapping[int | None, Sequence[Finding]],
 ) -> DueReport:
-    """Return open invoices by what they mean; the same one twice is one.
+    """Return open invoices by what they mean; one that is listed in several rows is one.
 
     ``ended``: the services that have ended; ``wrong``: by its id what must not be paid.
     """
     lists: dict[str, Any] = {state: [] for state in DUE_STATES}
-    for invoice in dict.fromkeys(invoices):
+    distinct: dict[int | Invoice, Invoice] = {}
+    for invoice in invoices:
+        id = invoice.invoices_id
+        distinct.setdefault(invoice if id is None else id, invoice)
+    for invoice in distinct.values():
         state = due_state(invoice, today, within, ended)
         findings = wrong.get(invoice.invoices_id, ())
         opened = OpenInvoice(None, invoice, count_days_left(invoice, today), findings)
         state = "apart" if state == "of_ended_service" else state
         lists["wrong" if findings else state].append(opened)
-    # One that is listed in several rows is one.
-    by_id = {opened.invoice.invoices_id: opened for opened in reversed(lists["wrong"])}
-    lists["wrong"] = list(by_id.values())[::-1]
     return DueReport(**lists)
 
 
